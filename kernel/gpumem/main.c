@@ -1,0 +1,354 @@
+// SPDX-License-Identifier: (GPL-2.0 OR MIT)
+/*
+ * gpumem.ko: /dev/gpumem, its open files and the table of its calls.
+ */
+#define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
+
+#include <linux/compat.h>
+#include <linux/miscdevice.h>
+#include <linux/module.h>
+#include <linux/nospec.h>
+#include <linux/sched.h>
+#include <linux/sched/signal.h>
+#include <linux/slab.h>
+#include <linux/uaccess.h>
+
+#include "gpumem_drv.h"
+
+union gpumem_args {
+	struct gpumem_version version;
+	struct gpumem_pin pin;
+	struct gpumem_unpin unpin;
+	struct gpumem_info info;
+	struct gpumem_pages pages;
+};
+
+/**
+ * struct gpumem_call - one ioctl in progress
+ * @file:	the file it came through
+ * @user:	the caller's structure
+ * @size:	bytes of it to give back: the smaller of the caller's size and ours
+ * @args:	a copy of it, members that the caller does not know being zero
+ */
+struct gpumem_call {
+	struct gpumem_file *file;
+	void __user *user;
+	size_t size;
+	union gpumem_args args;
+};
+
+static int gpumem_call_reply(struct gpumem_call *call)
+{
+	return copy_to_user(call->user, &call->args, call->size) ? -EFAULT : 0;
+}
+
+static void gpumem_file_free(struct kref *ref)
+{
+	struct gpumem_file *file = container_of(ref, struct gpumem_file, ref);
+
+	xa_destroy(&file->pins);
+	iput(file->inode);
+	kfree(file);
+}
+
+void gpumem_file_put(struct gpumem_file *file)
+{
+	kref_put(&file->ref, gpumem_file_free);
+}
+
+bool gpumem_file_is_owner(struct gpumem_file *file)
+{
+	bool is;
+
+	spin_lock(&file->lock);
+	is = file->owner == task_tgid_nr(current) &&
+	     file->owner_start == current->group_leader->start_time;
+	spin_unlock(&file->lock);
+	return is;
+}
+
+/*
+ * 0 if the calling process may use the file. The first process that pins
+ * through it (@claim) owns it from then on: the driver knows pages by process,
+ * and a child or a stranger with the descriptor shall not reach them.
+ */
+int gpumem_file_own(struct gpumem_file *file, bool claim)
+{
+	bool unowned;
+
+	spin_lock(&file->lock);
+	unowned = !file->owner;
+	if (unowned && claim) {
+		file->owner = task_tgid_nr(current);
+		file->owner_start = current->group_leader->start_time;
+	}
+	spin_unlock(&file->lock);
+	return unowned || gpumem_file_is_owner(file) ? 0 : -EPERM;
+}
+
+static int gpumem_version_ioctl(struct gpumem_call *call)
+{
+	struct gpumem_version *v = &call->args.version;
+
+	if (v->__reserved)
+		return -EINVAL;
+	v->abi = GPUMEM_ABI_VERSION;
+	strscpy_pad(v->release, GPUMEM_RELEASE, sizeof(v->release));
+	v->p2p_page_table = gpumem_p2p_version();
+	return gpumem_call_reply(call);
+}
+
+static int gpumem_pin_ioctl(struct gpumem_call *call)
+{
+	struct gpumem_pin *p = &call->args.pin;
+	struct gpumem_pinned *pin;
+	int rc;
+
+	if (p->flags || p->__reserved)
+		return -EINVAL;
+	pin = gpumem_pin_create(call->file, p->addr, p->length);
+	if (IS_ERR(pin))
+		return PTR_ERR(pin);
+	rc = gpumem_pin_reserve(pin);
+	if (rc)
+		goto err_abort;
+
+	p->pin = pin->id;
+	p->page_size = 1U << pin->page_shift;
+	p->page_count = pin->page_count;
+	p->mmap_offset = gpumem_pin_mmap_offset(pin);
+	p->addr_offset = pin->addr - pin->base;
+	rc = gpumem_call_reply(call);
+	if (rc)
+		goto err_abort;
+	gpumem_pin_publish(pin);
+	return 0;
+
+err_abort:
+	gpumem_pin_abort(pin);
+	return rc;
+}
+
+static int gpumem_unpin_ioctl(struct gpumem_call *call)
+{
+	return gpumem_pin_remove(call->file, call->args.unpin.pin);
+}
+
+static int gpumem_info_ioctl(struct gpumem_call *call)
+{
+	struct gpumem_info *i = &call->args.info;
+	struct gpumem_pinned *pin;
+
+	if (i->__reserved)
+		return -EINVAL;
+	pin = gpumem_pin_find(call->file, i->pin);
+	if (!pin)
+		return -ENOENT;
+	i->flags = gpumem_pin_alive(pin) ? GPUMEM_PIN_REVOKED : 0;
+	i->page_size = 1U << pin->page_shift;
+	i->addr = pin->addr;
+	i->length = pin->length;
+	i->page_count = pin->page_count;
+	i->mmap_offset = gpumem_pin_mmap_offset(pin);
+	i->addr_offset = pin->addr - pin->base;
+	i->mapped = atomic_read(&pin->maps);
+	gpumem_pin_put(pin);
+	return gpumem_call_reply(call);
+}
+
+static int gpumem_pages_ioctl(struct gpumem_call *call)
+{
+	struct gpumem_pages *p = &call->args.pages;
+	struct gpumem_pinned *pin;
+	int rc;
+
+	pin = gpumem_pin_find(call->file, p->pin);
+	if (!pin)
+		return -ENOENT;
+	rc = gpumem_pin_alive(pin);
+	if (rc)
+		goto out_put;
+	rc = -EINVAL;
+	if (p->first >= pin->page_count)
+		goto out_put;
+	p->count = min(p->count, pin->page_count - p->first);
+	rc = -EFAULT;
+	if (copy_to_user(u64_to_user_ptr(p->pages), pin->pages + p->first,
+			 p->count * sizeof(*pin->pages)))
+		goto out_put;
+	rc = gpumem_call_reply(call);
+out_put:
+	gpumem_pin_put(pin);
+	return rc;
+}
+
+/**
+ * struct gpumem_ioctl - an entry of the table of calls
+ * @run:	does it
+ * @size:	of its structure in this kernel
+ * @first_size:	of its structure as first published
+ * @anyone:	needs no ownership of the file
+ * @claim:	makes the caller the file's owner if it has none
+ */
+struct gpumem_ioctl {
+	int (*run)(struct gpumem_call *call);
+	size_t size;
+	size_t first_size;
+	bool anyone;
+	bool claim;
+};
+
+#define GPUMEM_IOCTL(cmd, fn, type, last, ...)           \
+	[_IOC_NR(cmd) - _IOC_NR(GPUMEM_IOC_VERSION)] = { \
+		.run = fn,                               \
+		.size = sizeof(type),                    \
+		.first_size = offsetofend(type, last),   \
+		__VA_ARGS__                              \
+	}
+
+static const struct gpumem_ioctl gpumem_ioctls[] = {
+	GPUMEM_IOCTL(GPUMEM_IOC_VERSION, gpumem_version_ioctl,
+		     struct gpumem_version, __reserved, .anyone = true),
+	GPUMEM_IOCTL(GPUMEM_IOC_PIN, gpumem_pin_ioctl, struct gpumem_pin,
+		     __reserved, .claim = true),
+	GPUMEM_IOCTL(GPUMEM_IOC_UNPIN, gpumem_unpin_ioctl, struct gpumem_unpin,
+		     pin),
+	GPUMEM_IOCTL(GPUMEM_IOC_INFO, gpumem_info_ioctl, struct gpumem_info,
+		     __reserved),
+	GPUMEM_IOCTL(GPUMEM_IOC_PAGES, gpumem_pages_ioctl, struct gpumem_pages,
+		     pages),
+};
+
+static long gpumem_call_run(struct gpumem_file *file, unsigned int cmd,
+			    void __user *user)
+{
+	unsigned int nr = _IOC_NR(cmd) - _IOC_NR(GPUMEM_IOC_VERSION);
+	const struct gpumem_ioctl *op;
+	struct gpumem_call call = { .file = file, .user = user };
+	u32 size;
+	int rc;
+
+	if (cmd != _IO(GPUMEM_IOC_TYPE, _IOC_NR(cmd)) ||
+	    nr >= ARRAY_SIZE(gpumem_ioctls))
+		return -ENOTTY;
+	op = &gpumem_ioctls[array_index_nospec(nr, ARRAY_SIZE(gpumem_ioctls))];
+	if (!op->anyone) {
+		rc = gpumem_file_own(file, op->claim);
+		if (rc)
+			return rc;
+	}
+	if (get_user(size, (u32 __user *)user))
+		return -EFAULT;
+	if (size < op->first_size)
+		return -EINVAL;
+	if (size > PAGE_SIZE)
+		return -E2BIG;
+	rc = copy_struct_from_user(&call.args, op->size, user, size);
+	if (rc)
+		return rc;
+	call.size = min_t(size_t, size, op->size);
+	return op->run(&call);
+}
+
+static long gpumem_unlocked_ioctl(struct file *filp, unsigned int cmd,
+				  unsigned long arg)
+{
+	long ret;
+
+	if (gpumem_seed_ioctl(filp->private_data, cmd, arg, &ret))
+		return ret;
+	return gpumem_call_run(filp->private_data, cmd, (void __user *)arg);
+}
+
+#ifdef CONFIG_COMPAT
+/* The original interface has pointers in its structures: 64-bit only. */
+static long gpumem_compat_ioctl(struct file *filp, unsigned int cmd,
+				unsigned long arg)
+{
+	return gpumem_call_run(filp->private_data, cmd, compat_ptr(arg));
+}
+#endif
+
+static int gpumem_open(struct inode *inode, struct file *filp)
+{
+	struct gpumem_file *file;
+
+	file = kzalloc(sizeof(*file), GFP_KERNEL_ACCOUNT);
+	if (!file)
+		return -ENOMEM;
+	kref_init(&file->ref);
+	spin_lock_init(&file->lock);
+	xa_init_flags(&file->pins, XA_FLAGS_ALLOC1);
+	ihold(inode);
+	file->inode = inode;
+	filp->private_data = file;
+	return nonseekable_open(inode, filp);
+}
+
+/*
+ * The owner's exit ends its pins even if a child still has the descriptor: only
+ * in the owner's context does the driver give the pages back.
+ */
+static int gpumem_flush(struct file *filp, fl_owner_t id)
+{
+	struct gpumem_file *file = filp->private_data;
+
+	if (current->flags & PF_EXITING && gpumem_file_is_owner(file))
+		gpumem_pin_remove_all(file);
+	return 0;
+}
+
+static int gpumem_release(struct inode *inode, struct file *filp)
+{
+	struct gpumem_file *file = filp->private_data;
+
+	gpumem_pin_remove_all(file);
+	gpumem_file_put(file);
+	return 0;
+}
+
+static const struct file_operations gpumem_fops = {
+	.owner = THIS_MODULE,
+	.open = gpumem_open,
+	.flush = gpumem_flush,
+	.release = gpumem_release,
+	.unlocked_ioctl = gpumem_unlocked_ioctl,
+#ifdef CONFIG_COMPAT
+	.compat_ioctl = gpumem_compat_ioctl,
+#endif
+	.mmap = gpumem_mmap,
+};
+
+static struct miscdevice gpumem_misc = {
+	.minor = MISC_DYNAMIC_MINOR,
+	.name = "gpumem",
+	.fops = &gpumem_fops,
+	.mode = 0600,
+};
+
+static int __init gpumem_init(void)
+{
+	int rc;
+
+	rc = gpumem_proc_create();
+	if (rc)
+		return rc;
+	rc = misc_register(&gpumem_misc);
+	if (rc)
+		gpumem_proc_remove();
+	return rc;
+}
+
+static void __exit gpumem_exit(void)
+{
+	misc_deregister(&gpumem_misc);
+	gpumem_proc_remove();
+}
+
+module_init(gpumem_init);
+module_exit(gpumem_exit);
+
+MODULE_AUTHOR("gpumem developers");
+MODULE_DESCRIPTION("Direct access to NVIDIA GPU memory");
+MODULE_VERSION(GPUMEM_RELEASE);
+MODULE_LICENSE("Dual MIT/GPL");
