@@ -1,0 +1,255 @@
+// SPDX-License-Identifier: (GPL-2.0 OR MIT)
+/*
+ * RM_ALLOC, RM_FREE, RM_CONTROL and RM_DUP_OBJECT.
+ */
+#include <linux/err.h>
+#include <linux/fs.h>
+#include <linux/uaccess.h>
+
+#include "emu.h"
+
+/* The one emulated GPU is device instance 0. */
+#define DEVICE_INSTANCE 0
+
+u32 emu_rm_gpu_id(void)
+{
+	struct pci_dev *pdev = emu_gpu.pdev;
+
+	return pci_domain_nr(pdev->bus) << 16 | pdev->bus->number << 8 |
+	       PCI_SLOT(pdev->devfn);
+}
+
+struct emu_client *emu_rm_client(struct file *file, u32 handle)
+{
+	struct emu_client *client = emu_client_find(handle);
+
+	if (!client || client->file != file ||
+	    !emu_owner_is_current(client->owner))
+		return NULL;
+	return client;
+}
+
+static u32 status_of(long err)
+{
+	return err == -EBUSY ? RM_ERR_INSERT_DUPLICATE_NAME : RM_ERR_NO_MEMORY;
+}
+
+static u32 alloc_client(struct file *file, struct rm_alloc *arg)
+{
+	struct emu_rm_file *rm = file->private_data;
+	struct emu_client *client;
+
+	if (arg->root || arg->object)
+		return RM_ERR_INVALID_OBJECT_NEW;
+	client = emu_client_new(file);
+	if (IS_ERR(client))
+		return RM_ERR_NO_MEMORY;
+	list_add_tail(&client->of_file, &rm->clients);
+	arg->object = client->handle;
+	return RM_OK;
+}
+
+static u32 alloc_child(struct file *file, struct rm_alloc *arg, u32 parent)
+{
+	struct emu_client *client = emu_rm_client(file, arg->root);
+	struct emu_object *object;
+
+	if (!client)
+		return RM_ERR_INVALID_CLIENT;
+	if (parent == RM_CLASS_CLIENT) {
+		if (arg->parent != arg->root)
+			return RM_ERR_INVALID_OBJECT_PARENT;
+	} else {
+		object = emu_object_find(client, arg->parent);
+		if (!object || object->class != parent)
+			return RM_ERR_INVALID_OBJECT_PARENT;
+	}
+	object = emu_object_new(client, arg->object, arg->parent, arg->class,
+				NULL);
+	if (IS_ERR(object))
+		return status_of(PTR_ERR(object));
+	arg->object = object->handle;
+	return RM_OK;
+}
+
+/* Reads a call's own parameters; size 0 stands for "not told". */
+static u32 params_read(void *params, u32 size, u64 user, u32 told)
+{
+	if (told && told != size)
+		return RM_ERR_INVALID_PARAM_STRUCT;
+	if (copy_from_user(params, u64_to_user_ptr(user), size))
+		return RM_ERR_INVALID_POINTER;
+	return RM_OK;
+}
+
+static u32 alloc_device(struct file *file, struct rm_alloc *arg)
+{
+	struct rm_device_params params;
+	u32 status;
+
+	status = params_read(&params, sizeof(params), arg->params,
+			     arg->params_size);
+	if (status != RM_OK)
+		return status;
+	if (params.device_id != DEVICE_INSTANCE)
+		return RM_ERR_INVALID_DEVICE;
+	if (params.client_share && params.client_share != arg->root)
+		return RM_ERR_INVALID_ARGUMENT;
+
+	mutex_lock(&emu_lock);
+	status = alloc_child(file, arg, RM_CLASS_CLIENT);
+	mutex_unlock(&emu_lock);
+	return status;
+}
+
+static u32 alloc_subdevice(struct file *file, struct rm_alloc *arg)
+{
+	u32 instance = 0;
+	u32 status;
+
+	/* Without parameters: the first subdevice, of one. */
+	if (arg->params) {
+		status = params_read(&instance, sizeof(instance), arg->params,
+				     arg->params_size);
+		if (status != RM_OK)
+			return status;
+	}
+	if (instance)
+		return RM_ERR_INVALID_ARGUMENT;
+	mutex_lock(&emu_lock);
+	status = alloc_child(file, arg, RM_CLASS_DEVICE);
+	mutex_unlock(&emu_lock);
+	return status;
+}
+
+int emu_rm_alloc(struct file *file, void *data)
+{
+	struct rm_alloc *arg = data;
+
+	switch (arg->class) {
+	case RM_CLASS_CLIENT:
+		mutex_lock(&emu_lock);
+		arg->status = alloc_client(file, arg);
+		mutex_unlock(&emu_lock);
+		break;
+	case RM_CLASS_DEVICE:
+		arg->status = alloc_device(file, arg);
+		break;
+	case RM_CLASS_SUBDEVICE:
+		arg->status = alloc_subdevice(file, arg);
+		break;
+	default:
+		arg->status = RM_ERR_INVALID_CLASS;
+	}
+	return 0;
+}
+
+int emu_rm_free(struct file *file, void *data)
+{
+	struct rm_free *arg = data;
+	struct emu_client *client;
+	struct emu_object *object;
+
+	mutex_lock(&emu_lock);
+	arg->status = RM_OK;
+	client = emu_rm_client(file, arg->root);
+	if (!client) {
+		arg->status = RM_ERR_INVALID_CLIENT;
+	} else if (arg->object == arg->root) {
+		emu_client_free(client);
+	} else {
+		object = emu_object_find(client, arg->object);
+		if (object)
+			emu_object_free(client, object);
+		else
+			arg->status = RM_ERR_OBJECT_NOT_FOUND;
+	}
+	mutex_unlock(&emu_lock);
+	return 0;
+}
+
+static u32 control_gpu_id_info(struct rm_control *arg)
+{
+	void __user *user = u64_to_user_ptr(arg->params);
+	struct rm_gpu_id_info info;
+
+	if (arg->object != arg->client)
+		return RM_ERR_INVALID_OBJECT_HANDLE;
+	if (arg->params_size != sizeof(info))
+		return RM_ERR_INVALID_PARAM_STRUCT;
+	if (copy_from_user(&info, user, sizeof(info)))
+		return RM_ERR_INVALID_POINTER;
+	if (info.gpu_id != emu_rm_gpu_id())
+		return RM_ERR_INVALID_ARGUMENT;
+	info = (struct rm_gpu_id_info){
+		.gpu_id = info.gpu_id,
+		.device_instance = DEVICE_INSTANCE,
+		.board_id = info.gpu_id,
+		.numa_id = -1,
+	};
+	if (copy_to_user(user, &info, sizeof(info)))
+		return RM_ERR_INVALID_POINTER;
+	return RM_OK;
+}
+
+int emu_rm_control(struct file *file, void *data)
+{
+	struct rm_control *arg = data;
+	struct emu_client *client;
+	u32 status = RM_OK;
+
+	mutex_lock(&emu_lock);
+	client = emu_rm_client(file, arg->client);
+	if (!client)
+		status = RM_ERR_INVALID_CLIENT;
+	else if (arg->object != arg->client &&
+		 !emu_object_find(client, arg->object))
+		status = RM_ERR_INVALID_OBJECT_HANDLE;
+	mutex_unlock(&emu_lock);
+
+	if (status == RM_OK)
+		status = arg->cmd == RM_CONTROL_GPU_GET_ID_INFO_V2
+				 ? control_gpu_id_info(arg)
+				 : RM_ERR_NOT_SUPPORTED;
+	arg->status = status;
+	return 0;
+}
+
+static u32 dup_object(struct file *file, struct rm_dup_object *arg)
+{
+	struct emu_client *client = emu_rm_client(file, arg->client);
+	struct emu_client *from = emu_client_find(arg->client_src);
+	struct emu_object *parent, *object;
+
+	if (!client)
+		return RM_ERR_INVALID_CLIENT;
+	parent = emu_object_find(client, arg->parent);
+	if (!parent || parent->class != RM_CLASS_DEVICE)
+		return RM_ERR_INVALID_OBJECT_PARENT;
+	if (!from)
+		return RM_ERR_INVALID_CLIENT;
+	/* Memory is shared within a process; file does not matter. */
+	if (!emu_owner_is_current(from->owner))
+		return RM_ERR_INSUFFICIENT_PERMISSIONS;
+	object = emu_object_find(from, arg->object_src);
+	if (!object)
+		return RM_ERR_OBJECT_NOT_FOUND;
+	if (object->class != RM_CLASS_MEMORY)
+		return RM_ERR_NOT_SUPPORTED;
+	object = emu_object_new(client, arg->object, arg->parent,
+				RM_CLASS_MEMORY, object->mem);
+	if (IS_ERR(object))
+		return status_of(PTR_ERR(object));
+	arg->object = object->handle;
+	return RM_OK;
+}
+
+int emu_rm_dup_object(struct file *file, void *data)
+{
+	struct rm_dup_object *arg = data;
+
+	mutex_lock(&emu_lock);
+	arg->status = dup_object(file, arg);
+	mutex_unlock(&emu_lock);
+	return 0;
+}
