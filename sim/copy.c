@@ -1,0 +1,240 @@
+// SPDX-License-Identifier: MIT
+/*
+ * Copies and fills. The asynchronous ones are finished when they return, and
+ * the variants for the per-thread default stream are the same functions.
+ */
+#include <string.h>
+
+#include "sim.h"
+
+#define CHUNK 65536ull
+
+#define PER_THREAD(name, suffix) SIM_ALIAS(name##suffix, name)
+
+static int dev_write(CUdeviceptr dst, const void *src, uint64_t size)
+{
+	struct sim_block *b = sim_alloc_find(dst)->block;
+
+	return sim.store->write(b, dst - b->addr, src, size);
+}
+
+static int dev_read(void *dst, CUdeviceptr src, uint64_t size)
+{
+	struct sim_block *b = sim_alloc_find(src)->block;
+
+	return sim.store->read(b, src - b->addr, dst, size);
+}
+
+static CUresult copy_dev_to_dev(CUdeviceptr dst, CUdeviceptr src, size_t size)
+{
+	char chunk[CHUNK];
+	int err = 0;
+
+	while (size && !err) {
+		size_t part = size < CHUNK ? size : CHUNK;
+
+		err = dev_read(chunk, src, part);
+		if (!err)
+			err = dev_write(dst, chunk, part);
+		dst += part;
+		src += part;
+		size -= part;
+	}
+	return sim_result(err);
+}
+
+CUresult cuMemcpyHtoDAsync_v2(CUdeviceptr dst, const void *src, size_t size,
+			      CUstream stream)
+{
+	CUresult result = sim_lock_read(NULL);
+
+	if (result)
+		return result;
+	if (!sim_stream_live(stream))
+		result = CUDA_ERROR_INVALID_HANDLE;
+	else if (size && (!src || !sim_alloc_range(dst, size)))
+		result = CUDA_ERROR_INVALID_VALUE;
+	else if (size)
+		result = sim_result(dev_write(dst, src, size));
+	sim_unlock();
+	return result;
+}
+PER_THREAD(cuMemcpyHtoDAsync_v2, _ptsz);
+
+CUresult cuMemcpyDtoHAsync_v2(void *dst, CUdeviceptr src, size_t size,
+			      CUstream stream)
+{
+	CUresult result = sim_lock_read(NULL);
+
+	if (result)
+		return result;
+	if (!sim_stream_live(stream))
+		result = CUDA_ERROR_INVALID_HANDLE;
+	else if (size && (!dst || !sim_alloc_range(src, size)))
+		result = CUDA_ERROR_INVALID_VALUE;
+	else if (size)
+		result = sim_result(dev_read(dst, src, size));
+	sim_unlock();
+	return result;
+}
+PER_THREAD(cuMemcpyDtoHAsync_v2, _ptsz);
+
+CUresult cuMemcpyDtoDAsync_v2(CUdeviceptr dst, CUdeviceptr src, size_t size,
+			      CUstream stream)
+{
+	CUresult result = sim_lock_read(NULL);
+
+	if (result)
+		return result;
+	if (!sim_stream_live(stream))
+		result = CUDA_ERROR_INVALID_HANDLE;
+	else if (size &&
+		 (!sim_alloc_range(dst, size) || !sim_alloc_range(src, size)))
+		result = CUDA_ERROR_INVALID_VALUE;
+	else
+		result = copy_dev_to_dev(dst, src, size);
+	sim_unlock();
+	return result;
+}
+PER_THREAD(cuMemcpyDtoDAsync_v2, _ptsz);
+
+CUresult cuMemcpyHtoD_v2(CUdeviceptr dst, const void *src, size_t size)
+{
+	return cuMemcpyHtoDAsync_v2(dst, src, size, NULL);
+}
+PER_THREAD(cuMemcpyHtoD_v2, _ptds);
+
+CUresult cuMemcpyDtoH_v2(void *dst, CUdeviceptr src, size_t size)
+{
+	return cuMemcpyDtoHAsync_v2(dst, src, size, NULL);
+}
+PER_THREAD(cuMemcpyDtoH_v2, _ptds);
+
+CUresult cuMemcpyDtoD_v2(CUdeviceptr dst, CUdeviceptr src, size_t size)
+{
+	return cuMemcpyDtoDAsync_v2(dst, src, size, NULL);
+}
+PER_THREAD(cuMemcpyDtoD_v2, _ptds);
+
+/* With sim.lock held: memory that the CPU may touch. */
+static bool host_range(uint64_t addr, size_t size)
+{
+	return addr && !sim_block_touches(addr, size) &&
+	       sim_host_mapped(addr, size);
+}
+
+/* Each address may be one of the device or of the host. */
+static CUresult copy_any(CUdeviceptr dst, CUdeviceptr src, size_t size)
+{
+	void *host_dst = (void *)(uintptr_t)dst;
+	const void *host_src = (const void *)(uintptr_t)src;
+	bool dev_dst, dev_src;
+
+	if (!size)
+		return CUDA_SUCCESS;
+	dev_dst = sim_alloc_range(dst, size);
+	dev_src = sim_alloc_range(src, size);
+	if ((!dev_dst && !host_range(dst, size)) ||
+	    (!dev_src && !host_range(src, size)))
+		return CUDA_ERROR_INVALID_VALUE;
+	if (dev_dst && dev_src)
+		return copy_dev_to_dev(dst, src, size);
+	if (dev_dst)
+		return sim_result(dev_write(dst, host_src, size));
+	if (dev_src)
+		return sim_result(dev_read(host_dst, src, size));
+	memmove(host_dst, host_src, size);
+	return CUDA_SUCCESS;
+}
+
+CUresult cuMemcpyAsync(CUdeviceptr dst, CUdeviceptr src, size_t size,
+		       CUstream stream)
+{
+	CUresult result = sim_lock_read(NULL);
+
+	if (result)
+		return result;
+	result = sim_stream_live(stream) ? copy_any(dst, src, size)
+					 : CUDA_ERROR_INVALID_HANDLE;
+	sim_unlock();
+	return result;
+}
+PER_THREAD(cuMemcpyAsync, _ptsz);
+
+CUresult cuMemcpy(CUdeviceptr dst, CUdeviceptr src, size_t size)
+{
+	return cuMemcpyAsync(dst, src, size, NULL);
+}
+PER_THREAD(cuMemcpy, _ptds);
+
+/* Writes count times the value, width bytes each. */
+static CUresult fill(CUdeviceptr dst, const void *value, size_t width,
+		     size_t count, CUstream stream)
+{
+	CUresult result = sim_lock_read(NULL);
+	char chunk[CHUNK];
+	int err = 0;
+	size_t size;
+
+	if (result)
+		return result;
+	result = CUDA_ERROR_INVALID_HANDLE;
+	if (!sim_stream_live(stream))
+		goto unlock;
+	result = CUDA_ERROR_INVALID_VALUE;
+	if (__builtin_mul_overflow(width, count, &size) || dst % width ||
+	    (size && !sim_alloc_range(dst, size)))
+		goto unlock;
+	for (size_t at = 0; at < CHUNK && at < size; at += width)
+		memcpy(chunk + at, value, width);
+	while (size && !err) {
+		size_t part = size < CHUNK ? size : CHUNK;
+
+		err = dev_write(dst, chunk, part);
+		dst += part;
+		size -= part;
+	}
+	result = sim_result(err);
+unlock:
+	sim_unlock();
+	return result;
+}
+
+CUresult cuMemsetD8Async(CUdeviceptr dst, unsigned char value, size_t count,
+			 CUstream stream)
+{
+	return fill(dst, &value, sizeof(value), count, stream);
+}
+PER_THREAD(cuMemsetD8Async, _ptsz);
+
+CUresult cuMemsetD16Async(CUdeviceptr dst, unsigned short value, size_t count,
+			  CUstream stream)
+{
+	return fill(dst, &value, sizeof(value), count, stream);
+}
+PER_THREAD(cuMemsetD16Async, _ptsz);
+
+CUresult cuMemsetD32Async(CUdeviceptr dst, unsigned int value, size_t count,
+			  CUstream stream)
+{
+	return fill(dst, &value, sizeof(value), count, stream);
+}
+PER_THREAD(cuMemsetD32Async, _ptsz);
+
+CUresult cuMemsetD8_v2(CUdeviceptr dst, unsigned char value, size_t count)
+{
+	return cuMemsetD8Async(dst, value, count, NULL);
+}
+PER_THREAD(cuMemsetD8_v2, _ptds);
+
+CUresult cuMemsetD16_v2(CUdeviceptr dst, unsigned short value, size_t count)
+{
+	return cuMemsetD16Async(dst, value, count, NULL);
+}
+PER_THREAD(cuMemsetD16_v2, _ptds);
+
+CUresult cuMemsetD32_v2(CUdeviceptr dst, unsigned int value, size_t count)
+{
+	return cuMemsetD32Async(dst, value, count, NULL);
+}
+PER_THREAD(cuMemsetD32_v2, _ptds);

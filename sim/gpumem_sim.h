@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What the simulated CUDA (the stand-in libcuda.so.1) exports beside the driver
+ * API, for the sim backend of libgpumem. Every function may be called from any
+ * thread and returns 0 or a negative errno: -ENODEV before cuInit(), -EPERM in
+ * a forked child, -ENOENT for an unknown pin.
+ *
+ * Device memory is made of pages of 64 KiB that lie scattered in a memory file
+ * of the process or, where the emulated GPU's kernel module is loaded, in that
+ * GPU's video memory.
+ */
+#ifndef GPUMEM_SIM_H
+#define GPUMEM_SIM_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#define GPUMEM_SIM_PAGE_SIZE 65536ull
+
+/*
+ * Addresses reported for the pages of a memory file start here, so that they
+ * cannot be taken for real ones; those of the emulated GPU are real.
+ */
+#define GPUMEM_SIM_FAKE_PHYS 0xf51000000000ull
+
+/* One line, such as "simulated GPU, memory file in this process". */
+const char *gpumem_sim_description(void);
+
+struct gpumem_sim_info {
+	int emulated; /* 1: the memory is the emulated GPU's */
+	uint64_t memory; /* bytes of video memory */
+	uint64_t memory_used; /* bytes, pins of freed memory included */
+	uint64_t bar1_size; /* bytes */
+	uint64_t bar1_free; /* bytes */
+	uint64_t pins; /* pins alive in this process */
+};
+
+int gpumem_sim_get_info(struct gpumem_sim_info *info);
+
+/*
+ * Pins [addr, addr + length): the pages that the range touches stay allocated,
+ * and show the same memory, until gpumem_sim_unpin(), even after cuMemFree().
+ * -EINVAL: not in one live allocation.
+ */
+int gpumem_sim_pin(uint64_t addr, uint64_t length, uint64_t *pin);
+
+/* -EBUSY: still mapped. */
+int gpumem_sim_unpin(uint64_t pin);
+
+/*
+ * Maps the pin's pages, one after the other, shared and writable, outside what
+ * a forked child inherits. *addr is the first page's first byte. Each call
+ * makes a mapping of its own, for one gpumem_sim_unmap() with the same values.
+ */
+int gpumem_sim_map(uint64_t pin, void **addr, uint64_t *length);
+int gpumem_sim_unmap(uint64_t pin, void *addr, uint64_t length);
+
+/*
+ * Physical addresses (see GPUMEM_SIM_FAKE_PHYS) of count pages from first on.
+ * -EINVAL: past the pin's last page.
+ */
+int gpumem_sim_pages(uint64_t pin, uint64_t first, uint64_t *pages,
+		     size_t count);
+
+#endif /* GPUMEM_SIM_H */

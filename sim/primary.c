@@ -1,0 +1,90 @@
+// SPDX-License-Identifier: MIT
+/* The device's primary context, which lives while somebody retains it. */
+#include "sim.h"
+
+/* Takes sim.lock for writing on success. */
+static CUresult lock_device(CUdevice dev)
+{
+	CUresult result = sim_ready();
+
+	if (result)
+		return result;
+	if (!sim_device_valid(dev))
+		return CUDA_ERROR_INVALID_DEVICE;
+	pthread_rwlock_wrlock(&sim.lock);
+	return CUDA_SUCCESS;
+}
+
+CUresult cuDevicePrimaryCtxRetain(CUcontext *ctx, CUdevice dev)
+{
+	CUresult result = lock_device(dev);
+
+	if (result)
+		return result;
+	if (ctx) {
+		sim.primary.refs++;
+		*ctx = &sim.primary;
+	}
+	sim_unlock();
+	return ctx ? CUDA_SUCCESS : CUDA_ERROR_INVALID_VALUE;
+}
+
+CUresult cuDevicePrimaryCtxRelease_v2(CUdevice dev)
+{
+	CUresult result = lock_device(dev);
+
+	if (result)
+		return result;
+	if (!sim.primary.refs)
+		result = CUDA_ERROR_INVALID_CONTEXT;
+	else if (!--sim.primary.refs)
+		sim_ctx_clear(&sim.primary);
+	sim_unlock();
+	return result;
+}
+SIM_ALIAS(cuDevicePrimaryCtxRelease, cuDevicePrimaryCtxRelease_v2);
+
+/* Frees all that was made in it; who retained it still has to release it. */
+CUresult cuDevicePrimaryCtxReset_v2(CUdevice dev)
+{
+	CUresult result = lock_device(dev);
+
+	if (result)
+		return result;
+	sim_ctx_clear(&sim.primary);
+	sim_unlock();
+	return CUDA_SUCCESS;
+}
+SIM_ALIAS(cuDevicePrimaryCtxReset, cuDevicePrimaryCtxReset_v2);
+
+CUresult cuDevicePrimaryCtxSetFlags_v2(CUdevice dev, unsigned int flags)
+{
+	CUresult result = lock_device(dev);
+
+	if (result)
+		return result;
+	if (flags & ~CU_CTX_FLAGS_MASK)
+		result = CUDA_ERROR_INVALID_VALUE;
+	else
+		sim.primary.flags = flags;
+	sim_unlock();
+	return result;
+}
+SIM_ALIAS(cuDevicePrimaryCtxSetFlags, cuDevicePrimaryCtxSetFlags_v2);
+
+CUresult cuDevicePrimaryCtxGetState(CUdevice dev, unsigned int *flags,
+				    int *active)
+{
+	CUresult result = lock_device(dev);
+
+	if (result)
+		return result;
+	if (!flags || !active) {
+		result = CUDA_ERROR_INVALID_VALUE;
+	} else {
+		*flags = sim.primary.flags;
+		*active = sim.primary.refs > 0;
+	}
+	sim_unlock();
+	return result;
+}
