@@ -1,0 +1,325 @@
+// SPDX-License-Identifier: MIT
+/* Through gpumem.ko's /dev/gpumem. */
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <linux/gpumem.h>
+
+#include "backend.h"
+#include "error.h"
+
+struct gm_kmod {
+	int fd;
+};
+
+struct gm_kmod_pin {
+	uint32_t id;
+	uint64_t mmap_offset;
+};
+
+static int gm_kmod_fd(struct gm_buf *buf)
+{
+	struct gm_kmod *kmod = buf->session->backend;
+
+	return kmod->fd;
+}
+
+/* Opens the node and checks who answers there. */
+static int gm_kmod_open_node(int *result, char *reason, size_t size)
+{
+	struct gpumem_version version = { .size = sizeof(version) };
+	char hint[96];
+	int fd, rc;
+
+	fd = open(GPUMEM_DEVICE_NODE, O_RDWR | O_CLOEXEC);
+	if (fd < 0) {
+		rc = -errno;
+		gm_backend_access_hint(GPUMEM_DEVICE_NODE, hint, sizeof(hint));
+		if (rc == -ENOENT || rc == -ENXIO || rc == -ENODEV)
+			snprintf(reason, size,
+				 GPUMEM_DEVICE_NODE
+				 " is not there: the kernel module is not "
+				 "loaded; load gpumem.ko: modprobe gpumem");
+		else if (rc == -EACCES || rc == -EPERM)
+			snprintf(reason, size,
+				 GPUMEM_DEVICE_NODE
+				 ": this user may not open it; %s",
+				 hint);
+		else
+			snprintf(reason, size,
+				 GPUMEM_DEVICE_NODE ": %s; see dmesg",
+				 strerror(-rc));
+		if (rc == -EACCES || rc == -EPERM)
+			return -EACCES;
+		return -ENODEV;
+	}
+	if (ioctl(fd, GPUMEM_IOC_VERSION, &version)) {
+		snprintf(reason, size,
+			 GPUMEM_DEVICE_NODE
+			 " does not answer as gpumem.ko: %s; reload the "
+			 "module that comes with this library",
+			 strerror(errno));
+		close(fd);
+		return -ENODEV;
+	}
+	if (version.abi != GPUMEM_ABI_VERSION) {
+		snprintf(reason, size,
+			 "gpumem.ko %.31s speaks ABI %u, this library %u; "
+			 "install both of one release",
+			 (const char *)version.release, version.abi,
+			 (unsigned int)GPUMEM_ABI_VERSION);
+		close(fd);
+		return -ENODEV;
+	}
+	snprintf(reason, size, "gpumem.ko %.31s through " GPUMEM_DEVICE_NODE,
+		 (const char *)version.release);
+	*result = fd;
+	return 0;
+}
+
+static int gm_kmod_probe(char *reason, size_t size)
+{
+	char why[232];
+	int fd, rc;
+
+	rc = gm_kmod_open_node(&fd, reason, size);
+	if (rc)
+		return rc;
+	close(fd);
+	rc = gm_cuda_probe(why, sizeof(why));
+	if (rc)
+		snprintf(reason, size, "%s", why);
+	return rc;
+}
+
+static int gm_kmod_open(struct gm_session *session)
+{
+	struct gm_kmod *kmod;
+	char reason[232];
+	int rc;
+
+	rc = gm_backend_check_cuda(session);
+	if (rc)
+		return rc;
+	kmod = malloc(sizeof(*kmod));
+	if (!kmod)
+		return gm_error(-ENOMEM, "open: out of host memory; free some");
+	rc = gm_kmod_open_node(&kmod->fd, reason, sizeof(reason));
+	if (rc) {
+		free(kmod);
+		return gm_error(rc, "open: %s", reason);
+	}
+	session->backend = kmod;
+	return 0;
+}
+
+/* The kernel frees what the file held, but not at a forked child's close. */
+static void gm_kmod_close(struct gm_session *session)
+{
+	struct gm_kmod *kmod = session->backend;
+
+	close(kmod->fd);
+	free(kmod);
+}
+
+static int gm_kmod_pin_error(int err, const struct gm_range *range)
+{
+	const char *why;
+	int rc = -err;
+
+	switch (err) {
+	case EINVAL:
+		why = "the driver does not know the range as one allocation "
+		      "of this process; pass live memory from cuMemAlloc";
+		break;
+	case EOVERFLOW:
+		why = "the range is longer than a pin can be; pin it in parts";
+		rc = -ERANGE;
+		break;
+	case ENOMEM:
+		why = "out of kernel memory or of BAR1 space; unpin other "
+		      "buffers, or pin less";
+		break;
+	case ENOSPC:
+		why = "this session holds as many pins as it can; unpin some, "
+		      "or open another session";
+		rc = -ENOMEM;
+		break;
+	case EOPNOTSUPP:
+		why = "the driver cannot pin this memory on this GPU; use "
+		      "memory from cuMemAlloc and a GPU with GPUDirect RDMA";
+		break;
+	case EPERM:
+		why = "another process owns the session's " GPUMEM_DEVICE_NODE
+		      "; open a session in this process";
+		break;
+	case EBUSY:
+		why = "the driver is busy with this memory; try again";
+		rc = -EIO;
+		break;
+	case ENODEV:
+		why = "the GPU is gone; see dmesg";
+		break;
+	case EPROTO:
+		why = "gpumem.ko was built for another NVIDIA driver; rebuild "
+		      "it for the one that is loaded";
+		break;
+	default:
+		why = "see dmesg";
+		rc = -EIO;
+		break;
+	}
+	return gm_error(rc, "pin 0x%" PRIx64 " + %" PRIu64 ": %s (%s)",
+			range->addr, range->length, why, strerror(err));
+}
+
+static void gm_kmod_unpin_id(int fd, uint32_t id)
+{
+	struct gpumem_unpin unpin = { .size = sizeof(unpin), .pin = id };
+
+	if (ioctl(fd, GPUMEM_IOC_UNPIN, &unpin))
+		gm_debug("kmod: unpin %u: %s", id, strerror(errno));
+}
+
+static int gm_kmod_pin(struct gm_buf *buf, const struct gm_range *range,
+		       unsigned int flags)
+{
+	struct gpumem_pin request = {
+		.size = sizeof(request),
+		.addr = range->addr,
+		.length = range->length,
+	};
+	struct gm_kmod_pin *pin;
+
+	pin = malloc(sizeof(*pin));
+	if (!pin)
+		return gm_error(-ENOMEM, "pin: out of host memory; free some");
+	if (ioctl(gm_kmod_fd(buf), GPUMEM_IOC_PIN, &request)) {
+		free(pin);
+		return gm_kmod_pin_error(errno, range);
+	}
+	pin->id = request.pin;
+	pin->mmap_offset = request.mmap_offset;
+	buf->backend = pin;
+	buf->page_size = request.page_size;
+	buf->page_count = request.page_count;
+	buf->addr_offset = request.addr_offset;
+	gm_debug("kmod: pin %u: %" PRIu64 " pages of %u bytes", request.pin,
+		 (uint64_t)request.page_count, request.page_size);
+	return 0;
+}
+
+static uint64_t gm_kmod_length(const struct gm_buf *buf)
+{
+	return buf->page_size * buf->page_count;
+}
+
+static void gm_kmod_unmap(struct gm_buf *buf)
+{
+	munmap(buf->base, gm_kmod_length(buf));
+	buf->base = NULL;
+}
+
+static void gm_kmod_drop_buf(struct gm_buf *buf)
+{
+	free(buf->backend);
+}
+
+static void gm_kmod_unpin(struct gm_buf *buf)
+{
+	struct gm_kmod_pin *pin = buf->backend;
+
+	if (buf->base)
+		gm_kmod_unmap(buf);
+	gm_kmod_unpin_id(gm_kmod_fd(buf), pin->id);
+	free(pin);
+}
+
+static int gm_kmod_map(struct gm_buf *buf)
+{
+	struct gm_kmod_pin *pin = buf->backend;
+
+	buf->base = gm_backend_mmap(gm_kmod_fd(buf), gm_kmod_length(buf),
+				    pin->mmap_offset);
+	if (buf->base)
+		return 0;
+	if (errno == ENODEV)
+		return gm_buf_revoked(buf);
+	if (errno == ENOMEM)
+		return gm_error(-ENOMEM,
+				"map 0x%" PRIx64 ": out of address space or "
+				"kernel memory; unmap other buffers",
+				buf->addr);
+	return gm_error(-EIO,
+			"map 0x%" PRIx64 ": mmap of " GPUMEM_DEVICE_NODE
+			": %s; see dmesg",
+			buf->addr, strerror(errno));
+}
+
+static int gm_kmod_alive(struct gm_buf *buf)
+{
+	struct gm_kmod_pin *pin = buf->backend;
+	struct gpumem_info info = { .size = sizeof(info), .pin = pin->id };
+
+	if (ioctl(gm_kmod_fd(buf), GPUMEM_IOC_INFO, &info))
+		return -EIO;
+	return info.flags & GPUMEM_PIN_REVOKED ? -ENODEV : 0;
+}
+
+static int gm_kmod_pages(struct gm_buf *buf, uint64_t first, uint64_t *pages,
+			 size_t count)
+{
+	struct gm_kmod_pin *pin = buf->backend;
+
+	/* The kernel may write fewer than it is asked for. */
+	while (count) {
+		struct gpumem_pages request = {
+			.size = sizeof(request),
+			.pin = pin->id,
+			.first = first,
+			.count = count,
+			.pages = (uintptr_t)pages,
+		};
+
+		if (ioctl(gm_kmod_fd(buf), GPUMEM_IOC_PAGES, &request)) {
+			if (errno == ENODEV)
+				return gm_buf_revoked(buf);
+			return gm_error(-EIO,
+					"pages: ask gpumem.ko: %s; see dmesg",
+					strerror(errno));
+		}
+		if (!request.count || request.count > count)
+			return gm_error(-EIO,
+					"pages: gpumem.ko gave %" PRIu64
+					" of %zu addresses; reload the module "
+					"that comes with this library",
+					(uint64_t)request.count, count);
+		first += request.count;
+		pages += request.count;
+		count -= request.count;
+	}
+	return 0;
+}
+
+const struct gm_backend_ops gm_backend_kmod = {
+	.name = "kmod",
+	.probe = gm_kmod_probe,
+	.load_cuda = gm_cuda_load,
+	.open = gm_kmod_open,
+	.close = gm_kmod_close,
+	.drop = gm_kmod_close,
+	.pin = gm_kmod_pin,
+	.unpin = gm_kmod_unpin,
+	.drop_buf = gm_kmod_drop_buf,
+	.map = gm_kmod_map,
+	.unmap = gm_kmod_unmap,
+	.alive = gm_kmod_alive,
+	.pages = gm_kmod_pages,
+};

@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: MIT */
+/* The reason of a thread's last failing call, and the debug log. */
+#ifndef GM_ERROR_H
+#define GM_ERROR_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+/*
+ * Stores the reason of a failure, of the form "what: why; do this", for
+ * gpumem_last_error() of this thread. Returns err, a negative errno, so that a
+ * function can end with it.
+ */
+int gm_error(int err, const char *fmt, ...)
+	__attribute__((format(printf, 2, 3)));
+
+/* The reason stored last by this thread, or "". */
+const char *gm_error_text(void);
+
+/* True with GPUMEM_LOG=debug in the environment. */
+bool gm_debug_on(void);
+
+/* One line on standard error with GPUMEM_LOG=debug, nothing otherwise. */
+void gm_debug(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+
+/* Monotonic time in nanoseconds, for costs in the debug log. */
+uint64_t gm_now(void);
+
+#endif /* GM_ERROR_H */

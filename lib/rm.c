@@ -1,0 +1,439 @@
+// SPDX-License-Identifier: MIT
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include "backend.h"
+#include "error.h"
+#include "rm.h"
+#include "rm_abi.h"
+
+/* The first release with these layouts. */
+#define GM_RM_OLDEST_MAJOR 535
+#define GM_RM_OLDEST_MINOR 43
+#define GM_RM_OLDEST_PATCH 2
+
+static int gm_rm_ioctl(int fd, unsigned int nr, void *arg, size_t size)
+{
+	int rc;
+
+	do {
+		rc = ioctl(fd, _IOC(_IOC_READ | _IOC_WRITE, 'F', nr, size),
+			   arg);
+	} while (rc && (errno == EINTR || errno == EAGAIN));
+	return rc ? -errno : 0;
+}
+
+struct gm_rm_status {
+	uint32_t status;
+	int err;
+	const char *text;
+};
+
+static const struct gm_rm_status gm_rm_statuses[] = {
+	{ 0x0f, -ENODEV, "the GPU is lost; see dmesg" },
+	{ 0x1a, -ENOMEM, "out of resources" },
+	{ 0x1b, -EIO,
+	  "no permission: the memory is another process's, or "
+	  "confidential computing is on; use memory of this process" },
+	{ 0x1f, -EPROTO, "an argument is invalid; report the driver version" },
+	{ 0x22, -EPROTO, "the class is unknown; report the driver version" },
+	{ 0x23, -EPROTO, "the client is unknown; report the driver version" },
+	{ 0x33, -EPROTO, "the object is unknown; report the driver version" },
+	{ 0x3a, -EPROTO,
+	  "a structure's size is wrong; report the driver version" },
+	{ 0x51, -ENOMEM, "out of memory" },
+	{ 0x56, -EOPNOTSUPP,
+	  "not supported for this GPU or memory; use backend kmod" },
+	{ 0x57, -EPROTO, "the object is unknown; report the driver version" },
+	{ 0x65, -EIO, "timed out; see dmesg" },
+};
+
+/* BAR1 that is left, for those who ran out of it. */
+static void gm_rm_bar1_text(const struct gm_rm *rm, char *text, size_t size)
+{
+	uint64_t bytes, bytes_free;
+
+	gm_bar1_get(rm->pci, &bytes, &bytes_free);
+	if (bytes_free != GPUMEM_UNKNOWN && bytes != GPUMEM_UNKNOWN)
+		snprintf(text, size,
+			 "BAR1 has %" PRIu64 " MiB, %" PRIu64 " MiB free; ",
+			 bytes >> 20, bytes_free >> 20);
+	else if (bytes != GPUMEM_UNKNOWN)
+		snprintf(text, size, "BAR1 has %" PRIu64 " MiB; ", bytes >> 20);
+	else
+		*text = '\0';
+}
+
+/* The result of a call: its errno, or the status that the driver set. */
+static int gm_rm_result(const struct gm_rm *rm, const char *what, int rc,
+			uint32_t status)
+{
+	const struct gm_rm_status *known = NULL;
+	char bar1[96];
+
+	if (rc)
+		return gm_error(rc == -ENOMEM ? rc : -EIO,
+				"rm: %s: %s; see dmesg", what, strerror(-rc));
+	if (!status)
+		return 0;
+	for (size_t i = 0;
+	     i < sizeof(gm_rm_statuses) / sizeof(gm_rm_statuses[0]); i++)
+		if (gm_rm_statuses[i].status == status)
+			known = &gm_rm_statuses[i];
+	if (!known)
+		return gm_error(-EIO,
+				"rm: %s: the driver answers status 0x%x; see "
+				"dmesg, or use backend kmod",
+				what, status);
+	if (known->err != -ENOMEM)
+		return gm_error(known->err, "rm: %s: %s (status 0x%x)", what,
+				known->text, status);
+	gm_rm_bar1_text(rm, bar1, sizeof(bar1));
+	return gm_error(-ENOMEM,
+			"rm: %s: %s (status 0x%x): %sunpin other buffers, or "
+			"pin less at a time",
+			what, known->text, status, bar1);
+}
+
+static int gm_rm_register(const struct gm_rm *rm, int fd)
+{
+	int32_t ctl = rm->ctl;
+
+	return gm_rm_result(
+		rm, "register a descriptor",
+		gm_rm_ioctl(fd, GM_RM_NR_REGISTER_FD, &ctl, sizeof(ctl)), 0);
+}
+
+/* Opens /dev/nvidia<minor> and ties it to the client. */
+static int gm_rm_open_device(const struct gm_rm *rm)
+{
+	char node[32], hint[96];
+	int fd, rc;
+
+	snprintf(node, sizeof(node), "/dev/nvidia%u", rm->minor);
+	fd = open(node, O_RDWR | O_CLOEXEC);
+	if (fd < 0) {
+		rc = -errno;
+		gm_backend_access_hint(node, hint, sizeof(hint));
+		if (rc == -EACCES || rc == -EPERM)
+			return gm_error(-EACCES,
+					"rm: open %s: this user may not; %s",
+					node, hint);
+		return gm_error(rc == -EMFILE || rc == -ENFILE ? -ENOMEM : -EIO,
+				"rm: open %s: %s; %s", node, strerror(-rc),
+				rc == -EMFILE ? "raise ulimit -n"
+					      : "see dmesg");
+	}
+	rc = gm_rm_register(rm, fd);
+	if (rc) {
+		close(fd);
+		return rc;
+	}
+	return fd;
+}
+
+static int gm_rm_alloc(struct gm_rm *rm, const char *what, uint32_t class,
+		       void *params, uint32_t size, uint32_t *object)
+{
+	struct gm_rm_alloc_args args = {
+		.root = rm->client,
+		.parent = rm->client,
+		.class = class,
+		.params = (uintptr_t)params,
+		.params_size = size,
+	};
+	int rc;
+
+	rc = gm_rm_ioctl(rm->ctl, GM_RM_NR_ALLOC, &args, sizeof(args));
+	rc = gm_rm_result(rm, what, rc, args.status);
+	if (rc)
+		return rc;
+	if (!args.object)
+		return gm_error(-EPROTO,
+				"rm: %s: the driver gave no handle; report "
+				"the driver version",
+				what);
+	*object = args.object;
+	return 0;
+}
+
+static int gm_rm_free_object(struct gm_rm *rm, uint32_t parent, uint32_t object)
+{
+	struct gm_rm_free_args args = {
+		.root = rm->client,
+		.parent = parent,
+		.object = object,
+	};
+	int rc = gm_rm_ioctl(rm->ctl, GM_RM_NR_FREE, &args, sizeof(args));
+
+	if (rc || args.status)
+		gm_debug("rm: free object 0x%x: %d, status 0x%x", object, rc,
+			 args.status);
+	return rc;
+}
+
+/* Finds the GPU's minor and its id among the cards. */
+static int gm_rm_find_card(struct gm_rm *rm, uint32_t *gpu_id)
+{
+	struct gm_rm_card cards[GM_RM_CARDS] = { 0 };
+	unsigned int domain, bus, slot;
+	int rc;
+
+	if (sscanf(rm->pci, "%x:%x:%x", &domain, &bus, &slot) != 3)
+		return gm_error(-EPROTO,
+				"rm: CUDA gives no PCI address of the GPU "
+				"(\"%s\"); use backend kmod",
+				rm->pci);
+	rc = gm_rm_ioctl(rm->ctl, GM_RM_NR_CARD_INFO, cards, sizeof(cards));
+	rc = gm_rm_result(rm, "list the cards", rc, 0);
+	if (rc)
+		return rc;
+	for (int i = 0; i < GM_RM_CARDS; i++) {
+		const struct gm_rm_card *card = &cards[i];
+
+		if (card->valid && card->domain == domain && card->bus == bus &&
+		    card->slot == slot) {
+			rm->minor = card->minor;
+			*gpu_id = card->gpu_id;
+			return 0;
+		}
+	}
+	return gm_error(-ENODEV,
+			"rm: the driver lists no card at %s, where CUDA sees "
+			"the GPU; in a container, give it the GPU's nodes",
+			rm->pci);
+}
+
+static int gm_rm_device_instance(struct gm_rm *rm, uint32_t gpu_id,
+				 uint32_t *instance)
+{
+	struct gm_rm_gpu_id_info info = { .gpu_id = gpu_id };
+	struct gm_rm_control_args args = {
+		.client = rm->client,
+		.object = rm->client,
+		.command = GM_RM_GPU_GET_ID_INFO_V2,
+		.params = (uintptr_t)&info,
+		.params_size = sizeof(info),
+	};
+	int rc;
+
+	rc = gm_rm_ioctl(rm->ctl, GM_RM_NR_CONTROL, &args, sizeof(args));
+	rc = gm_rm_result(rm, "ask for the GPU's instance", rc, args.status);
+	if (!rc)
+		*instance = info.device_instance;
+	return rc;
+}
+
+/* Opens the GPU's node, so that it is registered, and makes its object. */
+static int gm_rm_open_gpu(struct gm_rm *rm)
+{
+	struct gm_rm_device_params params = { .client_share = rm->client };
+	uint32_t gpu_id = 0;
+	int rc;
+
+	rc = gm_rm_find_card(rm, &gpu_id);
+	if (rc)
+		return rc;
+	rc = gm_rm_device_instance(rm, gpu_id, &params.device_id);
+	if (rc)
+		return rc;
+	rm->gpu = gm_rm_open_device(rm);
+	if (rm->gpu < 0)
+		return rm->gpu;
+	rc = gm_rm_alloc(rm, "make a device", GM_RM_CLASS_DEVICE, &params,
+			 sizeof(params), &rm->device);
+	if (rc)
+		close(rm->gpu);
+	gm_debug("rm: GPU %s is /dev/nvidia%u, id 0x%x, instance %u", rm->pci,
+		 rm->minor, gpu_id, params.device_id);
+	return rc;
+}
+
+int gm_rm_open(struct gm_rm *rm, const char *pci)
+{
+	uint64_t start = gm_now();
+	char hint[96];
+	int rc;
+
+	*rm = (struct gm_rm){ 0 };
+	snprintf(rm->pci, sizeof(rm->pci), "%s", pci);
+	rm->ctl = open(GM_RM_CONTROL_NODE, O_RDWR | O_CLOEXEC);
+	if (rm->ctl < 0) {
+		rc = errno == EACCES || errno == EPERM ? -EACCES : -ENODEV;
+		gm_backend_access_hint(GM_RM_CONTROL_NODE, hint, sizeof(hint));
+		return gm_error(rc, "rm: open " GM_RM_CONTROL_NODE ": %s; %s",
+				strerror(errno), hint);
+	}
+	rc = gm_rm_alloc(rm, "make a client", GM_RM_CLASS_ROOT, NULL, 0,
+			 &rm->client);
+	if (rc)
+		goto close_ctl;
+	rc = gm_rm_open_gpu(rm);
+	if (rc)
+		goto free_client;
+	gm_debug("rm: client 0x%x, device 0x%x made in %.1f us", rm->client,
+		 rm->device, (gm_now() - start) / 1e3);
+	return 0;
+
+free_client:
+	gm_rm_free_object(rm, 0, rm->client);
+close_ctl:
+	close(rm->ctl);
+	return rc;
+}
+
+void gm_rm_close(struct gm_rm *rm)
+{
+	gm_rm_free_object(rm, rm->client, rm->device);
+	gm_rm_free_object(rm, 0, rm->client);
+	gm_rm_drop(rm);
+}
+
+void gm_rm_drop(struct gm_rm *rm)
+{
+	close(rm->gpu);
+	close(rm->ctl);
+}
+
+int gm_rm_dup(struct gm_rm *rm, uint32_t client, uint32_t object,
+	      uint32_t *memory)
+{
+	struct gm_rm_dup_args args = {
+		.client = rm->client,
+		.parent = rm->device,
+		.client_source = client,
+		.object_source = object,
+	};
+	int rc;
+
+	rc = gm_rm_ioctl(rm->ctl, GM_RM_NR_DUP_OBJECT, &args, sizeof(args));
+	rc = gm_rm_result(rm, "duplicate CUDA's memory object", rc,
+			  args.status);
+	if (rc)
+		return rc;
+	if (!args.object)
+		return gm_error(-EPROTO,
+				"rm: duplicate CUDA's memory object: the "
+				"driver gave no handle; report the driver "
+				"version");
+	*memory = args.object;
+	return 0;
+}
+
+void gm_rm_free(struct gm_rm *rm, uint32_t memory)
+{
+	gm_rm_free_object(rm, rm->device, memory);
+}
+
+int gm_rm_map(struct gm_rm *rm, uint32_t memory, uint64_t offset,
+	      uint64_t length, struct gm_rm_map *map)
+{
+	struct gm_rm_map_args args = {
+		.client = rm->client,
+		.device = rm->device,
+		.memory = memory,
+		.offset = offset,
+		.length = length,
+	};
+	int rc;
+
+	map->fd = gm_rm_open_device(rm);
+	if (map->fd < 0)
+		return map->fd;
+	args.fd = map->fd;
+	rc = gm_rm_ioctl(rm->ctl, GM_RM_NR_MAP_MEMORY, &args, sizeof(args));
+	rc = gm_rm_result(rm, "map the memory into BAR1", rc, args.status);
+	if (rc) {
+		close(map->fd);
+		return rc;
+	}
+	map->linear = args.linear;
+	return 0;
+}
+
+void gm_rm_unmap(struct gm_rm *rm, uint32_t memory, const struct gm_rm_map *map)
+{
+	struct gm_rm_unmap_args args = {
+		.client = rm->client,
+		.device = rm->device,
+		.memory = memory,
+		.linear = map->linear,
+	};
+	int rc;
+
+	rc = gm_rm_ioctl(rm->ctl, GM_RM_NR_UNMAP_MEMORY, &args, sizeof(args));
+	if (rc || args.status)
+		gm_debug("rm: unmap object 0x%x: %d, status 0x%x", memory, rc,
+			 args.status);
+}
+
+static int gm_rm_read_version(int ctl, struct gm_rm_version *version)
+{
+	struct gm_rm_version_args args = { .command = GM_RM_VERSION_QUERY };
+	int rc;
+
+	rc = gm_rm_ioctl(ctl, GM_RM_NR_CHECK_VERSION, &args, sizeof(args));
+	if (rc)
+		return rc;
+	*version = (struct gm_rm_version){ 0 };
+	memcpy(version->text, args.string, sizeof(version->text) - 1);
+	return sscanf(version->text, "%u.%u.%u", &version->major,
+		      &version->minor, &version->patch) < 2
+		       ? -EPROTO
+		       : 0;
+}
+
+static int gm_rm_too_old(const struct gm_rm_version *version)
+{
+	if (version->major != GM_RM_OLDEST_MAJOR)
+		return version->major < GM_RM_OLDEST_MAJOR;
+	if (version->minor != GM_RM_OLDEST_MINOR)
+		return version->minor < GM_RM_OLDEST_MINOR;
+	return version->patch < GM_RM_OLDEST_PATCH;
+}
+
+int gm_rm_probe(struct gm_rm_version *version, char *reason, size_t size)
+{
+	char hint[96];
+	int ctl, rc;
+
+	ctl = open(GM_RM_CONTROL_NODE, O_RDWR | O_CLOEXEC);
+	if (ctl < 0 && (errno == EACCES || errno == EPERM)) {
+		gm_backend_access_hint(GM_RM_CONTROL_NODE, hint, sizeof(hint));
+		snprintf(reason, size,
+			 GM_RM_CONTROL_NODE ": this user may not open it; %s",
+			 hint);
+		return -EACCES;
+	}
+	if (ctl < 0) {
+		snprintf(reason, size,
+			 GM_RM_CONTROL_NODE
+			 ": %s: no NVIDIA driver is loaded "
+			 "here; load it: modprobe nvidia, then nvidia-smi",
+			 strerror(errno));
+		return -ENODEV;
+	}
+	rc = gm_rm_read_version(ctl, version);
+	close(ctl);
+	if (rc) {
+		snprintf(reason, size,
+			 GM_RM_CONTROL_NODE " does not tell its version: %s; "
+					    "reinstall the NVIDIA driver",
+			 strerror(-rc));
+		return -ENODEV;
+	}
+	if (gm_rm_too_old(version)) {
+		snprintf(reason, size,
+			 "the NVIDIA driver is %s; this backend needs "
+			 "535.43.02 or newer: update it, or use backend kmod",
+			 version->text);
+		return -EOPNOTSUPP;
+	}
+	return 0;
+}

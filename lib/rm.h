@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The calls of the stock NVIDIA driver's resource manager (RM) that the rm
+ * backend makes, and what they take. The layouts are those of R535 (535.43.02)
+ * and later. A failing function stores the reason.
+ */
+#ifndef GM_RM_H
+#define GM_RM_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#define GM_RM_CONTROL_NODE "/dev/nvidiactl"
+
+/* An RM client of this process with one GPU in it. */
+struct gm_rm {
+	int ctl; /* the client works through this descriptor alone */
+	int gpu; /* /dev/nvidia<minor>, which keeps the GPU open */
+	uint32_t client; /* hClient */
+	uint32_t device; /* hDevice */
+	uint32_t minor; /* of /dev/nvidia<minor> */
+	char pci[16];
+};
+
+/* A mapping of a memory object into BAR1, made but not mmapped. */
+struct gm_rm_map {
+	int fd; /* to mmap at offset 0, once */
+	uint64_t linear; /* physical address of the first byte */
+};
+
+struct gm_rm_version {
+	unsigned int major, minor, patch;
+	char text[64];
+};
+
+/*
+ * Asks the loaded driver for its version. -EACCES, -ENODEV or -EOPNOTSUPP (too
+ * old), with one line of why in reason; stores no other.
+ */
+int gm_rm_probe(struct gm_rm_version *version, char *reason, size_t size);
+
+/* Makes a client for the GPU at a PCI address such as "0000:3b:00.0". */
+int gm_rm_open(struct gm_rm *rm, const char *pci);
+
+/* Frees the client and all its objects. */
+void gm_rm_close(struct gm_rm *rm);
+
+/* In a forked child: closes the descriptors only. */
+void gm_rm_drop(struct gm_rm *rm);
+
+/*
+ * Makes a handle of our own to a memory object of another client of this
+ * process: it keeps the memory allocated until gm_rm_free(). -EPROTO when the
+ * driver knows no such object.
+ */
+int gm_rm_dup(struct gm_rm *rm, uint32_t client, uint32_t object,
+	      uint32_t *memory);
+void gm_rm_free(struct gm_rm *rm, uint32_t memory);
+
+/* Maps bytes of a memory object; offset and length in whole CPU pages. */
+int gm_rm_map(struct gm_rm *rm, uint32_t memory, uint64_t offset,
+	      uint64_t length, struct gm_rm_map *map);
+
+/* Undoes gm_rm_map(), after munmap. The descriptor is left open. */
+void gm_rm_unmap(struct gm_rm *rm, uint32_t memory,
+		 const struct gm_rm_map *map);
+
+#endif /* GM_RM_H */

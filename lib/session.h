@@ -1,0 +1,96 @@
+/* SPDX-License-Identifier: MIT */
+/* What stands behind the handles of include/gpumem.h. */
+#ifndef GM_SESSION_H
+#define GM_SESSION_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include <gpumem.h>
+
+#include "cuda.h"
+
+struct gm_backend_ops;
+
+/* A GPU through a backend. All but the locked members are fixed at open. */
+struct gm_session {
+	const struct gm_backend_ops *ops;
+	void *backend; /* the backend's own */
+	struct gm_cuda cuda;
+	CUdevice device;
+	int ordinal;
+	CUcontext context; /* the primary context, retained */
+	char pci[16]; /* "0000:3b:00.0", or "" */
+	struct gpumem *handle;
+	atomic_uint refs; /* the open session and each of its buffers */
+
+	pthread_mutex_t lock; /* guards the list */
+	pthread_cond_t removed; /* with lock: a buffer left the list */
+	struct gm_buf *buffers;
+};
+
+/* A pinned range. All but the locked members are fixed when it is pinned. */
+struct gm_buf {
+	struct gm_session *session;
+	struct gpumem_buf *handle;
+	struct gm_buf *next; /* session->lock */
+	struct gm_buf *previous; /* session->lock */
+	uint64_t addr;
+	uint64_t length;
+	bool owned; /* gpumem_unpin() frees the memory */
+
+	/* Set by the backend's pin. */
+	void *backend; /* the backend's own; guarded by lock once pinned */
+	uint64_t page_size;
+	uint64_t page_count;
+	uint64_t addr_offset;
+	bool simulated_pages;
+
+	pthread_mutex_t lock; /* guards what follows */
+	char *base; /* CPU address of the first page, or NULL */
+	unsigned int maps; /* gpumem_map() not undone */
+	unsigned int copies; /* gpumem_read() and _write() at work */
+};
+
+/* The allocation that a range to be pinned lies in. */
+struct gm_range {
+	uint64_t addr;
+	uint64_t length;
+	uint64_t alloc_addr;
+	uint64_t alloc_length;
+	CUcontext context; /* that the allocation belongs to */
+};
+
+/* Counts a user of the session that stands behind a handle, see handle.h. */
+int gm_session_get(struct gpumem *handle, const char *call,
+		   struct gm_session **session);
+
+/* Drops one of session->refs; the last one frees the memory. */
+void gm_session_unref(struct gm_session *session);
+
+/*
+ * Unpins a buffer whose handle is dead and takes it off its session's list.
+ * Frees it.
+ */
+void gm_buf_destroy(struct gm_buf *buf);
+
+/* In a forked child: frees the child's copy of a buffer. */
+void gm_buf_drop(struct gm_buf *buf);
+
+/* Stores the reason for -ENODEV, and returns that: the memory was freed. */
+int gm_buf_revoked(const struct gm_buf *buf);
+
+/* Copies between write-combined memory and host memory; ordered at return. */
+void gm_copy_to_gpu(void *gpu, const void *host, size_t length);
+void gm_copy_from_gpu(void *host, const void *gpu, size_t length);
+
+/* A GPU's PCI address as sysfs spells it, or "". */
+void gm_device_pci(const struct gm_cuda *cuda, CUdevice device, char *pci,
+		   size_t size);
+
+/* BAR1 of the GPU at a PCI address; GPUMEM_UNKNOWN for what is not known. */
+void gm_bar1_get(const char *pci, uint64_t *size, uint64_t *bytes_free);
+
+#endif /* GM_SESSION_H */
