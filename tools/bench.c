@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: MIT
+/* gpumem bench: measurements, each a command of its own. */
+#include <string.h>
+
+#include "tool.h"
+
+static const struct tool_command *const benches[] = {
+	&tool_bench_pin,
+};
+
+#define BENCH_COUNT (sizeof(benches) / sizeof(benches[0]))
+
+static void bench_help(FILE *out)
+{
+	fprintf(out, "Usage: gpumem bench WHAT [OPTION]...\n"
+		     "Measures, on this machine:\n");
+	for (size_t i = 0; i < BENCH_COUNT; i++)
+		fprintf(out, "  %-8s %s\n", benches[i]->name,
+			benches[i]->summary);
+	fprintf(out, "\n"
+		     "  gpumem bench WHAT --help   what it measures and takes\n"
+		     "  gpumem bench --help        print this\n");
+}
+
+static int bench_run(int argc, char **argv)
+{
+	if (argc < 2) {
+		tool_error("nothing named to measure");
+		bench_help(stderr);
+		return TOOL_USAGE;
+	}
+	if (!strcmp(argv[1], "--help") || !strcmp(argv[1], "-h")) {
+		bench_help(stdout);
+		return TOOL_OK;
+	}
+	for (size_t i = 0; i < BENCH_COUNT; i++) {
+		if (!strcmp(argv[1], benches[i]->name)) {
+			/* Every bench has its name in messages. */
+			tool_set_name(benches[i]->name);
+			return benches[i]->run(argc - 1, argv + 1);
+		}
+	}
+	tool_error("%s: nothing of that name to measure; see gpumem bench "
+		   "--help",
+		   argv[1]);
+	return TOOL_USAGE;
+}
+
+const struct tool_command tool_bench = {
+	.name = "bench",
+	.summary = "measure what calls cost on this machine",
+	.run = bench_run,
+	.help = bench_help,
+};
