@@ -1,0 +1,64 @@
+# SPDX-License-Identifier: MIT
+# The front door. Meson builds user space, Kbuild the modules; the scripts
+# install what they need from Debian's packages.
+
+BUILD ?= build
+PREFIX ?= /usr/local
+KDIR ?= /lib/modules/$(shell uname -r)/build
+
+.PHONY: all build demo test unit vm check format module install test-gpu \
+	bench-gpu clean help
+
+all: build
+
+help:
+	@echo 'make demo       the whole job: pin, map, write, verify (GPU, test machine or simulation)'
+	@echo 'make test       every test: unit tests, the command, installation, virtual machine'
+	@echo 'make unit       the tests that need no virtual machine'
+	@echo 'make vm         the virtual machine alone; VM="--kernel 6.1 --test abi" narrows it'
+	@echo 'make check      format, checkpatch, sparse, static analysis, both compilers'
+	@echo 'make build      user space into $(BUILD)/'
+	@echo 'make module     gpumem.ko for KDIR against NVIDIA_SRC=<NVIDIA driver source>'
+	@echo 'make install    user space under PREFIX (DESTDIR is honoured)'
+	@echo 'make test-gpu   tests on a machine with an NVIDIA GPU'
+	@echo 'make bench-gpu  benchmarks on a machine with an NVIDIA GPU'
+
+build:
+	@scripts/setup.sh build
+	@scripts/build.sh $(BUILD)
+
+demo:
+	@scripts/demo.sh $(BUILD)
+
+test:
+	@scripts/test.sh $(BUILD)
+
+unit:
+	@scripts/test.sh $(BUILD) unit
+
+vm: build
+	@scripts/setup.sh vm
+	@tests/vm/vm.py --build $(BUILD) $(VM)
+
+check:
+	@scripts/setup.sh build vm check
+	@scripts/check.sh
+
+format:
+	@scripts/check.sh format-write
+
+module:
+	@scripts/module.sh "$(KDIR)" "$(NVIDIA_SRC)"
+
+install: build
+	@meson configure $(BUILD) --prefix $(abspath $(PREFIX))
+	@meson install -C $(BUILD) $(if $(DESTDIR),--destdir $(abspath $(DESTDIR)))
+
+test-gpu:
+	@tests/gpu/run.sh
+
+bench-gpu:
+	@bench/run.sh
+
+clean:
+	rm -rf $(BUILD) build-gpu build-check

@@ -1,0 +1,140 @@
+#!/bin/bash
+# SPDX-License-Identifier: MIT
+# Format, kernel style, sparse, static analysis, both compilers with -Werror,
+# headers alone as C11 and C++. Prints a line a check; fails if one does.
+# usage: check.sh [format-write]
+set -uo pipefail
+
+cd "$(dirname "$0")/.." || exit 1
+sources() { git ls-files '*.c' '*.h' | grep -v '^tests/data/'; }
+if [ "${1:-}" = format-write ]; then
+	sources | xargs clang-format -i
+	exit
+fi
+
+failed=0
+mkdir -p build-check
+check()
+{
+	local name=$1 log=build-check/$1.log
+	shift
+	if "$@" >"$log" 2>&1; then
+		echo "ok     check/$name"
+	else
+		echo "not ok check/$name"
+		tail -40 "$log" | sed 's/^/       /'
+		echo "       all of it: $log"
+		failed=$((failed + 1))
+	fi
+}
+
+# Layout is clang-format's; the rest of the ignored types are about code that
+# is not out of the kernel's tree.
+checkpatch()
+{
+	local pl
+	pl=$(scripts/checkpatch-fetch.sh) || return 1
+	# shellcheck disable=SC2046
+	perl "$pl" --no-tree --strict --terse --no-summary \
+		--ignore LINUX_VERSION_CODE,CONSTANT_COMPARISON,PREFER_KERNEL_TYPES,BIT_MACRO,OPEN_ENDED_LINE,PARENTHESIS_ALIGNMENT \
+		-f $(git ls-files 'kernel/*.[ch]' 'uapi/*.h' 'tests/emu/*.[ch]' | grep -v selftest)
+}
+
+# Both modules, on a kernel, with the compiler's and sparse's warnings; gpumem.ko
+# may use no GPL-only symbol.
+module()
+{
+	local kernel kdir out bad
+	kernel=$(tests/vm/kernel-fetch.sh "$1") || return 1
+	kdir=$kernel/build
+	out=$(pwd)/build-check/module-$1
+	rm -rf "$out"
+	mkdir -p "$out/tests"
+	cp -r kernel uapi "$out/"
+	cp -r tests/emu "$out/tests/"
+	make -C "$kdir" M="$out/tests/emu" W=1 C=1 modules >"$out/log" 2>&1 &&
+		make -C "$kdir" M="$out/kernel/gpumem" NV_P2P_DIR="$out/tests/emu" \
+			KBUILD_EXTRA_SYMBOLS="$out/tests/emu/Module.symvers" W=1 C=1 modules \
+			>>"$out/log" 2>&1 || { cat "$out/log"; return 1; }
+	if grep -E 'warning:|WARNING:|error:' "$out/log"; then
+		return 1
+	fi
+	bad=$(comm -12 <(nm -u "$out/kernel/gpumem/gpumem.ko" | awk '{print $2}' | sort) \
+		<(awk '$4 == "EXPORT_SYMBOL_GPL" {print $2}' "$kdir/Module.symvers" | sort))
+	[ -z "$bad" ] || { echo "gpumem.ko uses GPL-only symbols: $bad"; return 1; }
+}
+
+compiler()
+{
+	rm -rf "build-check/$1"
+	CC=$1 meson setup "build-check/$1" --werror -Dbuildtype=debugoptimized >/dev/null &&
+		meson compile -C "build-check/$1"
+}
+
+cppcheck_run()
+{
+	# shellcheck disable=SC2046
+	cppcheck --quiet --error-exitcode=1 --inline-suppr --std=c11 --language=c -D__x86_64__ \
+		--enable=warning,performance,portability \
+		--suppress=missingIncludeSystem --suppress=unusedStructMember \
+		-Iinclude -Iuapi -Ilib -Isim $(git ls-files 'lib/*.c' 'sim/*.c' 'tools/*.c')
+}
+
+# Without valist.Uninitialized: clang 14's overlooks va_start().
+clang_tidy_run()
+{
+	git ls-files 'lib/*.c' 'sim/*.c' 'tools/*.c' | xargs -n 1 -P "$(nproc)" \
+		clang-tidy --quiet --warnings-as-errors='*' -p build-check/clang \
+		--checks='-*,clang-analyzer-*,-clang-analyzer-valist.Uninitialized,-clang-analyzer-security.insecureAPI.DeprecatedOrUnsafeBufferHandling,bugprone-*,-bugprone-easily-swappable-parameters,-bugprone-assignment-in-if-condition,-bugprone-reserved-identifier,-bugprone-narrowing-conversions,-bugprone-implicit-widening-of-multiplication-result' 2>&1 |
+		sed '/warnings\? generated\.$/d'
+}
+
+format() { sources | xargs clang-format --dry-run --Werror; }
+
+spdx()
+{
+	local f bad=0
+	for f in $(git ls-files '*.c' '*.h' '*.sh' '*.py' '*.build' 'Makefile' '*Kbuild'); do
+		head -3 "$f" | grep -q SPDX-License-Identifier || { echo "$f"; bad=1; }
+	done
+	return $bad
+}
+
+shell()
+{
+	local bad=0
+	git ls-files '*.sh' .ci/run tests/vm/init | grep -v '^tests/vm/cases/' |
+		xargs shellcheck -S warning || bad=1
+	# The cases have no #!: init gives them to sh.
+	git ls-files 'tests/vm/cases/*.sh' | xargs shellcheck -S warning -s sh || bad=1
+	return $bad
+}
+
+headers()
+{
+	local h
+	for h in include/gpumem.h uapi/linux/gpumem.h uapi/gpumemioctl.h; do
+		gcc -std=c11 -Wall -Wextra -Werror -pedantic -Iuapi -fsyntax-only -x c "$h" &&
+			g++ -std=c++11 -Wall -Wextra -Werror -Iuapi -fsyntax-only -x c++ "$h" || return 1
+	done
+}
+
+# The README's program is the example that the tests build and run.
+readme()
+{
+	sed -n '/^```c$/,/^```$/p' README.md | sed '1d;$d' | diff - examples/quickstart.c
+}
+
+check spdx spdx
+check readme readme
+check format format
+check shell shell
+check headers headers
+check checkpatch checkpatch
+check module-6.1 module 6.1
+check module-6.12 module 6.12
+check gcc compiler gcc
+check clang compiler clang
+check cppcheck cppcheck_run
+check clang-tidy clang_tidy_run
+[ $failed = 0 ]

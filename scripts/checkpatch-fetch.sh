@@ -1,0 +1,23 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT
+# Fetches the kernel's checkpatch.pl from Debian's kernel source package into
+# the cache and prints its path.
+set -eu
+
+here=$(cd "$(dirname "$0")" && pwd)
+cache=${GPUMEM_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/gpumem}
+out=$cache/checkpatch
+[ -f "$out/checkpatch.pl" ] && { echo "$out/checkpatch.pl"; exit 0; }
+tmp=$cache/checkpatch.tmp
+rm -rf "$tmp"
+mkdir -p "$tmp" "$out"
+"$here/apt-private.sh" "$cache/apt-source" stable main update >&2
+"$here/apt-private.sh" "$cache/apt-source" stable main unpack "$tmp" linux-source-6.1 >&2
+tar -C "$tmp" --strip-components=2 -xf "$tmp"/usr/src/linux-source-6.1.tar.xz \
+	linux-source-6.1/scripts/checkpatch.pl \
+	linux-source-6.1/scripts/spelling.txt \
+	linux-source-6.1/scripts/const_structs.checkpatch
+mv "$tmp/spelling.txt" "$tmp/const_structs.checkpatch" "$out/"
+mv "$tmp/checkpatch.pl" "$out/"
+rm -rf "$tmp"
+echo "$out/checkpatch.pl"

@@ -1,0 +1,41 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT
+# Every test, a line each; the last line counts them.
+# usage: test.sh BUILD [unit]
+set -eu
+
+cd "$(dirname "$0")/.."
+build=$1
+what=${2:-all}
+log=$(mktemp)
+trap 'rm -f "$log"' EXIT
+
+scripts/setup.sh build test
+scripts/build.sh "$build"
+
+# meson test prints a line a program; its log has the cases of each.
+rc=0
+meson test -C "$build" --print-errorlogs --no-rebuild 2>&1 | tee "$log" || true
+count() { sed -n "s/^$1: *\([0-9]*\).*/\1/p" "$log" | awk '{n += $1} END {print n + 0}'; }
+passed=$(($(count Ok) + $(count 'Expected Fail')))
+failed=$(($(count Fail) + $(count 'Unexpected Pass') + $(count Timeout)))
+skipped=$(count Skipped)
+[ $((passed + failed)) -gt 0 ] || failed=1
+
+if [ "$what" = all ]; then
+	scripts/setup.sh vm
+	tests/vm/vm.py --build "$build" 2>&1 | tee "$log" || true
+	last=$(tail -1 "$log")
+	case $last in
+	*passed,*failed,*skipped)
+		# shellcheck disable=SC2086
+		set -- $last
+		passed=$((passed + $1)) failed=$((failed + $3)) skipped=$((skipped + $5))
+		;;
+	*) failed=$((failed + 1)) ;;
+	esac
+fi
+
+[ "$failed" = 0 ] || rc=1
+echo "$passed passed, $failed failed, $skipped skipped"
+exit $rc

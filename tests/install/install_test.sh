@@ -1,0 +1,154 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT
+# Installs gpumem twice, from BUILD_DIR below a DESTDIR and from a build of its
+# own into a temporary prefix, and uses it from there: everything is in its
+# place, examples/quickstart.c builds with pkg-config and runs on the simulated
+# GPU, and nothing points back into a build.
+#
+#   install_test.sh BUILD_DIR
+set -u
+
+[ $# -eq 1 ] || {
+	echo "usage: $0 BUILD_DIR" >&2
+	exit 2
+}
+build=$(cd "$1" && pwd) || exit 2
+root=$(cd "$(dirname "$0")/../.." && pwd)
+MESON=${MESON:-meson}
+CC=${CC:-cc}
+work=$(mktemp -d "${TMPDIR:-/tmp}/gpumem-install.XXXXXX") || exit 1
+trap 'rm -rf "$work"' EXIT
+trap 'exit 1' INT TERM
+failed=0
+
+# check NAME COMMAND...
+check()
+{
+	name=$1
+	shift
+	if "$@" >"$work/out" 2>&1; then
+		echo "ok - $name"
+	else
+		echo "not ok - $name: $*: exit $?"
+		sed 's/^/#   /' "$work/out"
+		failed=$((failed + 1))
+		return 1
+	fi
+}
+
+# one_of PATTERN: exactly one file below $tree/$prefix has this name
+one_of()
+{
+	found=$(find "$tree/$prefix" -path "$tree/$prefix/$1" | wc -l)
+	[ "$found" -eq 1 ] || {
+		echo "$found files are called $1"
+		return 1
+	}
+}
+
+# Everything that a user gets; $tree is the DESTDIR, $prefix the prefix.
+check_files()
+{
+	for file in bin/gpumem include/gpumem.h include/linux/gpumem.h \
+		include/gpumemioctl.h 'lib*/libgpumem.so' \
+		'lib*/libgpumem.so.0' 'lib*/libgpumem.so.0.*' \
+		'lib*/pkgconfig/gpumem.pc' 'lib*/gpumem/sim/libcuda.so.1' \
+		share/man/man1/gpumem.1 share/man/man3/gpumem.3 \
+		share/man/man4/gpumem.4; do
+		check "$1: $file" one_of "$file"
+	done
+}
+
+not_grep()
+{
+	! grep -rlF -e "$1" "$2"
+}
+
+no_runpath()
+{
+	find "$work/prefix" -type f \( -name 'lib*.so*' -o -path '*/bin/*' \) \
+		-exec readelf -d {} + >"$work/dynamic" || return 1
+	# One from the program to its own library is right; any other is not.
+	grep -E 'R(UN)?PATH' "$work/dynamic" |
+		grep -vF -e "[\$ORIGIN/../lib" >"$work/paths"
+	cat "$work/paths"
+	[ ! -s "$work/paths" ]
+}
+
+quickstart_says_hello()
+{
+	GPUMEM_BACKEND=sim LD_LIBRARY_PATH=$libdir "$work/quickstart" \
+		>"$work/hello" || return 1
+	cat "$work/hello"
+	[ "$(cat "$work/hello")" = "hello (backend sim)" ]
+}
+
+demo_succeeds()
+{
+	"$work/prefix/bin/gpumem" demo --backend sim \
+		>"$work/demo" || return 1
+	tail -n 1 "$work/demo"
+	[ "$(tail -n 1 "$work/demo")" = "Test successful" ]
+}
+
+# A program that includes one header alone; $2 is the compiler and language.
+header_alone()
+{
+	printf '#include <%s>\nint main(void) { return 0; }\n' "$1" |
+		$2 -Wall -Wextra -Werror -pedantic -fsyntax-only \
+			-I"$work/prefix/include" -
+}
+
+tree=$work/destdir
+prefix=$("$MESON" introspect "$build" --buildoptions | python3 -c '
+import json, sys
+print(next(o["value"] for o in json.load(sys.stdin) if o["name"] == "prefix"))
+') || exit 1
+prefix=${prefix#/}
+check "install below DESTDIR" env DESTDIR="$tree" \
+	"$MESON" install -C "$build" || exit 1
+check_files DESTDIR
+escaped=$(find "$tree" -type f ! -path "$tree/$prefix/*" | head)
+check "DESTDIR: nothing outside /$prefix" [ -z "$escaped" ]
+
+check "configure a build for a prefix" "$MESON" setup "$work/build" "$root" \
+	--prefix="$work/prefix" --buildtype=release || exit 1
+check "install into a prefix" "$MESON" install -C "$work/build" || exit 1
+tree=$work
+prefix=prefix
+check_files prefix
+libdir=$(dirname "$(find "$work/prefix" -name libgpumem.so.0)")
+PKG_CONFIG_PATH=$libdir/pkgconfig
+export PKG_CONFIG_PATH
+
+check "no trace of the build" not_grep "$work/build" "$work/prefix"
+check "no trace of the sources" not_grep "$root" "$work/prefix"
+check "no path to other libraries" no_runpath
+
+for header in gpumem.h linux/gpumem.h gpumemioctl.h; do
+	check "$header as C11" header_alone "$header" "$CC -std=c11 -x c"
+	if command -v c++ >/dev/null 2>&1; then
+		check "$header as C++" header_alone "$header" \
+			'c++ -std=c++11 -x c++'
+	else
+		echo "skip - $header as C++: there is no C++ compiler"
+	fi
+done
+
+version=$("$work/prefix/bin/gpumem" --version | sed 's/^gpumem //')
+check "pkg-config gives the command's version, $version" \
+	pkg-config --exact-version="$version" gpumem
+# shellcheck disable=SC2046
+check "quickstart builds with pkg-config" "$CC" -Wall -Wextra -Werror \
+	-o "$work/quickstart" "$root/examples/quickstart.c" \
+	$(pkg-config --cflags --libs gpumem)
+lines=$(wc -l <"$root/examples/quickstart.c")
+check "quickstart has at most 30 lines" [ "$lines" -le 30 ]
+check "quickstart runs on the simulated GPU" quickstart_says_hello
+check "the installed gpumem demo" demo_succeeds
+
+[ "$failed" -eq 0 ] || {
+	echo "$failed failed"
+	exit 1
+}
+echo "all passed"

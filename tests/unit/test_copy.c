@@ -1,0 +1,128 @@
+// SPDX-License-Identifier: MIT
+/* gpumem_write() and gpumem_read() move exactly the bytes asked for. */
+#include "unit.h"
+
+#define GUARD 0xa5
+#define LONGEST 300
+#define SHIFTS 65
+#define ROOM (SHIFTS + LONGEST + 64)
+
+static unsigned char pattern[LONGEST];
+static unsigned char guarded[ROOM];
+static unsigned char expected[ROOM];
+
+/* What memory of guards looks like with the pattern put at a place. */
+static void expect(size_t at, size_t length)
+{
+	memset(expected, GUARD, ROOM);
+	memcpy(expected + at, pattern, length);
+}
+
+static void write_touches_its_bytes_alone(void **state)
+{
+	CUdeviceptr addr = unit_alloc(ROOM);
+	struct gpumem_buf *buf = unit_pin(addr, ROOM);
+	unsigned char source[LONGEST + SHIFTS];
+
+	unit_map(buf);
+	for (size_t shift = 0; shift < SHIFTS; shift++) {
+		for (size_t length = 0; length <= LONGEST; length++) {
+			size_t from = (shift * 7 + length) % SHIFTS;
+
+			unit_fill(pattern, length, shift * 1000 + length);
+			memcpy(source + from, pattern, length);
+			expect(shift, length);
+			assert_int_equal(unit_cuda.set(addr, GUARD, ROOM), 0);
+			assert_int_equal(gpumem_write(buf, shift, source + from,
+						      length),
+					 0);
+			assert_int_equal(unit_cuda.to_host(guarded, addr, ROOM),
+					 0);
+			assert_memory_equal(guarded, expected, ROOM);
+		}
+	}
+	assert_int_equal(gpumem_unpin(buf), 0);
+	unit_free(addr);
+}
+
+static void read_touches_its_bytes_alone(void **state)
+{
+	CUdeviceptr addr = unit_alloc(ROOM);
+	struct gpumem_buf *buf = unit_pin(addr, ROOM);
+	unsigned char memory[ROOM];
+
+	unit_map(buf);
+	unit_fill(memory, ROOM, 5);
+	assert_int_equal(unit_cuda.to_device(addr, memory, ROOM), 0);
+	for (size_t shift = 0; shift < SHIFTS; shift++) {
+		for (size_t length = 0; length <= LONGEST; length++) {
+			size_t to = (shift * 5 + length) % SHIFTS;
+
+			memcpy(pattern, memory + shift, length);
+			expect(to, length);
+			memset(guarded, GUARD, ROOM);
+			assert_int_equal(gpumem_read(buf, shift, guarded + to,
+						     length),
+					 0);
+			assert_memory_equal(guarded, expected, ROOM);
+		}
+	}
+	assert_int_equal(gpumem_unpin(buf), 0);
+	unit_free(addr);
+}
+
+static void copies_map_for_their_own_time(void **state)
+{
+	CUdeviceptr addr = unit_alloc(MIB);
+	struct gpumem_buf *buf = unit_pin(addr + 13, MIB - 13);
+	struct gpumem_buf_info info = { .size = sizeof(info) };
+	char out[100], in[100];
+
+	unit_fill(out, sizeof(out), 1);
+	assert_int_equal(gpumem_write(buf, 65530, out, sizeof(out)), 0);
+	assert_int_equal(gpumem_buf_get(buf, &info), 0);
+	assert_null(info.cpu);
+	assert_int_equal(info.maps, 0);
+	assert_int_equal(gpumem_read(buf, 65530, in, sizeof(in)), 0);
+	assert_memory_equal(in, out, sizeof(in));
+	assert_int_equal(unit_cuda.to_host(in, addr + 13 + 65530, sizeof(in)),
+			 0);
+	assert_memory_equal(in, out, sizeof(in));
+	assert_int_equal(gpumem_unpin(buf), 0);
+	unit_free(addr);
+}
+
+static void copies_across_every_page_are_right(void **state)
+{
+	const size_t length = 5 * MIB + 3;
+	char *out = malloc(length), *in = malloc(length);
+	struct gpumem_buf_info info = { .size = sizeof(info) };
+	struct gpumem_buf *buf;
+
+	assert_non_null(out);
+	assert_non_null(in);
+	unit_fill(out, length, 3);
+	assert_int_equal(gpumem_alloc(unit_session, length, 0, &buf), 0);
+	assert_int_equal(gpumem_buf_get(buf, &info), 0);
+	assert_int_equal(gpumem_write(buf, 0, out, length), 0);
+	assert_int_equal(unit_cuda.to_host(in, info.addr, length), 0);
+	assert_memory_equal(in, out, length);
+	memset(in, 0, length);
+	assert_int_equal(gpumem_read(buf, 0, in, length), 0);
+	assert_memory_equal(in, out, length);
+	assert_int_equal(gpumem_unpin(buf), 0);
+	free(out);
+	free(in);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(write_touches_its_bytes_alone),
+		cmocka_unit_test(read_touches_its_bytes_alone),
+		cmocka_unit_test(copies_map_for_their_own_time),
+		cmocka_unit_test(copies_across_every_page_are_right),
+	};
+
+	return cmocka_run_group_tests(tests, unit_setup, unit_teardown);
+}

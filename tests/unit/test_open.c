@@ -1,0 +1,234 @@
+// SPDX-License-Identifier: MIT
+/*
+ * How a backend is chosen. What cannot be used here must say why; a test of
+ * that is skipped on a machine where it can.
+ */
+#include <stdio.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "unit.h"
+
+static int no_node(const char *node)
+{
+	return access(node, F_OK);
+}
+
+/* The status of a backend here. */
+static int status_of(unsigned int index, struct gpumem_backend *backend)
+{
+	backend->size = sizeof(*backend);
+	assert_int_equal(gpumem_backend_get(index, backend), 0);
+	return backend->status;
+}
+
+static int open_backend(const char *name, struct gpumem **session)
+{
+	struct gpumem_options options = { .size = sizeof(options),
+					  .backend = name };
+
+	return gpumem_open(&options, session);
+}
+
+static void backends_are_listed_in_their_order(void **state)
+{
+	static const char *const names[] = { "kmod", "rm", "sim" };
+	struct gpumem_backend backend;
+
+	for (unsigned int i = 0; i < 3; i++) {
+		status_of(i, &backend);
+		assert_string_equal(backend.name, names[i]);
+		assert_true(strlen(backend.reason) > 10);
+		assert_null(strchr(backend.reason, '\n'));
+		assert_true(backend.status <= 0);
+		if (backend.status)
+			assert_non_null(strchr(backend.reason, ';'));
+	}
+	unit_expect_error(gpumem_backend_get(3, &backend), -ENOENT,
+			  "no backend 3", NULL);
+	unit_expect_error(gpumem_backend_get(0, NULL), -EINVAL, "NULL", NULL);
+	backend.size = 7;
+	unit_expect_error(gpumem_backend_get(0, &backend), -EINVAL, "size is 7",
+			  NULL);
+}
+
+static void kmod_says_that_the_module_is_not_loaded(void **state)
+{
+	struct gpumem_backend backend;
+	struct gpumem *session;
+
+	if (!no_node("/dev/gpumem"))
+		skip();
+	assert_int_equal(status_of(0, &backend), -ENODEV);
+	assert_non_null(strstr(backend.reason, "modprobe gpumem"));
+	unit_expect_error(open_backend("kmod", &session), -ENODEV,
+			  "backend kmod is not usable", "/dev/gpumem",
+			  "modprobe gpumem", NULL);
+}
+
+static void rm_says_that_no_driver_is_loaded(void **state)
+{
+	struct gpumem_backend backend;
+	struct gpumem *session;
+
+	if (!no_node("/dev/nvidiactl"))
+		skip();
+	assert_int_equal(status_of(1, &backend), -ENODEV);
+	assert_non_null(strstr(backend.reason, "no NVIDIA driver is loaded"));
+	unit_expect_error(open_backend("rm", &session), -ENODEV,
+			  "backend rm is not usable", "/dev/nvidiactl", NULL);
+}
+
+static void sim_says_where_it_is_looked_for(void **state)
+{
+	char *place = strdup(getenv("GPUMEM_SIM_LIBCUDA"));
+	struct gpumem_backend backend;
+	struct gpumem *session;
+
+	assert_non_null(place);
+	setenv("GPUMEM_SIM_LIBCUDA", "/nowhere/libcuda.so.1", 1);
+	assert_int_equal(status_of(2, &backend), -ENODEV);
+	assert_non_null(strstr(backend.reason, "GPUMEM_SIM_LIBCUDA"));
+	unit_expect_error(open_backend("sim", &session), -ENODEV,
+			  "backend sim is not usable", NULL);
+	setenv("GPUMEM_SIM_LIBCUDA", "/dev/null", 1);
+	unit_expect_error(open_backend("sim", &session), -ELIBACC, "/dev/null",
+			  NULL);
+	setenv("GPUMEM_SIM_LIBCUDA", place, 1);
+	assert_int_equal(status_of(2, &backend), 0);
+	assert_non_null(strstr(backend.reason, "simulated"));
+	free(place);
+}
+
+/* Looking at the backends must not give the program the simulated libcuda. */
+static void listing_loads_no_simulated_cuda(void **state)
+{
+	struct gpumem_backend backend;
+	char line[512];
+	FILE *file;
+
+	status_of(2, &backend);
+	file = fopen("/proc/self/maps", "r");
+	assert_non_null(file);
+	while (fgets(line, sizeof(line), file))
+		assert_null(strstr(line, "libcuda"));
+	fclose(file);
+}
+
+/* Opens in a child, so that libraries and messages are a new process's. */
+static int child_open(const char *name, char *said, size_t size)
+{
+	int pipes[2], status;
+	size_t used = 0;
+	ssize_t n;
+	pid_t child;
+
+	assert_int_equal(pipe(pipes), 0);
+	child = fork();
+	assert_true(child >= 0);
+	if (!child) {
+		struct gpumem *session;
+		int rc;
+
+		dup2(pipes[1], STDERR_FILENO);
+		rc = open_backend(name, &session);
+		if (rc)
+			_exit(-rc);
+		if (gpumem_close(session) || open_backend(name, &session))
+			_exit(254);
+		_exit(strcmp(gpumem_backend_name(session), "sim") ? 255 : 0);
+	}
+	close(pipes[1]);
+	while ((n = read(pipes[0], said + used, size - 1 - used)) > 0)
+		used += n;
+	said[used] = '\0';
+	close(pipes[0]);
+	assert_int_equal(waitpid(child, &status, 0), child);
+	assert_true(WIFEXITED(status));
+	return WEXITSTATUS(status);
+}
+
+static bool no_gpu(void)
+{
+	return no_node("/dev/nvidiactl") && no_node("/dev/gpumem") &&
+	       !system("! grep -qsi 0x10de /sys/bus/pci/devices/*/vendor");
+}
+
+static void sim_is_chosen_where_there_is_no_gpu_and_says_so(void **state)
+{
+	char said[1000], *line;
+
+	if (!no_gpu())
+		skip();
+	unsetenv("GPUMEM_BACKEND");
+	unsetenv("GPUMEM_QUIET");
+	assert_int_equal(child_open(NULL, said, sizeof(said)), 0);
+	line = strstr(said, "gpumem: no NVIDIA GPU here: using the simulated "
+			    "GPU\n");
+	assert_non_null(line);
+	/* Once, although the child opened twice. */
+	assert_null(strstr(line + strlen("gpumem: no"), "gpumem: no"));
+	setenv("GPUMEM_QUIET", "1", 1);
+	assert_int_equal(child_open(NULL, said, sizeof(said)), 0);
+	assert_string_equal(said, "");
+	unsetenv("GPUMEM_QUIET");
+}
+
+static void the_environment_chooses_where_the_program_does_not(void **state)
+{
+	struct gpumem *session;
+	char said[1000];
+
+	setenv("GPUMEM_BACKEND", "sim", 1);
+	assert_int_equal(child_open(NULL, said, sizeof(said)), 0);
+	assert_string_equal(said, "");
+	setenv("GPUMEM_BACKEND", "nonsense", 1);
+	unit_expect_error(gpumem_open(NULL, &session), -EINVAL,
+			  "no backend \"nonsense\"", NULL);
+	/* The program's choice comes first. */
+	assert_int_equal(child_open("sim", said, sizeof(said)), 0);
+	if (no_node("/dev/gpumem")) {
+		setenv("GPUMEM_BACKEND", "kmod", 1);
+		unit_expect_error(gpumem_open(NULL, &session), -ENODEV,
+				  "backend kmod", NULL);
+	}
+	unsetenv("GPUMEM_BACKEND");
+}
+
+static void the_debug_log_is_off_unless_asked_for(void **state)
+{
+	char said[4000];
+
+	unsetenv("GPUMEM_LOG");
+	assert_int_equal(child_open("sim", said, sizeof(said)), 0);
+	assert_string_equal(said, "");
+}
+
+static void the_versions_agree(void **state)
+{
+	char version[40];
+
+	snprintf(version, sizeof(version), "%d.%d.%d", GPUMEM_VERSION_MAJOR,
+		 GPUMEM_VERSION_MINOR, GPUMEM_VERSION_PATCH);
+	assert_string_equal(gpumem_version(), version);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(backends_are_listed_in_their_order),
+		cmocka_unit_test(kmod_says_that_the_module_is_not_loaded),
+		cmocka_unit_test(rm_says_that_no_driver_is_loaded),
+		cmocka_unit_test(listing_loads_no_simulated_cuda),
+		cmocka_unit_test(
+			sim_is_chosen_where_there_is_no_gpu_and_says_so),
+		cmocka_unit_test(
+			the_environment_chooses_where_the_program_does_not),
+		cmocka_unit_test(the_debug_log_is_off_unless_asked_for),
+		cmocka_unit_test(sim_says_where_it_is_looked_for),
+		cmocka_unit_test(the_versions_agree),
+	};
+
+	unsetenv("GPUMEM_BACKEND");
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,3 @@
+# SPDX-License-Identifier: MIT
+# 256 MiB through one mapping.
+vm-abi-good data-256m

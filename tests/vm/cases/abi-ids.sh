@@ -1,0 +1,3 @@
+# SPDX-License-Identifier: MIT
+# Unknown pins, other files' pins, unknown commands.
+vm-abi-bad ids

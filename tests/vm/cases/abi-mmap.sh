@@ -1,0 +1,3 @@
+# SPDX-License-Identifier: MIT
+# What mmap refuses.
+vm-abi-bad mmap

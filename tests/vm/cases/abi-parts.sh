@@ -1,0 +1,3 @@
+# SPDX-License-Identifier: MIT
+# Mappings of parts of a pin.
+vm-abi-good parts

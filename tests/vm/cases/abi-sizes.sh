@@ -1,0 +1,3 @@
+# SPDX-License-Identifier: MIT
+# PIN, INFO and PAGES of all sizes and alignments.
+vm-abi-good sizes

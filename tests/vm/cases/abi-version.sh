@@ -1,0 +1,3 @@
+# SPDX-License-Identifier: MIT
+# VERSION.
+vm-abi-good version

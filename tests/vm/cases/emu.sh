@@ -1,0 +1,3 @@
+# SPDX-License-Identifier: MIT
+# The emulated GPU itself, from its CUDA side.
+emu_selftest

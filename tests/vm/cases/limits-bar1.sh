@@ -1,0 +1,3 @@
+# SPDX-License-Identifier: MIT
+# BAR1 space runs out.
+vm-limits bar1

@@ -1,0 +1,3 @@
+# SPDX-License-Identifier: MIT
+# Every error of the driver's get_pages.
+vm-limits get-pages

@@ -1,0 +1,3 @@
+# SPDX-License-Identifier: MIT
+# Video memory runs out.
+vm-limits memory

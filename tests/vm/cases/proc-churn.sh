@@ -1,0 +1,3 @@
+# SPDX-License-Identifier: MIT
+# /proc/gpumem read while pins come and go.
+vm-proc churn

@@ -1,0 +1,3 @@
+# SPDX-License-Identifier: MIT
+# The owner dies while a child holds its files.
+vm-process outlive

@@ -1,0 +1,3 @@
+# SPDX-License-Identifier: MIT
+# Threads at once on the same pins.
+vm-races 10000

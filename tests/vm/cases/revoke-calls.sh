@@ -1,0 +1,3 @@
+# SPDX-License-Identifier: MIT
+# Every call after the memory was freed.
+vm-revoke calls

@@ -1,0 +1,3 @@
+# SPDX-License-Identifier: MIT
+# Many pins on one block, one callback each.
+vm-revoke many

@@ -1,0 +1,3 @@
+# SPDX-License-Identifier: MIT
+# munmap, UNPIN, close and free in other orders.
+vm-revoke order

@@ -1,0 +1,3 @@
+# SPDX-License-Identifier: MIT
+# The rm backend of the library: data.
+vm-lib-rm data

@@ -1,0 +1,3 @@
+# SPDX-License-Identifier: MIT
+# The rm backend of the library: what it refuses.
+vm-lib-rm errors

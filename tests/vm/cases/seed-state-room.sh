@@ -1,0 +1,3 @@
+# SPDX-License-Identifier: MIT
+# STATE with too little room.
+vm-seed-errors room

@@ -1,0 +1,3 @@
+# SPDX-License-Identifier: MIT
+# Two processes at once, each with its own data.
+vm-process two

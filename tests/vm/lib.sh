@@ -1,0 +1,92 @@
+# SPDX-License-Identifier: MIT
+# shellcheck shell=sh
+# Shell functions for the test machine's init and its cases.
+
+# shellcheck disable=SC2034 # init reads it
+dmesg_bad='WARNING|BUG|Oops|Call Trace|general protection|unable to handle|leak|KASAN|UBSAN|kmemleak|possible (recursive|circular)|lockdep|soft lockup|hung task|refcount_t|Bad page|Unable to|contract breach'
+
+# say LINE: one line to the host.
+say()
+{
+	echo "$*" >&7
+}
+
+# host COMMAND...: asks the host; false, with the reason printed, if it says no.
+host()
+{
+	say "host $*"
+	read -r answer <&7
+	[ "$answer" = yes ] && return 0
+	echo "host: $answer"
+	return 1
+}
+
+modules_load()
+{
+	insmod /lib/modules/gpumem_emu.ko && insmod /lib/modules/gpumem.ko &&
+		chmod 0666 /dev/gpumem /dev/gpumem-emu
+}
+
+# counter NAME: a counter of the emulated GPU.
+counter()
+{
+	awk -v n="$1" '$1 == n {print $2}' /proc/gpumem-emu
+}
+
+# left_check: false, saying what, if anything is pinned, mapped or allocated.
+left_check()
+{
+	[ -e /proc/gpumem-emu ] || { echo "the emulated GPU is not loaded"; return 1; }
+	bad=0
+	for n in blocks pins pinned_pages dma_maps holds rm_clients rm_objects rm_maps; do
+		v=$(counter $n)
+		[ "$v" = 0 ] || { echo "left over after the case: $n is ${v:-missing}"; bad=1; }
+	done
+	free=$(($(counter free_pages) * 65536))
+	[ "$free" = "$(counter vram_bytes)" ] || { echo "left over: $free bytes free of $(counter vram_bytes)"; bad=1; }
+	return $bad
+}
+
+# as_user COMMAND...: runs it as an ordinary user without any privilege.
+as_user()
+{
+	/usr/bin/setpriv --reuid=1000 --regid=1000 --clear-groups --bounding-set=-all -- "$@"
+}
+
+# fails CODE COMMAND...: true if the command exits with just that code.
+fails()
+{
+	want=$1
+	shift
+	got=0
+	"$@" || got=$?
+	[ $got = "$want" ] && return 0
+	echo "exit code $got instead of $want: $*"
+	return 1
+}
+
+# demo BACKEND ARGUMENTS...: runs gpumem demo; true if it says that it used the
+# backend and that the test was successful. Set RUN to a command to run it by.
+demo()
+{
+	demo_backend=$1
+	shift
+	$RUN gpumem demo --backend $demo_backend "$@" >/tmp/demo.out 2>&1 ||
+		{ echo "demo $demo_backend $*: exit code $?"; cat /tmp/demo.out; return 1; }
+	grep -q "^backend  $demo_backend\$" /tmp/demo.out &&
+		[ "$(tail -n 1 /tmp/demo.out)" = 'Test successful' ] && return 0
+	echo "demo $demo_backend $*: not what it should print:"
+	cat /tmp/demo.out
+	return 1
+}
+
+# demo_sizes BACKEND: the sizes and offsets at which something could go wrong.
+demo_sizes()
+{
+	for demo_size in 1 2 3 5 4095 4096 4097 65535 65536 65537 1M 1048577 16M; do
+		demo $1 --size $demo_size || return 1
+	done
+	for demo_offset in 1 511 4096 65535; do
+		demo $1 --size 100000 --offset $demo_offset || return 1
+	done
+}

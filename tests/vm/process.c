@@ -1,0 +1,305 @@
+// SPDX-License-Identifier: MIT
+/* One open file belongs to one process: forks, passed files, neighbours. */
+#include "t.h"
+
+#include <sys/prctl.h>
+#include <sys/socket.h>
+
+struct mine {
+	int emu, fd;
+	uint64_t addr;
+	struct gpumem_pin pin;
+	void *handle;
+	uint64_t phys;
+	void *at;
+};
+
+static struct mine mine_make(void)
+{
+	struct mine m = { .emu = emu_open(), .fd = gm_open() };
+	struct gpudma_state_t *state;
+	int r;
+
+	m.addr = emu_alloc(m.emu, MIB);
+	m.pin = gm_must_pin(m.fd, m.addr, MIB);
+	r = gm_map(m.fd, &m.pin, &m.at);
+	need(!r, "mmap: %s", strerror(r));
+	counter_fill(m.at, 16, 0x0A000000);
+	r = seed_lock(m.fd, m.addr, MIB, &m.handle, NULL);
+	need(!r, "LOCK: %s", strerror(r));
+	r = seed_state(m.fd, m.handle, 16, &state);
+	need(!r, "STATE: %s", strerror(r));
+	m.phys = state->pages[0];
+	free(state);
+	return m;
+}
+
+static void mine_drop(struct mine *m)
+{
+	uint32_t value = 0;
+
+	check(!t_load((char *)m->at + 4, &value) && value == 0x0A000001,
+	      "the owner's mapping afterwards: word 1 is %#x", value);
+	check_result(seed_unlock(m->fd, m->handle), 0, "the owner's UNLOCK");
+	check_result(gm_unpin(m->fd, m->pin.pin), 0, "the owner's UNPIN");
+	munmap(m->at, MIB);
+	close(m->fd);
+	close(m->emu);
+}
+
+/* What a process that does not own the file may do with it: ask the version. */
+static void check_refused(const struct mine *m, int fd, const char *who)
+{
+	struct gpumem_version v = { .size = sizeof(v) };
+	int emu = emu_open();
+	uint64_t own = emu_alloc(emu, MIB), n = 1, page;
+	struct gpumem_info info;
+	struct gpumem_pin pin;
+	void *handle;
+
+	check_result(t_ioctl(fd, GPUMEM_IOC_VERSION, &v), 0, "%s: VERSION",
+		     who);
+	check_result(gm_pin(fd, own, MIB, &pin), EPERM, "%s: PIN", who);
+	check_result(gm_info(fd, m->pin.pin, &info), EPERM, "%s: INFO", who);
+	check_result(gm_pages(fd, m->pin.pin, 0, &page, &n), EPERM, "%s: PAGES",
+		     who);
+	check_result(gm_unpin(fd, m->pin.pin), EPERM, "%s: UNPIN", who);
+	check_result(gm_unpin(fd, 12345), EPERM, "%s: UNPIN of no pin", who);
+	check_result(seed_lock(fd, own, MIB, &handle, NULL), EPERM, "%s: LOCK",
+		     who);
+	check_result(seed_state(fd, m->handle, 16, NULL), EPERM, "%s: STATE",
+		     who);
+	check_result(seed_unlock(fd, m->handle), EPERM, "%s: UNLOCK", who);
+	check_result(t_map(fd, m->pin.mmap_offset, PAGE, NULL), EPERM,
+		     "%s: mmap", who);
+	check_result(t_map(fd, m->phys, PAGE, NULL), EPERM,
+		     "%s: mmap by physical address", who);
+	close(emu);
+}
+
+static void fork_child(void *arg)
+{
+	struct mine *m = arg;
+
+	check_refused(m, m->fd, "a forked child");
+	check(t_load(m->at, NULL) == SIGSEGV,
+	      "the child inherited the mapping: no SIGSEGV");
+}
+
+static void mode_fork(void)
+{
+	struct mine m = mine_make();
+
+	t_child("the forked child", fork_child, &m);
+	mine_drop(&m);
+}
+
+static void passed_child(void *arg)
+{
+	int sock = *(int *)arg, fd = t_fd_receive(sock);
+	struct mine m;
+
+	need(read(sock, &m, sizeof(m)) == sizeof(m), "reading what to try");
+	check_refused(&m, fd, "a process that was sent the descriptor");
+	close(fd);
+}
+
+static void mode_passed(void)
+{
+	struct mine m;
+	int sock[2];
+	pid_t pid;
+
+	need(!socketpair(AF_UNIX, SOCK_STREAM, 0, sock), "socketpair: %s",
+	     strerror(errno));
+	/* The receiver comes first: it inherits nothing. */
+	pid = t_fork(passed_child, &sock[1]);
+	close(sock[1]);
+	m = mine_make();
+	check_result(t_fd_send(sock[0], m.fd), 0, "sending the descriptor");
+	need(write(sock[0], &m, sizeof(m)) == sizeof(m), "telling what to try");
+	t_join("the receiver", pid);
+	mine_drop(&m);
+}
+
+static void claim_child(void *arg)
+{
+	int fd = *(int *)arg, emu = emu_open();
+	struct gpumem_pin pin = gm_must_pin(fd, emu_alloc(emu, MIB), MIB);
+	void *at;
+	int r = gm_map(fd, &pin, &at);
+
+	need(!r, "mmap: %s", strerror(r));
+	counter_fill(at, 16, 0);
+	munmap(at, MIB);
+	check_result(gm_unpin(fd, pin.pin), 0, "the child's UNPIN");
+}
+
+/* The first to pin owns the file, and keeps it. */
+static void mode_claim(void)
+{
+	int fd = gm_open(), emu = emu_open();
+	struct gpumem_pin pin;
+
+	t_child("the child that pins first", claim_child, &fd);
+	check_result(gm_pin(fd, emu_alloc(emu, MIB), MIB, &pin), EPERM,
+		     "PIN through a file that a child owned");
+	close(fd);
+	close(emu);
+}
+
+static void outlive_grandchild(int pipe_read)
+{
+	char byte;
+
+	/* Ends when the test says so: all inherited files are held open. */
+	if (read(pipe_read, &byte, 1) < 0)
+		_exit(1);
+	_exit(0);
+}
+
+static void outlive_owner(void *arg)
+{
+	int *hold = arg;
+	struct mine m = mine_make();
+	pid_t pid = fork();
+
+	need(pid >= 0, "fork: %s", strerror(errno));
+	if (!pid) {
+		close(hold[1]);
+		outlive_grandchild(hold[0]);
+	}
+	(void)m;
+	_exit(0);
+}
+
+/* The owner dies while a child of it still holds its files. */
+static void mode_outlive(void)
+{
+	int hold[2], status;
+	pid_t pid;
+
+	need(!pipe(hold), "pipe: %s", strerror(errno));
+	prctl(PR_SET_CHILD_SUBREAPER, 1);
+	t_child("the owner", outlive_owner, hold);
+	close(hold[0]);
+	close(hold[1]);
+	pid = wait(&status);
+	check(pid > 0 && !status, "the child that held the files: status %#x",
+	      (unsigned int)status);
+	emu_check_nothing_pinned("after the child that outlived the owner");
+	check(!emu_counters().blocks, "%llu blocks are left",
+	      (unsigned long long)emu_counters().blocks);
+}
+
+static void only_gpumem_owner(void *arg)
+{
+	int *hold = arg;
+	struct mine m = mine_make();
+	pid_t pid = fork();
+
+	need(pid >= 0, "fork: %s", strerror(errno));
+	if (!pid) {
+		close(hold[1]);
+		close(m.emu);
+		outlive_grandchild(hold[0]);
+	}
+	_exit(0);
+}
+
+/* The same, but CUDA's side is gone with the owner: revoked, then closed. */
+static void mode_outlive_revoked(void)
+{
+	int hold[2], status;
+
+	need(!pipe(hold), "pipe: %s", strerror(errno));
+	prctl(PR_SET_CHILD_SUBREAPER, 1);
+	t_child("the owner", only_gpumem_owner, hold);
+	emu_check_nothing_pinned("after the owner, its child alive");
+	close(hold[0]);
+	close(hold[1]);
+	check(wait(&status) > 0 && !status, "the child: status %#x",
+	      (unsigned int)status);
+}
+
+struct pair {
+	unsigned int number;
+	int to_other, from_other, others[2];
+};
+
+#define PAIR_BYTES (4 * MIB)
+
+static void pair_run(void *arg)
+{
+	struct pair *p = arg;
+	uint32_t first = 0x10000000u * (p->number + 1), round;
+	uint32_t *host = malloc(PAIR_BYTES);
+	int emu = emu_open(), fd = gm_open();
+	uint64_t addr = emu_alloc(emu, PAIR_BYTES), told[2], page, n = 1;
+	struct gpumem_pin pin = gm_must_pin(fd, addr, PAIR_BYTES);
+	struct gpumem_info info;
+	char byte;
+	void *at;
+	int r = gm_map(fd, &pin, &at);
+
+	/* So that the end of the other process is noticed. */
+	close(p->others[0]);
+	close(p->others[1]);
+	need(!r && host, "mmap: %s", strerror(r));
+	check_result(gm_pages(fd, pin.pin, 0, &page, &n), 0, "PAGES");
+	told[0] = pin.mmap_offset;
+	told[1] = page;
+	need(write(p->to_other, told, 16) == 16 &&
+		     read(p->from_other, told, 16) == 16,
+	     "talking to the other process");
+	check_result(t_map(fd, told[0], PAGE, NULL), EPERM,
+		     "mmap of the other process's pin");
+	check_result(t_map(fd, told[1], PAGE, NULL), EPERM,
+		     "mmap of the other process's page");
+	check_result(gm_info(fd, pin.pin + 1, &info), ENOENT,
+		     "INFO of the next id");
+	for (round = 0; round < 8; round++) {
+		counter_fill(at, PAIR_BYTES / 4, first + round);
+		check_result(emu_read(emu, addr, host, PAIR_BYTES), 0,
+			     "reading by CUDA");
+		if (!counter_check(host, PAIR_BYTES / 4, first + round,
+				   "one's own data"))
+			break;
+	}
+	/* Stay until the other one is done as well. */
+	need(write(p->to_other, "", 1) == 1 &&
+		     read(p->from_other, &byte, 1) == 1,
+	     "talking to the other process");
+	check_result(gm_unpin(fd, pin.pin), 0, "UNPIN");
+}
+
+static void mode_two(void)
+{
+	int ab[2], ba[2];
+	struct pair a, b;
+	pid_t first, second;
+
+	need(!pipe(ab) && !pipe(ba), "pipe: %s", strerror(errno));
+	a = (struct pair){ 0, ab[1], ba[0], { ab[0], ba[1] } };
+	b = (struct pair){ 1, ba[1], ab[0], { ba[0], ab[1] } };
+	first = t_fork(pair_run, &a);
+	second = t_fork(pair_run, &b);
+	close(ab[1]);
+	close(ba[1]);
+	t_join("the first process", first);
+	t_join("the second process", second);
+}
+
+static const struct t_mode modes[] = {
+	{ "fork", mode_fork },
+	{ "passed", mode_passed },
+	{ "claim", mode_claim },
+	{ "outlive", mode_outlive },
+	{ "outlive-revoked", mode_outlive_revoked },
+	{ "two", mode_two },
+};
+
+int main(int argc, char **argv)
+{
+	return t_main(argc, argv, modes, sizeof(modes) / sizeof(modes[0]));
+}
