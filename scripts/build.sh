@@ -9,7 +9,11 @@ cd "$(dirname "$0")/.."
 log=$(mktemp)
 trap 'rm -f "$log"' EXIT
 {
-	[ -f "$dir/build.ninja" ] || meson setup "$dir" "$@"
+	if [ ! -f "$dir/build.ninja" ]; then
+		meson setup "$dir" "$@"
+	elif [ $# -gt 0 ]; then
+		meson configure "$dir" "$@"
+	fi
 	meson compile -C "$dir"
 } >"$log" 2>&1 || {
 	cat "$log" >&2
