@@ -7,17 +7,23 @@
  *   gpumem_p2p_tables	in p2p.c, around the driver's calls that make or end a
  *			page table; never taken by what the driver calls
  *   the NVIDIA driver's locks, which it holds around gpumem_pin_revoke()
- *   gpumem_pinned.lock	state and table of one pin; PTEs of the pin are inserted
- *			under it for reading, and only while the pin is live
- *   i_mmap_rwsem	inside unmap_mapping_range(), taken with none of ours
- *   xa_lock		of gpumem_file.pins and of the windows
+ *   gpumem_pinned.exports_lock	the dma-bufs of one pin; held while they are moved away
+ *			from their importers
+ *   dma_resv		of a dma-buf; see dmabuf.c
+ *   gpumem_pinned.lock	state, table and DMA mappings of one pin; PTEs of the pin are
+ *			inserted under it for reading, and only while the pin is
+ *			live
+ *   i_mmap_rwsem	inside unmap_mapping_range(), taken with no lock inside
+ *			dma_resv held
+ *   xa_lock		of gpumem_file.pins, gpumem_file.dmas and the windows
  *
- * The NVIDIA driver is never called with one of our other locks held, and user
- * memory is never touched with gpumem_pinned.lock held: a fault takes that lock
- * inside mmap_lock.
+ * The NVIDIA driver is never called with one of our other locks held (but for
+ * undoing a DMA mapping inside its own callback), and user memory is never
+ * touched with gpumem_pinned.lock held: a fault takes that lock inside mmap_lock.
  *
- * No GPL-only kernel symbol is used, so that the module also loads beside the
- * proprietary flavour of the NVIDIA driver.
+ * GPL-only kernel symbols are used only where GPUMEM_GPL is defined (Kbuild), so
+ * that without it the module also loads beside the proprietary flavour of the
+ * NVIDIA driver.
  */
 #ifndef GPUMEM_DRV_H
 #define GPUMEM_DRV_H
@@ -25,7 +31,9 @@
 #include <linux/completion.h>
 #include <linux/fs.h>
 #include <linux/kref.h>
+#include <linux/list.h>
 #include <linux/mm.h>
+#include <linux/mutex.h>
 #include <linux/rwsem.h>
 #include <linux/spinlock.h>
 #include <linux/xarray.h>
@@ -33,10 +41,16 @@
 
 #define GPUMEM_RELEASE "0.1.0"
 
+struct gpumem_call;
+struct gpumem_user;
+
 /* GPU addresses are pinned in units of this, whatever the page size is. */
 #define GPUMEM_GPU_PAGE_SIZE SZ_64K
 
+struct eventfd_ctx;
+struct nvidia_p2p_dma_mapping;
 struct nvidia_p2p_page_table;
+struct pci_dev;
 
 /**
  * struct gpumem_file - one open file of /dev/gpumem
@@ -46,6 +60,7 @@ struct nvidia_p2p_page_table;
  * @owner:	process that owns the file, 0 while no pin was ever made
  * @owner_start: when that process started: a process id alone can come again
  * @pins:	id to struct gpumem_pinned; each entry holds a reference
+ * @dmas:	id to struct gpumem_dma; each entry holds a reference
  */
 struct gpumem_file {
 	struct kref ref;
@@ -54,6 +69,73 @@ struct gpumem_file {
 	pid_t owner;
 	u64 owner_start;
 	struct xarray pins;
+	struct xarray dmas;
+};
+
+/**
+ * struct gpumem_page_set - pages of GPU memory, as the driver gave them
+ * @shift:	log2 of the page size
+ * @count:	number of @addr
+ * @addr:	physical (BAR1) address of each page
+ */
+struct gpumem_page_set {
+	u32 shift;
+	u64 count;
+	u64 *addr;
+};
+
+/**
+ * struct gpumem_hold - GPU memory that the driver keeps until we say otherwise
+ * @ref:	references
+ * @base:	GPU address
+ * @size:	bytes
+ * @user:	whom they are charged to
+ * @table:	the driver's page table, of the persistent kind
+ * @set:	its pages
+ *
+ * What a device or an importer may still use: a pin's own table goes with the
+ * driver's callback, at a moment that no lock of ours can delay. The last
+ * reference is never dropped inside that callback, where the driver could not
+ * take the memory back: a struct gpumem_dma or a dma-buf keeps one to its end.
+ */
+struct gpumem_hold {
+	struct kref ref;
+	u64 base;
+	u64 size;
+	struct gpumem_user *user;
+	struct nvidia_p2p_page_table *table;
+	struct gpumem_page_set set;
+};
+
+/**
+ * struct gpumem_dma - a pin mapped for one PCI device
+ * @ref:	one for the table entry, one for each call in progress
+ * @id:		its key in gpumem_file.dmas
+ * @pin:	the pin; holds a reference
+ * @of_pin:	in gpumem_pinned.dmas
+ * @ended:	it is undone, or whoever set this is undoing it; under
+ *		gpumem_pinned.lock
+ * @end_done:	it was undone together with its pin
+ * @peer:	the device; holds a reference
+ * @hold:	the memory that is mapped
+ * @mapping:	the driver's mapping
+ * @page_size:	bytes in a page of it
+ * @runs:	its addresses, merged
+ * @run_count:	number of @runs
+ */
+struct gpumem_dma {
+	struct kref ref;
+	u32 id;
+	struct gpumem_pinned *pin;
+	struct list_head of_pin;
+	bool ended;
+	struct completion end_done;
+	struct pci_dev *peer;
+	struct gpumem_hold *hold;
+	struct nvidia_p2p_dma_mapping *mapping;
+	u32 page_size;
+	struct gpumem_dma_run *runs;
+	u64 run_count;
 };
 
 enum gpumem_pin_state {
@@ -76,20 +158,24 @@ enum gpumem_pin_state {
  * @length:	bytes asked for
  * @base:	@addr rounded down to GPUMEM_GPU_PAGE_SIZE
  * @size:	bytes pinned from @base on
- * @page_shift:	log2 of the page size; with @page_count and @pages constant from
- *		the moment the pin is live
- * @page_count:	number of @pages
- * @pages:	physical address of each page
+ * @set:	its pages; constant from the moment the pin is live
+ * @flags:	GPUMEM_PIN_* that it was made with
+ * @user:	whom its bytes are charged to
  * @maps:	VMAs of the pin
  * @comm:	name of the owner's thread, for /proc/gpumem
- * @lock:	guards @state, @table, @called_back; see above
+ * @event:	signalled when the driver takes the memory back, or NULL
+ * @exports_lock: guards @exports
+ * @exports:	dma-bufs of the pin
+ * @lock:	guards @state, @table, @hold, @called_back, @orphan, @dmas, @wc; see above
  * @state:	enum gpumem_pin_state
  * @table:	the driver's page table; NULL once it may be gone
+ * @hold:	of a persistent pin, instead of @table; NULL once unpinned
  * @called_back: the driver's callback has started
  * @orphan:	unpinned in a process that cannot give the pages back: the
  *		driver's callback drops the module reference taken for it
  * @call_done:	the driver's callback has ended
- * @wc:		kernel mappings that reserve write-combining for @pages (x86)
+ * @dmas:	its DMA mappings
+ * @wc:		kernel mappings that reserve write-combining for its pages (x86)
  * @wc_count:	number of @wc
  */
 struct gpumem_pinned {
@@ -101,30 +187,63 @@ struct gpumem_pinned {
 	u64 length;
 	u64 base;
 	u64 size;
-	u32 page_shift;
-	u64 page_count;
-	u64 *pages;
+	struct gpumem_page_set set;
+	u32 flags;
+	struct gpumem_user *user;
 	atomic_t maps;
 	char comm[TASK_COMM_LEN];
+	struct eventfd_ctx *event;
+
+	struct mutex exports_lock; /* exports */
+	struct list_head exports;
 
 	struct rw_semaphore lock;
 	enum gpumem_pin_state state;
 	struct nvidia_p2p_page_table *table;
+	struct gpumem_hold *hold;
 	bool called_back;
 	bool orphan;
 	struct completion call_done;
+	struct list_head dmas;
 	void __iomem **wc;
 	u64 wc_count;
 };
 
+union gpumem_args {
+	struct gpumem_version version;
+	struct gpumem_pin pin;
+	struct gpumem_unpin unpin;
+	struct gpumem_info info;
+	struct gpumem_pages pages;
+	struct gpumem_dma_map dma_map;
+	struct gpumem_dma_runs dma_runs;
+	struct gpumem_dma_unmap dma_unmap;
+	struct gpumem_export export;
+};
+
+/**
+ * struct gpumem_call - one ioctl in progress
+ * @file:	the file it came through
+ * @user:	the caller's structure
+ * @size:	bytes of it to give back: the smaller of the caller's size and ours
+ * @args:	a copy of it, members that the caller does not know being zero
+ */
+struct gpumem_call {
+	struct gpumem_file *file;
+	void __user *user;
+	size_t size;
+	union gpumem_args args;
+};
+
 /* main.c */
+int gpumem_call_reply(struct gpumem_call *call);
 bool gpumem_file_is_owner(struct gpumem_file *file);
 int gpumem_file_own(struct gpumem_file *file, bool claim);
 void gpumem_file_put(struct gpumem_file *file);
 
 /* pin.c */
-struct gpumem_pinned *gpumem_pin_create(struct gpumem_file *file, u64 addr,
-					u64 length);
+struct gpumem_pinned *gpumem_pin_create(struct gpumem_file *file,
+					const struct gpumem_pin *args);
 int gpumem_pin_reserve(struct gpumem_pinned *pin);
 void gpumem_pin_publish(struct gpumem_pinned *pin);
 void gpumem_pin_abort(struct gpumem_pinned *pin);
@@ -138,10 +257,40 @@ int gpumem_pin_alive(struct gpumem_pinned *pin);
 void gpumem_pin_get(struct gpumem_pinned *pin);
 void gpumem_pin_put(struct gpumem_pinned *pin);
 u64 gpumem_pin_mmap_offset(const struct gpumem_pinned *pin);
+u64 gpumem_pin_bytes(const struct gpumem_pinned *pin);
 struct gpumem_pinned *gpumem_pin_next(unsigned long *window);
+
+/* hold.c */
+struct gpumem_hold *gpumem_hold_new(u64 base, u64 size, u32 flags);
+struct gpumem_hold *gpumem_hold_of(struct gpumem_pinned *pin);
+void gpumem_hold_get(struct gpumem_hold *hold);
+void gpumem_hold_put(struct gpumem_hold *hold);
+
+/* user.c: the limit on what a user pins */
+struct gpumem_user *gpumem_user_charge(u64 bytes);
+void gpumem_user_uncharge(struct gpumem_user *user, u64 bytes);
+void gpumem_user_exit(void);
+
+/* event.c: the eventfd of a pin */
+int gpumem_event_get(struct gpumem_pinned *pin, int fd);
+void gpumem_event_signal(struct gpumem_pinned *pin);
+void gpumem_event_put(struct gpumem_pinned *pin);
+
+/* dma.c */
+int gpumem_dma_map_ioctl(struct gpumem_call *call);
+int gpumem_dma_runs_ioctl(struct gpumem_call *call);
+int gpumem_dma_unmap_ioctl(struct gpumem_call *call);
+void gpumem_dma_end_all(struct gpumem_pinned *pin);
+void gpumem_dma_forget(struct gpumem_file *file,
+		       const struct gpumem_pinned *pin);
+
+/* dmabuf.c */
+int gpumem_export_ioctl(struct gpumem_call *call);
+void gpumem_export_revoke_all(struct gpumem_pinned *pin);
 
 /* mmap.c */
 int gpumem_mmap(struct file *filp, struct vm_area_struct *vma);
+int gpumem_mmap_export(struct gpumem_pinned *pin, struct vm_area_struct *vma);
 void gpumem_mmap_zap(struct gpumem_pinned *pin);
 void gpumem_mmap_wc_release(struct gpumem_pinned *pin);
 
@@ -149,6 +298,11 @@ void gpumem_mmap_wc_release(struct gpumem_pinned *pin);
 int gpumem_p2p_get(struct gpumem_pinned *pin);
 void gpumem_p2p_put(struct gpumem_pinned *pin,
 		    struct nvidia_p2p_page_table *table);
+int gpumem_p2p_hold(struct gpumem_hold *hold, u32 flags);
+void gpumem_p2p_unhold(struct gpumem_hold *hold);
+int gpumem_p2p_dma_map(struct gpumem_dma *dma, const u64 **addresses,
+		       u32 *count);
+void gpumem_p2p_dma_unmap(struct gpumem_dma *dma);
 u32 gpumem_p2p_version(void);
 
 /* seed_abi.c */

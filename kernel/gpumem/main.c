@@ -13,31 +13,13 @@
 #include <linux/slab.h>
 #include <linux/uaccess.h>
 
+#include "compat.h"
 #include "gpumem_drv.h"
 
-union gpumem_args {
-	struct gpumem_version version;
-	struct gpumem_pin pin;
-	struct gpumem_unpin unpin;
-	struct gpumem_info info;
-	struct gpumem_pages pages;
-};
+#define CREATE_TRACE_POINTS
+#include "trace.h"
 
-/**
- * struct gpumem_call - one ioctl in progress
- * @file:	the file it came through
- * @user:	the caller's structure
- * @size:	bytes of it to give back: the smaller of the caller's size and ours
- * @args:	a copy of it, members that the caller does not know being zero
- */
-struct gpumem_call {
-	struct gpumem_file *file;
-	void __user *user;
-	size_t size;
-	union gpumem_args args;
-};
-
-static int gpumem_call_reply(struct gpumem_call *call)
+int gpumem_call_reply(struct gpumem_call *call)
 {
 	return copy_to_user(call->user, &call->args, call->size) ? -EFAULT : 0;
 }
@@ -47,6 +29,7 @@ static void gpumem_file_free(struct kref *ref)
 	struct gpumem_file *file = container_of(ref, struct gpumem_file, ref);
 
 	xa_destroy(&file->pins);
+	xa_destroy(&file->dmas);
 	iput(file->inode);
 	kfree(file);
 }
@@ -95,6 +78,11 @@ static int gpumem_version_ioctl(struct gpumem_call *call)
 	v->abi = GPUMEM_ABI_VERSION;
 	strscpy_pad(v->release, GPUMEM_RELEASE, sizeof(v->release));
 	v->p2p_page_table = gpumem_p2p_version();
+#ifdef GPUMEM_GPL
+	v->features = GPUMEM_FEATURE_EVENTFD | GPUMEM_FEATURE_DMABUF;
+#else
+	v->features = 0;
+#endif
 	return gpumem_call_reply(call);
 }
 
@@ -104,9 +92,7 @@ static int gpumem_pin_ioctl(struct gpumem_call *call)
 	struct gpumem_pinned *pin;
 	int rc;
 
-	if (p->flags || p->__reserved)
-		return -EINVAL;
-	pin = gpumem_pin_create(call->file, p->addr, p->length);
+	pin = gpumem_pin_create(call->file, p);
 	if (IS_ERR(pin))
 		return PTR_ERR(pin);
 	rc = gpumem_pin_reserve(pin);
@@ -114,8 +100,8 @@ static int gpumem_pin_ioctl(struct gpumem_call *call)
 		goto err_abort;
 
 	p->pin = pin->id;
-	p->page_size = 1U << pin->page_shift;
-	p->page_count = pin->page_count;
+	p->page_size = 1U << pin->set.shift;
+	p->page_count = pin->set.count;
 	p->mmap_offset = gpumem_pin_mmap_offset(pin);
 	p->addr_offset = pin->addr - pin->base;
 	rc = gpumem_call_reply(call);
@@ -145,10 +131,10 @@ static int gpumem_info_ioctl(struct gpumem_call *call)
 	if (!pin)
 		return -ENOENT;
 	i->flags = gpumem_pin_alive(pin) ? GPUMEM_PIN_REVOKED : 0;
-	i->page_size = 1U << pin->page_shift;
+	i->page_size = 1U << pin->set.shift;
 	i->addr = pin->addr;
 	i->length = pin->length;
-	i->page_count = pin->page_count;
+	i->page_count = pin->set.count;
 	i->mmap_offset = gpumem_pin_mmap_offset(pin);
 	i->addr_offset = pin->addr - pin->base;
 	i->mapped = atomic_read(&pin->maps);
@@ -169,12 +155,12 @@ static int gpumem_pages_ioctl(struct gpumem_call *call)
 	if (rc)
 		goto out_put;
 	rc = -EINVAL;
-	if (p->first >= pin->page_count)
+	if (p->first >= pin->set.count)
 		goto out_put;
-	p->count = min(p->count, pin->page_count - p->first);
+	p->count = min(p->count, pin->set.count - p->first);
 	rc = -EFAULT;
-	if (copy_to_user(u64_to_user_ptr(p->pages), pin->pages + p->first,
-			 p->count * sizeof(*pin->pages)))
+	if (copy_to_user(u64_to_user_ptr(p->pages), pin->set.addr + p->first,
+			 p->count * sizeof(*pin->set.addr)))
 		goto out_put;
 	rc = gpumem_call_reply(call);
 out_put:
@@ -208,7 +194,7 @@ struct gpumem_ioctl {
 
 static const struct gpumem_ioctl gpumem_ioctls[] = {
 	GPUMEM_IOCTL(GPUMEM_IOC_VERSION, gpumem_version_ioctl,
-		     struct gpumem_version, __reserved, .anyone = true),
+		     struct gpumem_version, features, .anyone = true),
 	GPUMEM_IOCTL(GPUMEM_IOC_PIN, gpumem_pin_ioctl, struct gpumem_pin,
 		     __reserved, .claim = true),
 	GPUMEM_IOCTL(GPUMEM_IOC_UNPIN, gpumem_unpin_ioctl, struct gpumem_unpin,
@@ -217,6 +203,14 @@ static const struct gpumem_ioctl gpumem_ioctls[] = {
 		     __reserved),
 	GPUMEM_IOCTL(GPUMEM_IOC_PAGES, gpumem_pages_ioctl, struct gpumem_pages,
 		     pages),
+	GPUMEM_IOCTL(GPUMEM_IOC_DMA_MAP, gpumem_dma_map_ioctl,
+		     struct gpumem_dma_map, __reserved),
+	GPUMEM_IOCTL(GPUMEM_IOC_DMA_RUNS, gpumem_dma_runs_ioctl,
+		     struct gpumem_dma_runs, runs),
+	GPUMEM_IOCTL(GPUMEM_IOC_DMA_UNMAP, gpumem_dma_unmap_ioctl,
+		     struct gpumem_dma_unmap, dma),
+	GPUMEM_IOCTL(GPUMEM_IOC_EXPORT, gpumem_export_ioctl,
+		     struct gpumem_export, __reserved),
 };
 
 static long gpumem_call_run(struct gpumem_file *file, unsigned int cmd,
@@ -279,6 +273,7 @@ static int gpumem_open(struct inode *inode, struct file *filp)
 	kref_init(&file->ref);
 	spin_lock_init(&file->lock);
 	xa_init_flags(&file->pins, XA_FLAGS_ALLOC1);
+	xa_init_flags(&file->dmas, XA_FLAGS_ALLOC1);
 	ihold(inode);
 	file->inode = inode;
 	filp->private_data = file;
@@ -303,6 +298,7 @@ static int gpumem_release(struct inode *inode, struct file *filp)
 	struct gpumem_file *file = filp->private_data;
 
 	gpumem_pin_remove_all(file);
+	gpumem_dma_forget(file, NULL);
 	gpumem_file_put(file);
 	return 0;
 }
@@ -317,6 +313,10 @@ static const struct file_operations gpumem_fops = {
 	.compat_ioctl = gpumem_compat_ioctl,
 #endif
 	.mmap = gpumem_mmap,
+#ifdef GPUMEM_HUGE_PFNMAP
+	/* As a 2 MiB PTE needs: address and offset alike in their low bits. */
+	.get_unmapped_area = thp_get_unmapped_area,
+#endif
 };
 
 static struct miscdevice gpumem_misc = {
@@ -343,6 +343,7 @@ static void __exit gpumem_exit(void)
 {
 	misc_deregister(&gpumem_misc);
 	gpumem_proc_remove();
+	gpumem_user_exit();
 }
 
 module_init(gpumem_init);
@@ -352,3 +353,6 @@ MODULE_AUTHOR("gpumem developers");
 MODULE_DESCRIPTION("Direct access to NVIDIA GPU memory");
 MODULE_VERSION(GPUMEM_RELEASE);
 MODULE_LICENSE("Dual MIT/GPL");
+#ifdef GPUMEM_GPL
+GPUMEM_IMPORT_DMA_BUF;
+#endif

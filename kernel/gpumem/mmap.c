@@ -13,23 +13,33 @@
 
 #include "compat.h"
 #include "gpumem_drv.h"
+#include "trace.h"
 
 /* Pages inserted around a fault: one page table's worth. */
 #define GPUMEM_FAULT_AROUND PMD_SIZE
 
 static u64 gpumem_mmap_phys(const struct gpumem_pinned *pin, u64 offset)
 {
-	u64 page = offset >> pin->page_shift;
+	u64 page = offset >> pin->set.shift;
 
-	return pin->pages[page] + (offset & (BIT_ULL(pin->page_shift) - 1));
+	return pin->set.addr[page] + (offset & (BIT_ULL(pin->set.shift) - 1));
+}
+
+/* Offset in the pin of an address in a VMA of the device node or of a dma-buf. */
+static u64 gpumem_mmap_offset(const struct vm_area_struct *vma,
+			      unsigned long addr)
+{
+	u64 offset =
+		((u64)vma->vm_pgoff << PAGE_SHIFT) + (addr - vma->vm_start);
+
+	return offset & (GPUMEM_PIN_MAX_LENGTH - 1);
 }
 
 static vm_fault_t gpumem_mmap_insert(struct vm_area_struct *vma,
 				     const struct gpumem_pinned *pin,
 				     unsigned long addr)
 {
-	u64 offset = ((u64)vma->vm_pgoff << PAGE_SHIFT) -
-		     gpumem_pin_mmap_offset(pin) + (addr - vma->vm_start);
+	u64 offset = gpumem_mmap_offset(vma, addr);
 
 	return vmf_insert_pfn(vma, addr,
 			      PHYS_PFN(gpumem_mmap_phys(pin, offset)));
@@ -79,10 +89,82 @@ static void gpumem_mmap_close(struct vm_area_struct *vma)
 	gpumem_pin_put(pin);
 }
 
+/*
+ * ptrace() and /proc/PID/mem. The kernel's own helper is GPL-only and knows
+ * nothing of revocation.
+ */
+static int gpumem_mmap_access(struct vm_area_struct *vma, unsigned long addr,
+			      void *buf, int len, int write)
+{
+	struct gpumem_pinned *pin = vma->vm_private_data;
+	unsigned long in_page = offset_in_page(addr);
+	void __iomem *page;
+	u64 phys;
+	int rc = -EIO;
+
+	/* The caller has not looked: a debugger may do what the process may. */
+	if (!(vma->vm_flags & (write ? VM_WRITE : VM_READ)))
+		return -EIO;
+	len = min_t(unsigned long, len, PAGE_SIZE - in_page);
+	down_read(&pin->lock);
+	if (pin->state != GPUMEM_PIN_LIVE)
+		goto out_unlock;
+	phys = gpumem_mmap_phys(pin, gpumem_mmap_offset(vma, addr - in_page));
+	page = ioremap_wc(phys, PAGE_SIZE);
+	if (!page)
+		goto out_unlock;
+	if (write)
+		memcpy_toio(page + in_page, buf, len);
+	else
+		memcpy_fromio(buf, page + in_page, len);
+	iounmap(page);
+	rc = len;
+out_unlock:
+	up_read(&pin->lock);
+	return rc;
+}
+
+#ifdef GPUMEM_HUGE_PFNMAP
+/* One entry for 2 MiB, where VMA, pin and physical addresses are all aligned. */
+static vm_fault_t gpumem_mmap_huge_fault(struct vm_fault *vmf,
+					 unsigned int order)
+{
+	struct vm_area_struct *vma = vmf->vma;
+	struct gpumem_pinned *pin = vma->vm_private_data;
+	unsigned long addr = vmf->address & PMD_MASK;
+	vm_fault_t ret = VM_FAULT_FALLBACK;
+	u64 offset, phys, i;
+
+	if (order != PMD_ORDER || addr < vma->vm_start ||
+	    addr + PMD_SIZE > vma->vm_end)
+		return VM_FAULT_FALLBACK;
+	down_read(&pin->lock);
+	if (pin->state != GPUMEM_PIN_LIVE) {
+		ret = VM_FAULT_SIGBUS;
+		goto out_unlock;
+	}
+	offset = gpumem_mmap_offset(vma, addr);
+	phys = gpumem_mmap_phys(pin, offset);
+	if (!IS_ALIGNED(phys, PMD_SIZE))
+		goto out_unlock;
+	for (i = PAGE_SIZE; i < PMD_SIZE; i += BIT_ULL(pin->set.shift))
+		if (gpumem_mmap_phys(pin, offset + i) != phys + i)
+			goto out_unlock;
+	ret = gpumem_insert_pmd(vmf, PHYS_PFN(phys));
+out_unlock:
+	up_read(&pin->lock);
+	return ret;
+}
+#endif
+
 static const struct vm_operations_struct gpumem_mmap_ops = {
 	.open = gpumem_mmap_open,
 	.close = gpumem_mmap_close,
 	.fault = gpumem_mmap_fault,
+	.access = gpumem_mmap_access,
+#ifdef GPUMEM_HUGE_PFNMAP
+	.huge_fault = gpumem_mmap_huge_fault,
+#endif
 };
 
 /* Takes every user mapping's pages away; they can come back only by a fault. */
@@ -91,7 +173,7 @@ void gpumem_mmap_zap(struct gpumem_pinned *pin)
 	if (pin->window)
 		unmap_mapping_range(pin->file->inode->i_mapping,
 				    gpumem_pin_mmap_offset(pin),
-				    pin->page_count << pin->page_shift, 1);
+				    gpumem_pin_bytes(pin), 1);
 }
 
 /*
@@ -106,9 +188,9 @@ static u64 gpumem_mmap_run(const struct gpumem_pinned *pin, u64 first)
 {
 	u64 n = 1;
 
-	while (first + n < pin->page_count &&
-	       pin->pages[first + n] ==
-		       pin->pages[first] + (n << pin->page_shift))
+	while (first + n < pin->set.count &&
+	       pin->set.addr[first + n] ==
+		       pin->set.addr[first] + (n << pin->set.shift))
 		n++;
 	return n;
 }
@@ -125,14 +207,14 @@ static int gpumem_mmap_wc_reserve(struct gpumem_pinned *pin)
 	if (!mine)
 		return 0;
 
-	for (i = 0; i < pin->page_count; i += gpumem_mmap_run(pin, i))
+	for (i = 0; i < pin->set.count; i += gpumem_mmap_run(pin, i))
 		runs++;
 	wc = kvcalloc(runs, sizeof(*wc), GFP_KERNEL_ACCOUNT);
 	if (!wc)
 		return -ENOMEM;
-	for (i = 0; i < pin->page_count; i += gpumem_mmap_run(pin, i))
-		wc[n++] = ioremap_wc(pin->pages[i], gpumem_mmap_run(pin, i)
-							    << pin->page_shift);
+	for (i = 0; i < pin->set.count; i += gpumem_mmap_run(pin, i))
+		wc[n++] = ioremap_wc(pin->set.addr[i],
+				     gpumem_mmap_run(pin, i) << pin->set.shift);
 
 	down_write(&pin->lock);
 	mine = !pin->wc && pin->state == GPUMEM_PIN_LIVE;
@@ -194,17 +276,17 @@ static struct gpumem_pinned *gpumem_mmap_find_phys(struct gpumem_file *file,
 		xa_unlock(&file->pins);
 		if (!pin)
 			return NULL;
-		size = BIT_ULL(pin->page_shift);
-		for (i = 0; !gpumem_pin_alive(pin) && i < pin->page_count;
-		     i++) {
-			if (phys < pin->pages[i] ||
-			    phys - pin->pages[i] >= size)
+		size = BIT_ULL(pin->set.shift);
+		for (i = 0; !gpumem_pin_alive(pin) && i < pin->set.count; i++) {
+			if (phys < pin->set.addr[i] ||
+			    phys - pin->set.addr[i] >= size)
 				continue;
-			*offset =
-				(i << pin->page_shift) + (phys - pin->pages[i]);
-			run = pin->pages[i] + size - phys;
-			for (i++; run < length && i < pin->page_count &&
-				  pin->pages[i] == pin->pages[i - 1] + size;
+			*offset = (i << pin->set.shift) +
+				  (phys - pin->set.addr[i]);
+			run = pin->set.addr[i] + size - phys;
+			for (i++;
+			     run < length && i < pin->set.count &&
+			     pin->set.addr[i] == pin->set.addr[i - 1] + size;
 			     i++)
 				run += size;
 			if (run >= length)
@@ -228,11 +310,43 @@ gpumem_mmap_find(struct gpumem_file *file, u64 start, u64 length, u64 *offset)
 	if (!pin)
 		return gpumem_mmap_find_phys(file, start, length, offset);
 	*offset = start - gpumem_pin_mmap_offset(pin);
-	if (end - gpumem_pin_mmap_offset(pin) <= pin->page_count
-							 << pin->page_shift)
+	if (end - gpumem_pin_mmap_offset(pin) <= pin->set.count
+							 << pin->set.shift)
 		return pin;
 	gpumem_pin_put(pin);
 	return NULL;
+}
+
+/* The same for the device node and dma-bufs; takes over a reference to the pin. */
+static int gpumem_mmap_setup(struct gpumem_pinned *pin,
+			     struct vm_area_struct *vma, u64 offset)
+{
+	int rc;
+
+	rc = gpumem_pin_alive(pin);
+	if (!rc)
+		rc = gpumem_mmap_wc_reserve(pin);
+	if (rc) {
+		gpumem_pin_put(pin);
+		return rc;
+	}
+	vma->vm_page_prot = gpumem_pgprot_wc(vma->vm_page_prot);
+	gpumem_vm_flags_mod(vma,
+			    VM_IO | VM_PFNMAP | VM_DONTCOPY | VM_DONTEXPAND |
+				    VM_DONTDUMP,
+			    VM_MAYEXEC);
+	vma->vm_private_data = pin;
+	vma->vm_ops = &gpumem_mmap_ops;
+	atomic_inc(&pin->maps);
+	trace_gpumem_map(pin, offset, vma->vm_end - vma->vm_start);
+	return 0;
+}
+
+static int gpumem_mmap_check(const struct vm_area_struct *vma)
+{
+	if ((vma->vm_flags & (VM_SHARED | VM_MAYWRITE)) == VM_MAYWRITE)
+		return -EINVAL; /* MAP_PRIVATE */
+	return vma->vm_flags & VM_EXEC ? -EPERM : 0;
 }
 
 int gpumem_mmap(struct file *filp, struct vm_area_struct *vma)
@@ -243,32 +357,27 @@ int gpumem_mmap(struct file *filp, struct vm_area_struct *vma)
 	int rc;
 
 	rc = gpumem_file_own(file, false);
+	if (!rc)
+		rc = gpumem_mmap_check(vma);
 	if (rc)
 		return rc;
-	if ((vma->vm_flags & (VM_SHARED | VM_MAYWRITE)) == VM_MAYWRITE)
-		return -EINVAL; /* MAP_PRIVATE */
-	if (vma->vm_flags & VM_EXEC)
-		return -EPERM;
 	pin = gpumem_mmap_find(file, (u64)vma->vm_pgoff << PAGE_SHIFT,
 			       vma->vm_end - vma->vm_start, &offset);
 	if (!pin)
 		return -EPERM;
-	rc = gpumem_pin_alive(pin);
-	if (!rc)
-		rc = gpumem_mmap_wc_reserve(pin);
-	if (rc) {
-		gpumem_pin_put(pin);
-		return rc;
-	}
-
+	/* The original interface's offsets become the pin's own. */
 	vma->vm_pgoff = (gpumem_pin_mmap_offset(pin) + offset) >> PAGE_SHIFT;
-	vma->vm_page_prot = gpumem_pgprot_wc(vma->vm_page_prot);
-	vm_flags_mod(vma,
-		     VM_IO | VM_PFNMAP | VM_DONTCOPY | VM_DONTEXPAND |
-			     VM_DONTDUMP,
-		     VM_MAYEXEC);
-	vma->vm_private_data = pin;
-	vma->vm_ops = &gpumem_mmap_ops;
-	atomic_inc(&pin->maps);
-	return 0;
+	return gpumem_mmap_setup(pin, vma, offset);
+}
+
+/* mmap() of a dma-buf, which has checked the range against its size. */
+int gpumem_mmap_export(struct gpumem_pinned *pin, struct vm_area_struct *vma)
+{
+	int rc;
+
+	rc = gpumem_mmap_check(vma);
+	if (rc)
+		return rc;
+	gpumem_pin_get(pin);
+	return gpumem_mmap_setup(pin, vma, (u64)vma->vm_pgoff << PAGE_SHIFT);
 }

@@ -58,14 +58,12 @@ static int gpumem_p2p_page_shift(enum nvidia_p2p_page_size_type type)
 	}
 }
 
-/* Copies out of the table what the pin needs, so that nothing reads it later. */
-static int gpumem_p2p_read(struct gpumem_pinned *pin,
-			   struct nvidia_p2p_page_table *table)
+/* Copies out of the table what is needed, so that nothing reads it later. */
+static int gpumem_p2p_read(struct gpumem_page_set *set, u64 base, u64 size,
+			   const struct nvidia_p2p_page_table *table)
 {
 	int shift;
 	u32 i;
-
-	lockdep_assert_held_write(&pin->lock);
 
 	if (!gpumem_p2p_compatible(table->version)) {
 		pr_warn_ratelimited(
@@ -74,24 +72,22 @@ static int gpumem_p2p_read(struct gpumem_pinned *pin,
 		return -EPROTO;
 	}
 	shift = gpumem_p2p_page_shift(table->page_size);
-	if (shift < 0 || (u64)table->entries << shift < pin->size ||
-	    pin->base & (BIT_ULL(shift) - 1)) {
+	if (shift < 0 || (u64)table->entries << shift < size ||
+	    base & (BIT_ULL(shift) - 1)) {
 		pr_warn_ratelimited(
 			"the NVIDIA driver returned %u pages of size type %d for %llu bytes\n",
-			table->entries, table->page_size, pin->size);
+			table->entries, table->page_size, size);
 		return -EPROTO;
 	}
 
-	pin->pages = kvmalloc_array(table->entries, sizeof(*pin->pages),
-				    GFP_KERNEL_ACCOUNT);
-	if (!pin->pages)
+	set->addr = kvmalloc_array(table->entries, sizeof(*set->addr),
+				   GFP_KERNEL_ACCOUNT);
+	if (!set->addr)
 		return -ENOMEM;
 	for (i = 0; i < table->entries; i++)
-		pin->pages[i] = table->pages[i]->physical_address;
-	pin->page_shift = shift;
-	pin->page_count = table->entries;
-	pin->table = table;
-	pin->state = GPUMEM_PIN_LIVE;
+		set->addr[i] = table->pages[i]->physical_address;
+	set->shift = shift;
+	set->count = table->entries;
 	return 0;
 }
 
@@ -108,15 +104,71 @@ static int gpumem_p2p_errno(int rc)
 	case -EOPNOTSUPP:
 		return -EOPNOTSUPP;
 	default:
-		pr_warn_ratelimited("nvidia_p2p_get_pages returned %d\n", rc);
+		pr_warn_ratelimited("the NVIDIA driver returned %d\n", rc);
 		return -EIO;
 	}
 }
 
-/*
- * Pins pin->base, pin->size. On success the pin is live and the driver holds a
- * reference to it.
- */
+static int gpumem_p2p_flags(u32 flags, u32 *p2p_flags)
+{
+	*p2p_flags = 0;
+	if (!(flags & GPUMEM_PIN_FORCE_BAR1))
+		return 0;
+#ifdef NVIDIA_P2P_FLAGS_FORCE_BAR1_MAPPING
+	*p2p_flags = NVIDIA_P2P_FLAGS_FORCE_BAR1_MAPPING;
+	return 0;
+#else
+	return -EOPNOTSUPP;
+#endif
+}
+
+static void gpumem_p2p_put_persistent(u64 base,
+				      struct nvidia_p2p_page_table *table)
+{
+	int rc;
+
+	mutex_lock(&gpumem_p2p_tables);
+	rc = nvidia_p2p_put_pages_persistent(base, table, 0);
+	mutex_unlock(&gpumem_p2p_tables);
+	if (rc)
+		pr_warn_ratelimited(
+			"nvidia_p2p_put_pages_persistent returned %d\n", rc);
+}
+
+static int gpumem_p2p_get_persistent(u64 base, u64 size, u32 flags,
+				     struct gpumem_page_set *set,
+				     struct nvidia_p2p_page_table **table)
+{
+	u32 p2p_flags;
+	int rc;
+
+	rc = gpumem_p2p_flags(flags, &p2p_flags);
+	if (rc)
+		return rc;
+	mutex_lock(&gpumem_p2p_tables);
+	rc = nvidia_p2p_get_pages_persistent(base, size, table, p2p_flags);
+	mutex_unlock(&gpumem_p2p_tables);
+	if (rc)
+		return gpumem_p2p_errno(rc);
+	rc = gpumem_p2p_read(set, base, size, *table);
+	if (rc)
+		gpumem_p2p_put_persistent(base, *table);
+	return rc;
+}
+
+/* The driver keeps the memory until gpumem_p2p_unhold(). */
+int gpumem_p2p_hold(struct gpumem_hold *hold, u32 flags)
+{
+	return gpumem_p2p_get_persistent(hold->base, hold->size, flags,
+					 &hold->set, &hold->table);
+}
+
+void gpumem_p2p_unhold(struct gpumem_hold *hold)
+{
+	gpumem_p2p_put_persistent(hold->base, hold->table);
+}
+
+/* Pins revocably. On success the driver holds a reference to the pin. */
 int gpumem_p2p_get(struct gpumem_pinned *pin)
 {
 	struct nvidia_p2p_page_table *table = NULL;
@@ -139,7 +191,13 @@ int gpumem_p2p_get(struct gpumem_pinned *pin)
 	if (!got)
 		rc = gpumem_p2p_errno(rc);
 	else
-		rc = taken ? -ENODEV : gpumem_p2p_read(pin, table);
+		rc = taken ? -ENODEV
+			   : gpumem_p2p_read(&pin->set, pin->base, pin->size,
+					     table);
+	if (!rc) {
+		pin->table = table;
+		pin->state = GPUMEM_PIN_LIVE;
+	}
 	up_write(&pin->lock);
 
 	if (taken)
@@ -162,32 +220,40 @@ static bool gpumem_p2p_called(struct gpumem_pinned *pin)
 }
 
 /*
+ * The driver keeps the pages, and calls back when their owner frees them or
+ * dies. Until then the module must stay.
+ */
+static void gpumem_p2p_abandon(struct gpumem_pinned *pin)
+{
+	bool called;
+
+	down_write(&pin->lock);
+	called = pin->called_back;
+	if (!called) {
+		__module_get(THIS_MODULE);
+		pin->orphan = true;
+	}
+	up_write(&pin->lock);
+	if (called)
+		wait_for_completion(&pin->call_done);
+}
+
+/*
  * Gives the pages back. The caller has made sure that no one else does, and
  * that no user mapping is left.
  */
 void gpumem_p2p_put(struct gpumem_pinned *pin,
 		    struct nvidia_p2p_page_table *table)
 {
-	bool called;
 	int rc;
 
 	if (!gpumem_file_is_owner(pin->file)) {
 		/*
 		 * The last descriptor was closed elsewhere (a child that
-		 * outlived its parent, a passed descriptor). The driver would
-		 * not release the pages for this process; it does when the
-		 * owner frees them or dies, and calls back. Until then the
-		 * module must stay.
+		 * outlived its parent, a passed descriptor): the driver would
+		 * not release the pages for this process.
 		 */
-		down_write(&pin->lock);
-		called = pin->called_back;
-		if (!called) {
-			__module_get(THIS_MODULE);
-			pin->orphan = true;
-		}
-		up_write(&pin->lock);
-		if (called)
-			wait_for_completion(&pin->call_done);
+		gpumem_p2p_abandon(pin);
 		return;
 	}
 
@@ -197,14 +263,56 @@ void gpumem_p2p_put(struct gpumem_pinned *pin,
 		     : nvidia_p2p_put_pages(0, 0, pin->base, table);
 	mutex_unlock(&gpumem_p2p_tables);
 	if (rc) {
-		/* The driver may still call back: the pin must outlive us. */
 		pr_warn_ratelimited("nvidia_p2p_put_pages returned %d\n", rc);
+		gpumem_p2p_abandon(pin);
 		return;
 	}
 	if (gpumem_p2p_called(pin))
 		wait_for_completion(&pin->call_done);
 	else
 		gpumem_pin_put(pin);
+}
+
+/*
+ * Maps dma->hold for dma->peer. The addresses are the driver's, one for each
+ * page of dma->page_size bytes, and good until gpumem_p2p_dma_unmap().
+ */
+int gpumem_p2p_dma_map(struct gpumem_dma *dma, const u64 **addresses,
+		       u32 *count)
+{
+	struct nvidia_p2p_dma_mapping *mapping = NULL;
+	int rc, shift;
+
+	rc = nvidia_p2p_dma_map_pages(dma->peer, dma->hold->table, &mapping);
+	if (rc)
+		return gpumem_p2p_errno(rc);
+	dma->mapping = mapping;
+	shift = gpumem_p2p_page_shift(mapping->page_size_type);
+	if (!NVIDIA_P2P_DMA_MAPPING_VERSION_COMPATIBLE(mapping) || shift < 0 ||
+	    (u64)mapping->entries << shift < dma->hold->size) {
+		pr_warn_ratelimited(
+			"the NVIDIA driver's DMA mapping has version %#x, size type %d, %u entries\n",
+			mapping->version, mapping->page_size_type,
+			mapping->entries);
+		gpumem_p2p_dma_unmap(dma);
+		return -EPROTO;
+	}
+	dma->page_size = 1U << shift;
+	*addresses = mapping->dma_addresses;
+	*count = mapping->entries;
+	return 0;
+}
+
+/* Allowed inside the driver's callback. */
+void gpumem_p2p_dma_unmap(struct gpumem_dma *dma)
+{
+	int rc;
+
+	rc = nvidia_p2p_dma_unmap_pages(dma->peer, dma->hold->table,
+					dma->mapping);
+	if (rc)
+		pr_warn_ratelimited("nvidia_p2p_dma_unmap_pages returned %d\n",
+				    rc);
 }
 
 u32 gpumem_p2p_version(void)

@@ -11,6 +11,7 @@
 #include <linux/sched.h>
 
 #include "gpumem_drv.h"
+#include "trace.h"
 
 /*
  * Each pin has a window of mmap offsets of its own, across all files: revoking
@@ -29,6 +30,13 @@ u64 gpumem_pin_mmap_offset(const struct gpumem_pinned *pin)
 	return GPUMEM_WINDOW_BASE | (u64)pin->window << GPUMEM_WINDOW_SHIFT;
 }
 
+static void gpumem_pin_uncharge(struct gpumem_pinned *pin)
+{
+	if (pin->user)
+		gpumem_user_uncharge(pin->user, pin->size);
+	pin->user = NULL;
+}
+
 static void gpumem_pin_free(struct kref *ref)
 {
 	struct gpumem_pinned *pin =
@@ -37,7 +45,9 @@ static void gpumem_pin_free(struct kref *ref)
 	if (pin->window)
 		xa_erase(&gpumem_windows, pin->window);
 	gpumem_mmap_wc_release(pin);
-	kvfree(pin->pages);
+	gpumem_event_put(pin);
+	gpumem_pin_uncharge(pin);
+	kvfree(pin->set.addr);
 	gpumem_file_put(pin->file);
 	kfree(pin);
 }
@@ -52,48 +62,112 @@ void gpumem_pin_put(struct gpumem_pinned *pin)
 	kref_put(&pin->ref, gpumem_pin_free);
 }
 
+u64 gpumem_pin_bytes(const struct gpumem_pinned *pin)
+{
+	return pin->set.count << pin->set.shift;
+}
+
+static int gpumem_pin_check(const struct gpumem_pin *args, u64 *end)
+{
+	const u32 known = GPUMEM_PIN_PERSISTENT | GPUMEM_PIN_FORCE_BAR1 |
+			  GPUMEM_PIN_EVENTFD;
+
+	if (args->flags & ~known || args->__reserved || !args->length)
+		return -EINVAL;
+	if (args->flags & GPUMEM_PIN_FORCE_BAR1 &&
+	    !(args->flags & GPUMEM_PIN_PERSISTENT))
+		return -EINVAL;
+	if (args->event_fd && !(args->flags & GPUMEM_PIN_EVENTFD))
+		return -EINVAL;
+	if (check_add_overflow(args->addr, args->length, end) ||
+	    check_add_overflow(*end, (u64)GPUMEM_GPU_PAGE_SIZE - 1, end))
+		return -EOVERFLOW;
+	return 0;
+}
+
+/* A persistent pin is its hold: the driver never takes that back. */
+static int gpumem_pin_fill_persistent(struct gpumem_pinned *pin)
+{
+	struct gpumem_hold *hold;
+
+	hold = gpumem_hold_new(pin->base, pin->size, pin->flags);
+	if (IS_ERR(hold))
+		return PTR_ERR(hold);
+	pin->set = hold->set;
+	pin->set.addr = kvmalloc_array(hold->set.count, sizeof(*pin->set.addr),
+				       GFP_KERNEL_ACCOUNT);
+	if (!pin->set.addr) {
+		gpumem_hold_put(hold);
+		return -ENOMEM;
+	}
+	memcpy(pin->set.addr, hold->set.addr,
+	       hold->set.count * sizeof(*pin->set.addr));
+	pin->hold = hold;
+	pin->state = GPUMEM_PIN_LIVE;
+	return 0;
+}
+
+static int gpumem_pin_fill(struct gpumem_pinned *pin, int event_fd)
+{
+	struct gpumem_user *user;
+	int rc;
+
+	if (pin->size > GPUMEM_PIN_MAX_LENGTH)
+		return -EOVERFLOW;
+	if (pin->flags & GPUMEM_PIN_EVENTFD) {
+		rc = gpumem_event_get(pin, event_fd);
+		if (rc)
+			return rc;
+	}
+	if (pin->flags & GPUMEM_PIN_PERSISTENT)
+		return gpumem_pin_fill_persistent(pin);
+	user = gpumem_user_charge(pin->size);
+	if (IS_ERR(user))
+		return PTR_ERR(user);
+	pin->user = user;
+	return gpumem_p2p_get(pin);
+}
+
 /*
  * Pins a range. The result is live but in no table yet: gpumem_pin_reserve()
  * and gpumem_pin_publish(), or gpumem_pin_abort(), come next.
  */
-struct gpumem_pinned *gpumem_pin_create(struct gpumem_file *file, u64 addr,
-					u64 length)
+struct gpumem_pinned *gpumem_pin_create(struct gpumem_file *file,
+					const struct gpumem_pin *args)
 {
+	const u64 mask = GPUMEM_GPU_PAGE_SIZE - 1;
 	struct gpumem_pinned *pin;
 	u64 end;
 	int rc;
 
-	if (!length)
-		return ERR_PTR(-EINVAL);
-	if (check_add_overflow(addr, length, &end) ||
-	    check_add_overflow(end, (u64)GPUMEM_GPU_PAGE_SIZE - 1, &end))
-		return ERR_PTR(-EOVERFLOW);
-
+	rc = gpumem_pin_check(args, &end);
+	if (rc)
+		return ERR_PTR(rc);
 	pin = kzalloc(sizeof(*pin), GFP_KERNEL_ACCOUNT);
 	if (!pin)
 		return ERR_PTR(-ENOMEM);
 	kref_init(&pin->ref);
 	init_rwsem(&pin->lock);
 	init_completion(&pin->call_done);
+	mutex_init(&pin->exports_lock);
+	INIT_LIST_HEAD(&pin->exports);
+	INIT_LIST_HEAD(&pin->dmas);
 	kref_get(&file->ref);
 	pin->file = file;
-	pin->addr = addr;
-	pin->length = length;
-	pin->base = addr & ~((u64)GPUMEM_GPU_PAGE_SIZE - 1);
-	pin->size = (end & ~((u64)GPUMEM_GPU_PAGE_SIZE - 1)) - pin->base;
+	pin->addr = args->addr;
+	pin->length = args->length;
+	pin->flags = args->flags;
+	pin->base = args->addr & ~mask;
+	pin->size = (end & ~mask) - pin->base;
 	strscpy_pad(pin->comm, current->comm, sizeof(pin->comm));
 
-	rc = -EOVERFLOW;
-	if (pin->size > GPUMEM_PIN_MAX_LENGTH)
-		goto err_put;
-	rc = gpumem_p2p_get(pin);
-	if (rc)
-		goto err_put;
+	rc = gpumem_pin_fill(pin, args->event_fd);
+	trace_gpumem_pin(pin, rc);
+	if (rc) {
+		gpumem_pin_put(pin);
+		return ERR_PTR(rc);
+	}
 	return pin;
-
-err_put:
-	gpumem_pin_put(pin);
-	return ERR_PTR(rc);
 }
 
 /* Chooses the pin's id and window; neither leads to it yet. */
@@ -133,21 +207,36 @@ void gpumem_pin_publish(struct gpumem_pinned *pin)
 static void gpumem_pin_kill(struct gpumem_pinned *pin)
 {
 	struct nvidia_p2p_page_table *table;
+	struct gpumem_hold *hold;
 	bool called;
 
 	down_write(&pin->lock);
 	pin->state = GPUMEM_PIN_DEAD;
 	table = pin->table;
 	pin->table = NULL;
+	hold = pin->hold;
+	pin->hold = NULL;
 	called = pin->called_back;
 	up_write(&pin->lock);
 
 	gpumem_mmap_zap(pin);
-	if (table)
+	gpumem_export_revoke_all(pin);
+	gpumem_dma_end_all(pin);
+	gpumem_dma_forget(pin->file, pin);
+	trace_gpumem_unpin(pin);
+	if (hold)
+		gpumem_hold_put(hold);
+	else if (table)
 		gpumem_p2p_put(pin, table);
 	else if (called)
 		/* The module may be unloaded as soon as the file is closed. */
 		wait_for_completion(&pin->call_done);
+	/*
+	 * A VMA may keep the pin itself for long. What the driver still keeps
+	 * stays charged until its callback.
+	 */
+	if (!pin->orphan)
+		gpumem_pin_uncharge(pin);
 	gpumem_pin_put(pin);
 }
 
@@ -246,12 +335,13 @@ int gpumem_pin_alive(struct gpumem_pinned *pin)
  */
 void gpumem_pin_revoke(struct gpumem_pinned *pin)
 {
-	bool orphan;
+	bool orphan, taken;
 
 	down_write(&pin->lock);
 	pin->called_back = true;
 	pin->table = NULL;
-	if (pin->state == GPUMEM_PIN_LIVE)
+	taken = pin->state == GPUMEM_PIN_LIVE;
+	if (taken)
 		pin->state = GPUMEM_PIN_TAKEN;
 	orphan = pin->orphan;
 	up_write(&pin->lock);
@@ -261,6 +351,12 @@ void gpumem_pin_revoke(struct gpumem_pinned *pin)
 	 * have got to it yet.
 	 */
 	gpumem_mmap_zap(pin);
+	gpumem_export_revoke_all(pin);
+	gpumem_dma_end_all(pin);
+	/* Whoever unpinned it is not waiting for this. */
+	if (taken)
+		gpumem_event_signal(pin);
+	trace_gpumem_revoke(pin);
 
 	complete_all(&pin->call_done);
 	gpumem_pin_put(pin);

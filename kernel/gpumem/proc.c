@@ -15,16 +15,16 @@
 static void gpumem_proc_show_pages(struct seq_file *m,
 				   struct gpumem_pinned *pin)
 {
-	u64 size = BIT_ULL(pin->page_shift);
+	u64 size = BIT_ULL(pin->set.shift);
 	u64 i = 0, n;
 
-	while (i < pin->page_count) {
-		for (n = 1; i + n < pin->page_count &&
-			    pin->pages[i + n] == pin->pages[i] + n * size;
+	while (i < pin->set.count) {
+		for (n = 1; i + n < pin->set.count &&
+			    pin->set.addr[i + n] == pin->set.addr[i] + n * size;
 		     n++)
 			;
 		seq_printf(m, "  pages %llu-%llu at %#llx\n", i, i + n - 1,
-			   pin->pages[i]);
+			   pin->set.addr[i]);
 		i += n;
 	}
 }
@@ -75,8 +75,7 @@ static int gpumem_proc_show(struct seq_file *m, void *v)
 	seq_printf(m, "%d ", pin->file->owner);
 	seq_escape(m, pin->comm, " \t\n\\");
 	seq_printf(m, " %#llx %llu %llu %lu %d %s\n", pin->addr, pin->length,
-		   pin->page_count, BIT(pin->page_shift),
-		   atomic_read(&pin->maps),
+		   pin->set.count, BIT(pin->set.shift), atomic_read(&pin->maps),
 		   state == GPUMEM_PIN_LIVE ? "live" : "revoked");
 	if (state == GPUMEM_PIN_LIVE && *(bool *)m->private)
 		gpumem_proc_show_pages(m, pin);

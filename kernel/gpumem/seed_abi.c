@@ -10,6 +10,7 @@
 
 static long gpumem_seed_lock(struct gpumem_file *file, void __user *user)
 {
+	struct gpumem_pin args = { 0 };
 	struct gpudma_lock_t lock;
 	struct gpumem_pinned *pin;
 	int rc;
@@ -19,14 +20,16 @@ static long gpumem_seed_lock(struct gpumem_file *file, void __user *user)
 		return rc;
 	if (copy_from_user(&lock, user, sizeof(lock)))
 		return -EFAULT;
-	pin = gpumem_pin_create(file, lock.addr, lock.size);
+	args.addr = lock.addr;
+	args.length = lock.size;
+	pin = gpumem_pin_create(file, &args);
 	if (IS_ERR(pin))
 		return PTR_ERR(pin);
 	rc = gpumem_pin_reserve(pin);
 	if (rc)
 		goto err_abort;
 	lock.handle = (void *)(uintptr_t)pin->id;
-	lock.page_count = pin->page_count;
+	lock.page_count = pin->set.count;
 	rc = -EFAULT;
 	if (copy_to_user(user, &lock, sizeof(lock)))
 		goto err_abort;
@@ -72,17 +75,17 @@ static long gpumem_seed_state(struct gpumem_file *file, void __user *user)
 		goto out_put;
 
 	room = state.page_count;
-	state.page_count = pin->page_count;
-	state.page_size = 1UL << pin->page_shift;
+	state.page_count = pin->set.count;
+	state.page_size = 1UL << pin->set.shift;
 	rc = -EFAULT;
 	if (copy_to_user(user, &state, head))
 		goto out_put;
 	rc = -ENOSPC;
-	if (room < pin->page_count)
+	if (room < pin->set.count)
 		goto out_put;
 	rc = 0;
-	if (copy_to_user(user + head, pin->pages,
-			 pin->page_count * sizeof(*pin->pages)))
+	if (copy_to_user(user + head, pin->set.addr,
+			 pin->set.count * sizeof(*pin->set.addr)))
 		rc = -EFAULT;
 out_put:
 	gpumem_pin_put(pin);

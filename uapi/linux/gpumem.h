@@ -41,12 +41,17 @@
 #define GPUMEM_IOC_UNPIN _IO(GPUMEM_IOC_TYPE, 0x42)
 #define GPUMEM_IOC_INFO _IO(GPUMEM_IOC_TYPE, 0x43)
 #define GPUMEM_IOC_PAGES _IO(GPUMEM_IOC_TYPE, 0x44)
+#define GPUMEM_IOC_DMA_MAP _IO(GPUMEM_IOC_TYPE, 0x45)
+#define GPUMEM_IOC_DMA_RUNS _IO(GPUMEM_IOC_TYPE, 0x46)
+#define GPUMEM_IOC_DMA_UNMAP _IO(GPUMEM_IOC_TYPE, 0x47)
+#define GPUMEM_IOC_EXPORT _IO(GPUMEM_IOC_TYPE, 0x48)
 
 /**
  * struct gpumem_version - GPUMEM_IOC_VERSION: what this kernel module is
  * @size:	in: sizeof(struct gpumem_version)
  * @abi:	out: GPUMEM_ABI_VERSION of the module
  * @release:	out: the module's release, a NUL-terminated string
+ * @features:	out: GPUMEM_FEATURE_* that this module was built with
  * @p2p_page_table: out: newest nv-p2p page table version the module was built
  *		for, as the NVIDIA driver numbers it (0x00MMmmmm)
  * @__reserved:	must be zero
@@ -59,12 +64,20 @@ struct gpumem_version {
 	__u8 release[32];
 	__u32 p2p_page_table;
 	__u32 __reserved;
+	__aligned_u64 features;
 };
+
+/*
+ * These need kernel functions that only modules beside the open flavour of the
+ * NVIDIA driver may use; without them the calls are EOPNOTSUPP.
+ */
+#define GPUMEM_FEATURE_EVENTFD (1ULL << 0) /* gpumem_pin.event_fd */
+#define GPUMEM_FEATURE_DMABUF (1ULL << 1) /* GPUMEM_IOC_EXPORT */
 
 /**
  * struct gpumem_pin - GPUMEM_IOC_PIN: pin a range of GPU memory
  * @size:	in: sizeof(struct gpumem_pin)
- * @flags:	in: must be zero
+ * @flags:	in: GPUMEM_PIN_PERSISTENT, GPUMEM_PIN_FORCE_BAR1, GPUMEM_PIN_EVENTFD
  * @addr:	in: GPU virtual address of the first byte (a CUdeviceptr), of any
  *		alignment
  * @length:	in: bytes, at least 1; [addr, addr + length) must lie in one
@@ -77,6 +90,8 @@ struct gpumem_version {
  *		page; the pages follow each other in the mapping whatever their
  *		physical addresses
  * @addr_offset: out: bytes from the first page's first byte to @addr
+ * @event_fd:	in: with GPUMEM_PIN_EVENTFD, an eventfd that is signalled once when
+ *		the pin is revoked; otherwise must be zero
  * @__reserved:	must be zero
  *
  * The pin stays until UNPIN, until the file is closed, or until the driver
@@ -88,7 +103,10 @@ struct gpumem_version {
  *   EOVERFLOW	addr + length does not fit in 64 bits, or the range has more
  *		pages than a pin can have (GPUMEM_PIN_MAX_LENGTH)
  *   ENOMEM	out of kernel memory or of BAR1 space
- *   ENOSPC	this file holds as many pins as it can
+ *   ENOSPC	the machine or this file holds as many pins as it can
+ *   EDQUOT	this user has pinned as much as the module parameter user_limit
+ *		allows
+ *   EBADF	event_fd is no eventfd
  *   EOPNOTSUPP	the driver says that this GPU or memory cannot be pinned
  *   EBUSY, ENODEV, EIO	from the driver: busy, GPU gone, GPU error
  *   EPROTO	the loaded NVIDIA driver speaks another page table version
@@ -103,8 +121,25 @@ struct gpumem_pin {
 	__aligned_u64 page_count;
 	__aligned_u64 mmap_offset;
 	__aligned_u64 addr_offset;
-	__aligned_u64 __reserved;
+	__s32 event_fd;
+	__u32 __reserved;
 };
+
+/*
+ * The driver keeps the memory for this pin, even after cuMemFree, until UNPIN
+ * or close: the pin is never revoked.
+ */
+#define GPUMEM_PIN_PERSISTENT (1U << 0)
+
+/*
+ * On a system with a coherent CPU link: use BAR1 all the same. Goes with
+ * GPUMEM_PIN_PERSISTENT only. Where the driver has no such link or is older than
+ * 570 the call is EOPNOTSUPP.
+ */
+#define GPUMEM_PIN_FORCE_BAR1 (1U << 1)
+
+/* @event_fd is given. */
+#define GPUMEM_PIN_EVENTFD (1U << 2)
 
 /* Longest range that one pin can cover, in bytes. */
 #define GPUMEM_PIN_MAX_LENGTH (1ULL << 42)
@@ -181,6 +216,143 @@ struct gpumem_pages {
 	__aligned_u64 first;
 	__aligned_u64 count;
 	__aligned_u64 pages;
+};
+
+/**
+ * struct gpumem_dma_map - GPUMEM_IOC_DMA_MAP: let a PCI device reach a pin
+ * @size:	in: sizeof(struct gpumem_dma_map)
+ * @pin:	in: id of the pin
+ * @flags:	in: must be zero
+ * @domain:	in: PCI domain of the device
+ * @bus:	in: PCI bus of the device
+ * @devfn:	in: PCI slot of the device << 3 | function
+ * @device_fd:	in: open descriptor that proves that the caller may use the
+ *		device (see below), or -1
+ * @dma:	out: id of the mapping, never 0, valid for this open file only
+ * @page_size:	out: bytes in one page of the mapping
+ * @run_count:	out: runs of contiguous addresses, for GPUMEM_IOC_DMA_RUNS
+ * @__reserved:	must be zero
+ *
+ * The mapping is correct with an IOMMU in between. It covers the pin's whole
+ * pages: @addr_offset of struct gpumem_pin says where the caller's first byte
+ * lies. It ends with DMA_UNMAP, UNPIN, close, or when the pin is revoked; the
+ * caller stops the device first. The GPU memory under it is not given to anyone
+ * else before the mapping has ended.
+ *
+ * A device that can do DMA can reach whatever its IOMMU domain allows, so only
+ * those may map for it who control it anyway: a caller with CAP_SYS_RAWIO, or
+ * one who can open for writing the device's sysfs file config, resource or
+ * resourceN, and passes that descriptor as @device_fd.
+ *
+ * For a device that vfio-pci drives, hand the mmap()ed pin to VFIO instead
+ * (VFIO_IOMMU_MAP_DMA): its domain is VFIO's, not the kernel's.
+ *
+ * Errors:
+ *   ENOENT	this file has no such pin
+ *   ENODEV	there is no such PCI device, or the pin was revoked
+ *   EACCES	the caller may not use the device: see @device_fd
+ *   EBADF	device_fd is no open descriptor
+ *   EBUSY	vfio-pci drives the device
+ *   EOPNOTSUPP	the driver cannot map this memory for this device (topology)
+ *   EINVAL	the driver refused the device
+ *   EIO	the device cannot address the memory: has its driver set the
+ *		DMA mask?
+ *   ENOSPC	this file holds as many mappings as it can
+ *   EDQUOT	the mapping counts against this user's limit like a pin
+ */
+struct gpumem_dma_map {
+	__u32 size;
+	__u32 pin;
+	__u32 flags;
+	__u32 domain;
+	__u8 bus;
+	__u8 devfn;
+	__u16 __reserved0;
+	__s32 device_fd;
+	__u32 dma;
+	__u32 page_size;
+	__aligned_u64 run_count;
+	__aligned_u64 __reserved;
+};
+
+/**
+ * struct gpumem_dma_run - a run of contiguous DMA addresses
+ * @addr:	first DMA address, as the device must use it
+ * @length:	bytes
+ */
+struct gpumem_dma_run {
+	__aligned_u64 addr;
+	__aligned_u64 length;
+};
+
+/**
+ * struct gpumem_dma_runs - GPUMEM_IOC_DMA_RUNS: the addresses of a DMA mapping
+ * @size:	in: sizeof(struct gpumem_dma_runs)
+ * @dma:	in: id of the mapping
+ * @first:	in: index of the first run wanted
+ * @count:	in: entries that @runs can take; out: entries written
+ * @runs:	in: address of an array of @count struct gpumem_dma_run
+ *
+ * Errors:
+ *   ENOENT	this file has no such mapping
+ *   EINVAL	first is not below the mapping's run count
+ *   ENODEV	the pin was revoked; the addresses lead nowhere any more
+ */
+struct gpumem_dma_runs {
+	__u32 size;
+	__u32 dma;
+	__aligned_u64 first;
+	__aligned_u64 count;
+	__aligned_u64 runs;
+};
+
+/**
+ * struct gpumem_dma_unmap - GPUMEM_IOC_DMA_UNMAP: end a DMA mapping
+ * @size:	in: sizeof(struct gpumem_dma_unmap)
+ * @dma:	in: id of the mapping
+ *
+ * Errors:
+ *   ENOENT	this file has no such mapping
+ */
+struct gpumem_dma_unmap {
+	__u32 size;
+	__u32 dma;
+};
+
+/**
+ * struct gpumem_export - GPUMEM_IOC_EXPORT: a dma-buf of a pin's pages
+ * @size:	in: sizeof(struct gpumem_export)
+ * @pin:	in: id of the pin
+ * @flags:	in: O_CLOEXEC and O_RDWR, O_RDONLY or O_WRONLY, as fcntl.h has them
+ * @fd:		out: the dma-buf's descriptor
+ * @dmabuf_size: out: bytes in it: the pin's whole pages
+ * @__reserved:	must be zero
+ *
+ * Any process may use the descriptor. It stays valid when the pin ends, but
+ * shows nothing then: UNPIN, close and revocation move it away from its
+ * importers (move_notify), zap its CPU mappings (SIGBUS) and make new ones fail
+ * with ENODEV. The GPU memory is not given to anyone else while an importer
+ * still has it mapped.
+ *
+ * An importer that cannot be told to let go (no move_notify) may attach to the
+ * dma-buf of a persistent pin only; with any other it gets EOPNOTSUPP.
+ *
+ * Errors:
+ *   ENOENT	this file has no such pin
+ *   ENODEV	the pin was revoked
+ *   EINVAL	unknown flags
+ *   EOPNOTSUPP	this module was built without dma-buf, or the driver cannot
+ *		hold this memory for a dma-buf
+ *   EDQUOT	the dma-buf counts against this user's limit like a pin
+ *   EMFILE, ENFILE too many open files
+ */
+struct gpumem_export {
+	__u32 size;
+	__u32 pin;
+	__u32 flags;
+	__s32 fd;
+	__aligned_u64 dmabuf_size;
+	__aligned_u64 __reserved;
 };
 
 /*

@@ -1,0 +1,420 @@
+// SPDX-License-Identifier: (GPL-2.0 OR MIT)
+/*
+ * A pin's addresses for one PCI device. The mapping is made of memory held for
+ * it alone: the driver cannot take that back between a look at the pin's state
+ * and the end of nvidia_p2p_dma_map_pages(), which no lock could prevent (the
+ * driver holds its own around the callback and takes it for mapping).
+ */
+#include <linux/capability.h>
+#include <linux/device.h>
+#include <linux/dma-mapping.h>
+#include <linux/fcntl.h>
+#include <linux/file.h>
+#include <linux/magic.h>
+#include <linux/pci.h>
+#include <linux/slab.h>
+#include <linux/string.h>
+#include <linux/uaccess.h>
+
+#include "gpumem_drv.h"
+#include "trace.h"
+
+static void gpumem_dma_free(struct kref *ref)
+{
+	struct gpumem_dma *dma = container_of(ref, struct gpumem_dma, ref);
+
+	if (dma->hold)
+		gpumem_hold_put(dma->hold);
+	pci_dev_put(dma->peer);
+	gpumem_pin_put(dma->pin);
+	kvfree(dma->runs);
+	kfree(dma);
+}
+
+static void gpumem_dma_put(struct gpumem_dma *dma)
+{
+	kref_put(&dma->ref, gpumem_dma_free);
+}
+
+static bool gpumem_dma_name_is(struct dentry *dentry, const char *name)
+{
+	bool is;
+
+	spin_lock(&dentry->d_lock);
+	is = !strcmp(dentry->d_name.name, name);
+	spin_unlock(&dentry->d_lock);
+	return is;
+}
+
+/* True for config, resource and resourceN. */
+static bool gpumem_dma_is_device_file(struct dentry *dentry)
+{
+	bool is;
+
+	spin_lock(&dentry->d_lock);
+	is = !strcmp(dentry->d_name.name, "config") ||
+	     !strncmp(dentry->d_name.name, "resource", strlen("resource"));
+	spin_unlock(&dentry->d_lock);
+	return is;
+}
+
+/*
+ * The names are the dentries' own, in sysfs itself: no mount or link that the
+ * caller made changes them.
+ */
+static bool gpumem_dma_proves(const struct file *file, struct pci_dev *peer)
+{
+	struct dentry *dentry = file->f_path.dentry;
+	struct dentry *parent;
+	bool proves;
+
+	if (dentry->d_sb->s_magic != SYSFS_MAGIC ||
+	    !(file->f_mode & FMODE_WRITE))
+		return false;
+	parent = dget_parent(dentry);
+	proves = gpumem_dma_is_device_file(dentry) &&
+		 gpumem_dma_name_is(parent, pci_name(peer));
+	dput(parent);
+	return proves;
+}
+
+static int gpumem_dma_may(struct pci_dev *peer, int fd)
+{
+	struct file *file;
+	bool proves;
+
+	if (fd == -1)
+		return capable(CAP_SYS_RAWIO) ? 0 : -EACCES;
+	file = fget(fd);
+	if (!file)
+		return -EBADF;
+	proves = gpumem_dma_proves(file, peer);
+	fput(file);
+	return proves ? 0 : -EACCES;
+}
+
+/*
+ * A driver that manages DMA itself (vfio-pci and its variants) gives its device a
+ * domain of its own making.
+ */
+static bool gpumem_dma_is_vfio(struct pci_dev *peer)
+{
+	bool is;
+
+	device_lock(&peer->dev);
+	is = peer->dev.driver &&
+	     to_pci_driver(peer->dev.driver)->driver_managed_dma;
+	device_unlock(&peer->dev);
+	return is;
+}
+
+static struct pci_dev *gpumem_dma_peer(const struct gpumem_dma_map *args)
+{
+	struct pci_dev *peer;
+	int rc;
+
+	if (args->domain > INT_MAX)
+		return ERR_PTR(-ENODEV);
+	peer = pci_get_domain_bus_and_slot(args->domain, args->bus,
+					   args->devfn);
+	if (!peer)
+		return ERR_PTR(-ENODEV);
+	rc = gpumem_dma_may(peer, args->device_fd);
+	if (!rc && gpumem_dma_is_vfio(peer))
+		rc = -EBUSY;
+	if (rc) {
+		pci_dev_put(peer);
+		return ERR_PTR(rc);
+	}
+	return peer;
+}
+
+static u64 gpumem_dma_merge(const u64 *addresses, u32 count, u32 page_size,
+			    struct gpumem_dma_run *runs)
+{
+	u64 n = 0;
+	u32 i;
+
+	for (i = 0; i < count; i++) {
+		if (i && addresses[i] == addresses[i - 1] + page_size) {
+			if (runs)
+				runs[n - 1].length += page_size;
+			continue;
+		}
+		if (runs) {
+			runs[n].addr = addresses[i];
+			runs[n].length = page_size;
+		}
+		n++;
+	}
+	return n;
+}
+
+/*
+ * Without an IOMMU in between the device must reach the pages where they are.
+ * Asking the kernel for more than a device's mask allows is a warning in its log.
+ */
+static bool gpumem_dma_reaches(const struct gpumem_dma *dma)
+{
+	const struct gpumem_page_set *set = &dma->hold->set;
+	u64 last = 0;
+	u64 i;
+
+	if (device_iommu_mapped(&dma->peer->dev))
+		return true;
+	for (i = 0; i < set->count; i++)
+		last = max(last, set->addr[i]);
+	return last + BIT_ULL(set->shift) - 1 <= dma_get_mask(&dma->peer->dev);
+}
+
+static int gpumem_dma_begin(struct gpumem_dma *dma)
+{
+	const u64 *addresses;
+	u32 count;
+	int rc;
+
+	if (!gpumem_dma_reaches(dma))
+		return -EIO;
+	rc = gpumem_p2p_dma_map(dma, &addresses, &count);
+	if (rc)
+		return rc;
+	dma->run_count =
+		gpumem_dma_merge(addresses, count, dma->page_size, NULL);
+	dma->runs = kvcalloc(dma->run_count, sizeof(*dma->runs),
+			     GFP_KERNEL_ACCOUNT);
+	if (!dma->runs) {
+		gpumem_p2p_dma_unmap(dma);
+		return -ENOMEM;
+	}
+	gpumem_dma_merge(addresses, count, dma->page_size, dma->runs);
+	trace_gpumem_dma_map(dma, pci_name(dma->peer));
+	return 0;
+}
+
+/* The device loses the addresses. Allowed inside the driver's callback. */
+static void gpumem_dma_end(struct gpumem_dma *dma)
+{
+	trace_gpumem_dma_unmap(dma, pci_name(dma->peer));
+	gpumem_p2p_dma_unmap(dma);
+}
+
+/* Hangs the mapping on its pin, unless that is gone. */
+static int gpumem_dma_attach(struct gpumem_dma *dma)
+{
+	struct gpumem_pinned *pin = dma->pin;
+	int rc = -ENODEV;
+
+	down_write(&pin->lock);
+	if (pin->state == GPUMEM_PIN_LIVE) {
+		list_add_tail(&dma->of_pin, &pin->dmas);
+		rc = 0;
+	}
+	up_write(&pin->lock);
+	return rc;
+}
+
+/* Ends it, or waits until whoever does so is done. */
+static void gpumem_dma_detach(struct gpumem_dma *dma)
+{
+	struct gpumem_pinned *pin = dma->pin;
+	bool mine;
+
+	down_write(&pin->lock);
+	mine = !dma->ended;
+	if (mine) {
+		dma->ended = true;
+		list_del_init(&dma->of_pin);
+	}
+	up_write(&pin->lock);
+	if (mine)
+		gpumem_dma_end(dma);
+	else
+		wait_for_completion(&dma->end_done);
+}
+
+/* Drops the table entries of the pin's mappings, of all pins if it is NULL. */
+void gpumem_dma_forget(struct gpumem_file *file,
+		       const struct gpumem_pinned *pin)
+{
+	struct gpumem_dma *dma;
+	unsigned long id;
+
+	xa_for_each(&file->dmas, id, dma) {
+		xa_lock(&file->dmas);
+		dma = xa_load(&file->dmas, id);
+		if (dma && (!pin || dma->pin == pin))
+			__xa_erase(&file->dmas, id);
+		else
+			dma = NULL;
+		xa_unlock(&file->dmas);
+		if (dma) {
+			gpumem_dma_detach(dma);
+			gpumem_dma_put(dma);
+		}
+	}
+}
+
+/*
+ * Ends all mappings of a pin that is not live any more; their ids stay. Allowed
+ * inside the driver's callback.
+ */
+void gpumem_dma_end_all(struct gpumem_pinned *pin)
+{
+	struct gpumem_dma *dma, *next;
+	LIST_HEAD(gone);
+
+	down_write(&pin->lock);
+	list_for_each_entry(dma, &pin->dmas, of_pin)
+		dma->ended = true;
+	list_splice_init(&pin->dmas, &gone);
+	up_write(&pin->lock);
+
+	list_for_each_entry_safe(dma, next, &gone, of_pin) {
+		list_del_init(&dma->of_pin);
+		gpumem_dma_end(dma);
+		/* Whoever forgets it waits for this, and frees it. */
+		complete_all(&dma->end_done);
+	}
+}
+
+/* Drops the mapping's table entry, unless somebody has. */
+static void gpumem_dma_forget_one(struct gpumem_file *file,
+				  struct gpumem_dma *dma)
+{
+	bool mine;
+
+	xa_lock(&file->dmas);
+	mine = xa_load(&file->dmas, dma->id) == dma;
+	if (mine)
+		__xa_erase(&file->dmas, dma->id);
+	xa_unlock(&file->dmas);
+	if (mine) {
+		gpumem_dma_detach(dma);
+		gpumem_dma_put(dma);
+	}
+}
+
+int gpumem_dma_map_ioctl(struct gpumem_call *call)
+{
+	struct gpumem_dma_map *args = &call->args.dma_map;
+	struct gpumem_dma *dma;
+	int rc;
+
+	if (args->flags || args->__reserved0 || args->__reserved)
+		return -EINVAL;
+	dma = kzalloc(sizeof(*dma), GFP_KERNEL_ACCOUNT);
+	if (!dma)
+		return -ENOMEM;
+	kref_init(&dma->ref);
+	INIT_LIST_HEAD(&dma->of_pin);
+	init_completion(&dma->end_done);
+	dma->pin = gpumem_pin_find(call->file, args->pin);
+	if (!dma->pin) {
+		kfree(dma);
+		return -ENOENT;
+	}
+	dma->peer = gpumem_dma_peer(args);
+	if (IS_ERR(dma->peer)) {
+		rc = PTR_ERR(dma->peer);
+		dma->peer = NULL;
+		goto err_put;
+	}
+	dma->hold = gpumem_hold_of(dma->pin);
+	if (IS_ERR(dma->hold)) {
+		rc = PTR_ERR(dma->hold);
+		dma->hold = NULL;
+		/* The range was whole when it was pinned. */
+		if (rc == -EINVAL && gpumem_pin_alive(dma->pin))
+			rc = -ENODEV;
+		goto err_put;
+	}
+	rc = gpumem_dma_begin(dma);
+	if (rc)
+		goto err_put;
+	rc = xa_alloc(&call->file->dmas, &dma->id, NULL, xa_limit_31b,
+		      GFP_KERNEL_ACCOUNT);
+	if (rc) {
+		rc = rc == -EBUSY ? -ENOSPC : rc;
+		goto err_end;
+	}
+	args->dma = dma->id;
+	args->page_size = dma->page_size;
+	args->run_count = dma->run_count;
+	rc = gpumem_call_reply(call);
+	if (rc)
+		goto err_erase;
+	rc = gpumem_dma_attach(dma);
+	if (rc)
+		goto err_erase;
+	kref_get(&dma->ref);
+	/* Into a reserved entry: needs no memory. */
+	xa_store(&call->file->dmas, dma->id, dma, GFP_KERNEL_ACCOUNT);
+	/* If the pin has ended since, its end has not found the entry. */
+	rc = gpumem_pin_alive(dma->pin);
+	if (rc)
+		gpumem_dma_forget_one(call->file, dma);
+	gpumem_dma_put(dma);
+	return rc;
+
+err_erase:
+	xa_erase(&call->file->dmas, dma->id);
+err_end:
+	gpumem_dma_end(dma);
+err_put:
+	gpumem_dma_put(dma);
+	return rc;
+}
+
+static struct gpumem_dma *gpumem_dma_find(struct gpumem_file *file, u32 id)
+{
+	struct gpumem_dma *dma;
+
+	xa_lock(&file->dmas);
+	dma = xa_load(&file->dmas, id);
+	if (dma)
+		kref_get(&dma->ref);
+	xa_unlock(&file->dmas);
+	return dma;
+}
+
+int gpumem_dma_runs_ioctl(struct gpumem_call *call)
+{
+	struct gpumem_dma_runs *args = &call->args.dma_runs;
+	struct gpumem_dma *dma;
+	int rc;
+
+	dma = gpumem_dma_find(call->file, args->dma);
+	if (!dma)
+		return -ENOENT;
+	rc = gpumem_pin_alive(dma->pin);
+	if (rc)
+		goto out_put;
+	rc = -EINVAL;
+	if (args->first >= dma->run_count)
+		goto out_put;
+	args->count = min(args->count, dma->run_count - args->first);
+	rc = -EFAULT;
+	if (copy_to_user(u64_to_user_ptr(args->runs), dma->runs + args->first,
+			 args->count * sizeof(*dma->runs)))
+		goto out_put;
+	rc = gpumem_call_reply(call);
+out_put:
+	gpumem_dma_put(dma);
+	return rc;
+}
+
+int gpumem_dma_unmap_ioctl(struct gpumem_call *call)
+{
+	struct gpumem_dma *dma;
+
+	xa_lock(&call->file->dmas);
+	dma = xa_load(&call->file->dmas, call->args.dma_unmap.dma);
+	if (dma)
+		__xa_erase(&call->file->dmas, call->args.dma_unmap.dma);
+	xa_unlock(&call->file->dmas);
+	if (!dma)
+		return -ENOENT;
+	gpumem_dma_detach(dma);
+	gpumem_dma_put(dma);
+	return 0;
+}
