@@ -5,10 +5,11 @@
  *
  * A session (struct gpumem) is one GPU reached through one backend. A buffer
  * (struct gpumem_buf) is a range of GPU memory pinned through a session: it can
- * be mapped into the CPU's address space, described, read and written.
+ * be mapped into the CPU's address space, described, read and written. A DMA
+ * mapping (struct gpumem_dma) makes a buffer reachable for one PCI device.
  *
- * Both are handles, not pointers to memory: a handle that was closed, unpinned
- * or never given out makes a call fail with -EBADF, it does not crash.
+ * They are handles, not pointers to memory: a handle that was closed, unpinned,
+ * unmapped or never given out makes a call fail with -EBADF, it does not crash.
  *
  * Unless a function says otherwise it returns 0 or a negative errno, may be
  * called from any thread at any time, and on failure changes nothing and leaves
@@ -41,6 +42,9 @@ struct gpumem;
 /** A pinned range of GPU memory. */
 struct gpumem_buf;
 
+/** A buffer's addresses for one PCI device. */
+struct gpumem_dma;
+
 /** A value that could not be found out. */
 #define GPUMEM_UNKNOWN UINT64_MAX
 
@@ -48,12 +52,19 @@ struct gpumem_buf;
 struct gpumem_options {
 	size_t size; /**< sizeof(struct gpumem_options) */
 	/**
-	 * "kmod", "rm" or "sim"; NULL: GPUMEM_BACKEND from the environment,
-	 * otherwise the first that works here
+	 * "kmod", "dmabuf", "rm" or "sim"; NULL: GPUMEM_BACKEND from the
+	 * environment, otherwise the first that works here
 	 */
 	const char *backend;
 	int device; /**< CUDA ordinal of the GPU, from 0 */
 	unsigned int flags; /**< must be 0 */
+	/**
+	 * which GPU, instead of device, which is 0 then: its PCI address,
+	 * "0000:3b:00.0" or "3b:00.0", or its UUID, "GPU-..." as nvidia-smi -L
+	 * prints it; NULL: device tells. A program built before this member
+	 * was there passes the size without it.
+	 */
+	const char *device_id;
 };
 
 /**
@@ -62,16 +73,19 @@ struct gpumem_options {
  * Loads libcuda.so.1 (the simulated one for the sim backend), initialises CUDA
  * and retains the primary context of the GPU until gpumem_close().
  *
- * Without a choice the backends are tried in the order kmod, rm, sim; sim only
- * where the machine has no NVIDIA GPU at all.
+ * Without a choice the backends are tried in the order kmod, dmabuf, rm, sim;
+ * sim only where the machine has no NVIDIA GPU at all. GPUs that
+ * CUDA_VISIBLE_DEVICES hides do not exist here either. A process may open any
+ * number of sessions, on the same GPU and on several.
  *
  * @param options  what to open; NULL for the defaults
  * @param session  receives the handle
  * @return 0, or
  *   -ENODEV      no backend works here, or the one asked for does not; the
  *                message says why and what to do
- *   -ENOENT      there is no GPU of that ordinal
- *   -EINVAL      the backend's name is unknown
+ *   -ENOENT      CUDA sees no such GPU
+ *   -EINVAL      the backend's name is unknown, device_id is neither a PCI
+ *                address nor a UUID, or both device and device_id are given
  *   -ELIBACC     libcuda.so.1 cannot be loaded or lacks a function
  *   -EACCES      a device node exists but this user may not open it
  *   -EIO         CUDA or the driver reported an error
@@ -88,7 +102,7 @@ int gpumem_open(const struct gpumem_options *options, struct gpumem **session);
 int gpumem_close(struct gpumem *session);
 
 /**
- * The backend a session uses: "kmod", "rm" or "sim".
+ * The backend a session uses: "kmod", "dmabuf", "rm" or "sim".
  *
  * @param session  the session
  * @return a string that lives as long as the library, or NULL (-EBADF)
@@ -145,7 +159,7 @@ int gpumem_device_get(struct gpumem *session, int ordinal,
 /** A backend and whether it can be used on this machine, by this user. */
 struct gpumem_backend {
 	size_t size; /**< in: sizeof(struct gpumem_backend) */
-	const char *name; /**< "kmod", "rm", "sim" */
+	const char *name; /**< "kmod", "dmabuf", "rm", "sim" */
 	int status; /**< 0: usable; otherwise a negative errno */
 	/** one line: how it works here, or why not and what to do about it */
 	char reason[232];
@@ -161,20 +175,40 @@ struct gpumem_backend {
  */
 int gpumem_backend_get(unsigned int index, struct gpumem_backend *backend);
 
+/*
+ * The first three have the values that linux/gpumem.h gives them, so that one
+ * file can include both headers.
+ */
+
+/**
+ * The memory stays allocated for the pin, even after cuMemFree, until
+ * gpumem_unpin(): with the kmod backend the pin is never revoked. The pins of
+ * the other backends are of this kind with or without the flag.
+ */
+#define GPUMEM_PIN_PERSISTENT (1U << 0)
+/**
+ * kmod: use BAR1 also where the CPU reaches the memory over a coherent link.
+ * Goes with GPUMEM_PIN_PERSISTENT only.
+ */
+#define GPUMEM_PIN_FORCE_BAR1 (1U << 1)
+/** kmod: gpumem_pin_options.event_fd is given; for gpumem_pin_with() alone. */
+#define GPUMEM_PIN_EVENTFD (1U << 2)
 /**
  * The pin may not be proven by a trial write. The rm backend proves that it
  * found the right memory; where what is there cannot prove it (all bytes
  * alike) it swaps the first 16 bytes for a moment. With this flag it then
  * refuses with -EAGAIN instead.
  */
-#define GPUMEM_PIN_NO_TRIAL_WRITE (1u << 0)
+#define GPUMEM_PIN_NO_TRIAL_WRITE (1U << 16)
 
 /**
  * Pins a range of GPU memory that the caller allocated with CUDA.
  *
  * @param session  the session; the memory must be on its GPU
  * @param addr     device address (CUdeviceptr) of the first byte, any alignment
- * @param length   bytes, at least 1; the range must lie in one allocation
+ * @param length   bytes, at least 1; the range must lie in one allocation, or,
+ *                 with the rm and dmabuf backends, in allocations of cuMemCreate
+ *                 that cuMemMap put side by side
  * @param flags    GPUMEM_PIN_*
  * @param buf      receives the handle
  * @return 0, or
@@ -182,8 +216,11 @@ int gpumem_backend_get(unsigned int index, struct gpumem_backend *backend);
  *                host or managed memory), or length is 0
  *   -ERANGE      the range runs past the end of the allocation
  *   -EXDEV       the memory is on another GPU than the session's
- *   -EOPNOTSUPP  this kind of memory cannot be pinned by this backend
+ *   -EOPNOTSUPP  this kind of memory cannot be pinned by this backend, or the
+ *                backend or the driver does not have what a flag asks for
  *   -ENOMEM      out of host memory or of BAR1 space
+ *   -EDQUOT      kmod: this user has pinned as much as the module's user_limit
+ *                allows
  *   -EPROTO      the driver does not behave as the backend knows it
  *   -EAGAIN      see GPUMEM_PIN_NO_TRIAL_WRITE
  *   -EIO         CUDA or the driver reported an error
@@ -191,6 +228,37 @@ int gpumem_backend_get(unsigned int index, struct gpumem_backend *backend);
  */
 int gpumem_pin(struct gpumem *session, uint64_t addr, uint64_t length,
 	       unsigned int flags, struct gpumem_buf **buf);
+
+/** How gpumem_pin_with() pins. Zero, but for size, means as gpumem_pin(). */
+struct gpumem_pin_options {
+	size_t size; /**< sizeof(struct gpumem_pin_options) */
+	unsigned int flags; /**< GPUMEM_PIN_* */
+	/**
+	 * with GPUMEM_PIN_EVENTFD: an eventfd that is signalled once when the
+	 * driver takes the memory back; otherwise 0 or -1
+	 */
+	int event_fd;
+};
+
+/**
+ * Pins as gpumem_pin() does, with all there is to choose.
+ *
+ * The eventfd stays the caller's, who may close it at any time; the pin keeps
+ * its own reference. It is signalled after the CPU's mappings and the DMA
+ * mappings of the memory have ended.
+ *
+ * @param session  the session; the memory must be on its GPU
+ * @param addr     device address (CUdeviceptr) of the first byte, any alignment
+ * @param length   bytes, at least 1; the range must lie in one allocation
+ * @param options  how; NULL for the defaults
+ * @param buf      receives the handle
+ * @return as gpumem_pin(), or
+ *   -EBADF       event_fd is no eventfd
+ *   -EOPNOTSUPP  rm, sim: GPUMEM_PIN_EVENTFD, for their pins are never revoked
+ */
+int gpumem_pin_with(struct gpumem *session, uint64_t addr, uint64_t length,
+		    const struct gpumem_pin_options *options,
+		    struct gpumem_buf **buf);
 
 /**
  * Allocates GPU memory in the GPU's primary context and pins it. gpumem_unpin()
@@ -206,8 +274,9 @@ int gpumem_alloc(struct gpumem *session, uint64_t length, unsigned int flags,
 		 struct gpumem_buf **buf);
 
 /**
- * Unpins a buffer: its mapping goes away, whoever still uses it, and its handle
- * is dead. Waits for calls on it in other threads.
+ * Unpins a buffer: its mapping and its DMA mappings go away, whoever still uses
+ * them, and its handle and theirs are dead. Waits for calls on them in other
+ * threads. Stop the devices that work on the memory first.
  *
  * @param buf  the buffer
  */
@@ -221,7 +290,7 @@ int gpumem_unpin(struct gpumem_buf *buf);
  * address. The mapping is not inherited by fork().
  *
  * If CUDA frees the memory while it is mapped, then with the kmod backend an
- * access raises SIGBUS from then on; with the rm and sim backends the mapping
+ * access raises SIGBUS from then on; with the other backends the mapping
  * keeps showing the old memory, which stays allocated until gpumem_unpin().
  *
  * @param buf   the buffer
@@ -271,12 +340,14 @@ int gpumem_buf_get(struct gpumem_buf *buf, struct gpumem_buf_info *info);
 
 /**
  * Gives the physical (BAR1) addresses of a buffer's pages, as the CPU sees
- * them: for a PCI device behind an IOMMU they are not the right addresses. The
- * pages need not be contiguous.
+ * them: for a PCI device behind an IOMMU they are not the right addresses, see
+ * gpumem_dma_map(). The pages need not be contiguous.
  *
  * With the rm backend the addresses exist only while the buffer is mapped
- * (-ENOTCONN otherwise), and the driver tells that of the first page alone: the
- * others are GPUMEM_UNKNOWN.
+ * (-ENOTCONN otherwise), and the driver tells that of a mapping's first page
+ * alone: the others are GPUMEM_UNKNOWN, and so is the first of a buffer that
+ * shares the mapping of another one that begins elsewhere. The dmabuf backend
+ * knows none (-EOPNOTSUPP).
  *
  * @param buf    the buffer
  * @param first  index of the first page wanted
@@ -289,6 +360,118 @@ int gpumem_buf_get(struct gpumem_buf *buf, struct gpumem_buf_info *info);
  */
 int gpumem_pages(struct gpumem_buf *buf, uint64_t first, uint64_t *pages,
 		 size_t *count);
+
+/**
+ * Maps a buffer for one PCI device, which can then read and write the GPU's
+ * memory by itself, with an IOMMU in between or not. Needs the kmod backend.
+ *
+ * Only for a device that the caller controls anyway: for root (CAP_SYS_RAWIO),
+ * or for a user who may write the device's file config or resourceN below
+ * /sys/bus/pci/devices.
+ *
+ * Ends with gpumem_dma_unmap(), gpumem_unpin() or gpumem_close(), or when the
+ * memory is freed and the pin is not persistent. A device that still works on
+ * it then is stopped by the IOMMU, if there is one; the memory is not given to
+ * anyone else before the mapping has ended.
+ *
+ * @param buf    the buffer
+ * @param peer   the device: "0000:3b:00.0", or "3b:00.0" in domain 0
+ * @param flags  must be 0
+ * @param dma    receives the handle
+ * @return 0, or
+ *   -EINVAL      peer is no PCI address, or the driver refused the device
+ *   -ENODEV      there is no such device, or the memory was freed
+ *   -EACCES      this user may not use the device
+ *   -EBUSY       vfio-pci drives the device: give VFIO_IOMMU_MAP_DMA the
+ *                address of gpumem_map() instead
+ *   -EIO         the device cannot address the memory (has its driver set the
+ *                DMA mask?), or the driver reported an error
+ *   -EOPNOTSUPP  the backend cannot do this, or the GPU cannot reach the
+ *                device or the other way round
+ */
+int gpumem_dma_map(struct gpumem_buf *buf, const char *peer, unsigned int flags,
+		   struct gpumem_dma **dma);
+
+/** What is known of a DMA mapping. */
+struct gpumem_dma_info {
+	size_t size; /**< in: sizeof(struct gpumem_dma_info) */
+	uint64_t page_size; /**< bytes in a page of the mapping */
+	uint64_t run_count; /**< runs that gpumem_dma_runs() gives */
+	/** bytes from the first run's start to the buffer's first byte */
+	uint64_t addr_offset;
+	uint64_t length; /**< bytes in the buffer */
+	char peer[24]; /**< the device, "0000:3b:00.0" */
+};
+
+/**
+ * Describes a DMA mapping.
+ *
+ * @param dma   the mapping
+ * @param info  receives the description; its size member must be set
+ */
+int gpumem_dma_get(struct gpumem_dma *dma, struct gpumem_dma_info *info);
+
+/** Contiguous DMA addresses. */
+struct gpumem_run {
+	uint64_t addr; /**< the first one, as the device must use it */
+	uint64_t length; /**< bytes */
+};
+
+/**
+ * Gives the addresses of a DMA mapping as runs of contiguous ones, one after
+ * the other as the buffer's pages follow each other. They cover whole pages:
+ * the buffer begins gpumem_dma_info.addr_offset bytes after the start of the
+ * first run, and may end before the last run does.
+ *
+ * @param dma    the mapping
+ * @param first  index of the first run wanted
+ * @param runs   receives the runs
+ * @param count  in: room in runs; out: runs written
+ * @return 0, or
+ *   -ERANGE  first is not below the mapping's run count
+ *   -ENODEV  the memory was freed: the addresses lead nowhere any more
+ */
+int gpumem_dma_runs(struct gpumem_dma *dma, uint64_t first,
+		    struct gpumem_run *runs, size_t *count);
+
+/**
+ * Ends a DMA mapping; its handle is dead. Waits for calls on it in other
+ * threads. Stop the device first.
+ *
+ * @param dma  the mapping
+ */
+int gpumem_dma_unmap(struct gpumem_dma *dma);
+
+/** CPU mappings of the dma-buf may read only. */
+#define GPUMEM_EXPORT_READ_ONLY (1U << 0)
+
+/**
+ * Makes a dma-buf of a buffer, for other drivers to import. The descriptor is close-on-exec and the caller's to close; any
+ * process may use it. The dma-buf holds the buffer's whole pages: the buffer
+ * begins gpumem_buf_info.addr_offset bytes into it.
+ *
+ * With the kmod backend the module makes it. After gpumem_unpin(), or when the
+ * memory is freed, it shows nothing any more:
+ * its importers are told to let go and its CPU mappings raise SIGBUS. An
+ * importer that cannot be told so may use the dma-buf of a buffer pinned with
+ * GPUMEM_PIN_PERSISTENT only.
+ *
+ * With the rm and dmabuf backends CUDA makes it, where the driver has that,
+ * whether or not the memory can be mapped. It lives on after gpumem_unpin() and
+ * holds the memory by itself.
+ *
+ * @param buf    the buffer
+ * @param flags  GPUMEM_EXPORT_*
+ * @param fd     receives the descriptor
+ * @return 0, or
+ *   -ENODEV      the memory was freed
+ *   -EMFILE      this process has too many open files
+ *   -ENFILE      the machine has too many open files
+ *   -EIO         the driver reported an error
+ *   -EOPNOTSUPP  the backend cannot do this, the module was built without
+ *                dma-buf, or the driver cannot hold this memory for one
+ */
+int gpumem_export_dmabuf(struct gpumem_buf *buf, unsigned int flags, int *fd);
 
 /**
  * Copies from host memory into the buffer. On return the data is on its way:
@@ -317,6 +500,24 @@ int gpumem_write(struct gpumem_buf *buf, uint64_t offset, const void *src,
  */
 int gpumem_read(struct gpumem_buf *buf, uint64_t offset, void *dst,
 		size_t length);
+
+/** What a session has done since it was opened. */
+struct gpumem_stats {
+	size_t size; /**< in: sizeof(struct gpumem_stats) */
+	uint64_t pins; /**< pins made */
+	uint64_t repins; /**< of these, out of the rm backend's cache */
+	uint64_t proofs; /**< rm: mappings proven to show the right memory */
+	uint64_t trial_writes; /**< of these, by a trial write */
+	uint64_t proof_ns; /**< time that the proofs took, in nanoseconds */
+};
+
+/**
+ * Tells what a session has done.
+ *
+ * @param session  the session
+ * @param stats    receives the counts; its size member must be set
+ */
+int gpumem_stats_get(struct gpumem *session, struct gpumem_stats *stats);
 
 /**
  * The reason why this thread's last failing call failed: one line that says

@@ -15,13 +15,14 @@
 #include "backend.h"
 #include "error.h"
 #include "handle.h"
+#include "pci.h"
 
-#define GM_PCI_DEVICES "/sys/bus/pci/devices"
 #define GM_PCI_NVIDIA 0x10de
 #define GM_PCI_DISPLAY 0x03
 
 static const struct gm_backend_ops *const gm_backends[] = {
 	&gm_backend_kmod,
+	&gm_backend_dmabuf,
 	&gm_backend_rm,
 	&gm_backend_sim,
 };
@@ -42,8 +43,8 @@ int gm_backend_find(const char *name, const struct gm_backend_ops **ops)
 		}
 	}
 	return gm_error(-EINVAL,
-			"open: there is no backend \"%.40s\"; choose kmod, rm "
-			"or sim, or none for the first that works",
+			"open: there is no backend \"%.40s\"; choose kmod, "
+			"dmabuf, rm or sim, or none for the first that works",
 			name);
 }
 
@@ -54,9 +55,73 @@ const char *gm_backend_forced(void)
 	return name && *name ? name : NULL;
 }
 
+int gm_backend_no_repin(struct gm_buf *buf,
+			const struct gpumem_pin_options *options)
+{
+	return -ENOENT;
+}
+
+bool gm_backend_no_flush(struct gm_session *session)
+{
+	return false;
+}
+
 int gm_backend_no_alive(struct gm_buf *buf)
 {
 	return -EOPNOTSUPP;
+}
+
+int gm_backend_check_pin(const struct gm_buf *buf,
+			 const struct gpumem_pin_options *options)
+{
+	const char *backend = buf->session->ops->name;
+
+	if (options->flags & GPUMEM_PIN_EVENTFD)
+		return gm_error(-EOPNOTSUPP,
+				"pin: an eventfd would never be signalled: "
+				"backend %s keeps the memory until it is "
+				"unpinned; leave GPUMEM_PIN_EVENTFD away",
+				backend);
+	if (options->flags & GPUMEM_PIN_FORCE_BAR1)
+		return gm_error(-EOPNOTSUPP,
+				"pin: backend %s cannot choose BAR1; leave "
+				"GPUMEM_PIN_FORCE_BAR1 away, or load the "
+				"kernel module (modprobe gpumem) and use "
+				"backend kmod",
+				backend);
+	return 0;
+}
+
+/* Why a call that needs the kernel module fails without it. */
+static int gm_backend_needs_kmod(const struct gm_buf *buf, const char *call,
+				 const char *what)
+{
+	return gm_error(-EOPNOTSUPP,
+			"%s: backend %s cannot %s: only the kernel module "
+			"can; load it (modprobe gpumem) and use backend kmod",
+			call, buf->session->ops->name, what);
+}
+
+int gm_backend_no_dma_map(struct gm_dma *dma)
+{
+	return gm_backend_needs_kmod(dma->buf, "dma_map",
+				     "map memory for a PCI device");
+}
+
+void gm_backend_no_dma_unmap(struct gm_dma *dma)
+{
+}
+
+int gm_backend_no_dma_runs(struct gm_dma *dma, uint64_t first,
+			   struct gpumem_run *runs, size_t count)
+{
+	return gm_backend_needs_kmod(dma->buf, "dma_runs",
+				     "map memory for a PCI device");
+}
+
+int gm_backend_no_export(struct gm_buf *buf, bool read_only, int *fd)
+{
+	return gm_backend_needs_kmod(buf, "export_dmabuf", "make a dma-buf");
 }
 
 static unsigned long gm_sysfs_hex(const char *device, const char *name)
@@ -115,15 +180,16 @@ int gm_backend_check_cuda(struct gm_session *session)
 			session->ops->name);
 }
 
-void *gm_backend_mmap(int fd, uint64_t length, uint64_t offset)
+static void *gm_backend_mmap_flags(void *place, int flags, int fd,
+				   uint64_t length, uint64_t offset)
 {
 	void *addr;
 	int saved;
 
 	/* A fork() in between would give a child the mapping. */
 	gm_fork_block();
-	addr = mmap(NULL, length, PROT_READ | PROT_WRITE, MAP_SHARED, fd,
-		    offset);
+	addr = mmap(place, length, PROT_READ | PROT_WRITE, MAP_SHARED | flags,
+		    fd, offset);
 	if (addr != MAP_FAILED && madvise(addr, length, MADV_DONTFORK)) {
 		saved = errno;
 		munmap(addr, length);
@@ -134,6 +200,16 @@ void *gm_backend_mmap(int fd, uint64_t length, uint64_t offset)
 	gm_fork_allow();
 	errno = saved;
 	return addr == MAP_FAILED ? NULL : addr;
+}
+
+void *gm_backend_mmap(int fd, uint64_t length, uint64_t offset)
+{
+	return gm_backend_mmap_flags(NULL, 0, fd, length, offset);
+}
+
+void *gm_backend_mmap_over(void *addr, int fd, uint64_t length)
+{
+	return gm_backend_mmap_flags(addr, MAP_FIXED, fd, length, 0);
 }
 
 void gm_backend_access_hint(const char *node, char *hint, size_t size)

@@ -13,16 +13,8 @@
 #include <linux/gpumem.h>
 
 #include "backend.h"
+#include "backend_kmod.h"
 #include "error.h"
-
-struct gm_kmod {
-	int fd;
-};
-
-struct gm_kmod_pin {
-	uint32_t id;
-	uint64_t mmap_offset;
-};
 
 static int gm_kmod_fd(struct gm_buf *buf)
 {
@@ -32,7 +24,7 @@ static int gm_kmod_fd(struct gm_buf *buf)
 }
 
 /* Opens the node and checks who answers there. */
-static int gm_kmod_open_node(int *result, char *reason, size_t size)
+static int gm_kmod_open_node(struct gm_kmod *kmod, char *reason, size_t size)
 {
 	struct gpumem_version version = { .size = sizeof(version) };
 	char hint[96];
@@ -80,19 +72,21 @@ static int gm_kmod_open_node(int *result, char *reason, size_t size)
 	}
 	snprintf(reason, size, "gpumem.ko %.31s through " GPUMEM_DEVICE_NODE,
 		 (const char *)version.release);
-	*result = fd;
+	kmod->fd = fd;
+	kmod->features = version.features;
 	return 0;
 }
 
 static int gm_kmod_probe(char *reason, size_t size)
 {
+	struct gm_kmod kmod;
 	char why[232];
-	int fd, rc;
+	int rc;
 
-	rc = gm_kmod_open_node(&fd, reason, size);
+	rc = gm_kmod_open_node(&kmod, reason, size);
 	if (rc)
 		return rc;
-	close(fd);
+	close(kmod.fd);
 	rc = gm_cuda_probe(why, sizeof(why));
 	if (rc)
 		snprintf(reason, size, "%s", why);
@@ -111,7 +105,7 @@ static int gm_kmod_open(struct gm_session *session)
 	kmod = malloc(sizeof(*kmod));
 	if (!kmod)
 		return gm_error(-ENOMEM, "open: out of host memory; free some");
-	rc = gm_kmod_open_node(&kmod->fd, reason, sizeof(reason));
+	rc = gm_kmod_open_node(kmod, reason, sizeof(reason));
 	if (rc) {
 		free(kmod);
 		return gm_error(rc, "open: %s", reason);
@@ -129,7 +123,8 @@ static void gm_kmod_close(struct gm_session *session)
 	free(kmod);
 }
 
-static int gm_kmod_pin_error(int err, const struct gm_range *range)
+static int gm_kmod_pin_error(int err, const struct gm_range *range,
+			     unsigned int flags)
 {
 	const char *why;
 	int rc = -err;
@@ -152,7 +147,21 @@ static int gm_kmod_pin_error(int err, const struct gm_range *range)
 		      "or open another session";
 		rc = -ENOMEM;
 		break;
+	case EDQUOT:
+		why = "this user has pinned as much as gpumem.ko's parameter "
+		      "user_limit allows; unpin other buffers, have root "
+		      "raise it, or run with CAP_IPC_LOCK";
+		break;
+	case EBADF:
+		why = "event_fd is no eventfd; make one with eventfd()";
+		break;
 	case EOPNOTSUPP:
+		if (flags & GPUMEM_PIN_FORCE_BAR1) {
+			why = "the driver cannot pin this memory, or has no "
+			      "way to force BAR1 (which came with release "
+			      "570); leave GPUMEM_PIN_FORCE_BAR1 away";
+			break;
+		}
 		why = "the driver cannot pin this memory on this GPU; use "
 		      "memory from cuMemAlloc and a GPU with GPUDirect RDMA";
 		break;
@@ -189,21 +198,34 @@ static void gm_kmod_unpin_id(int fd, uint32_t id)
 }
 
 static int gm_kmod_pin(struct gm_buf *buf, const struct gm_range *range,
-		       unsigned int flags)
+		       const struct gpumem_pin_options *options)
 {
+	const struct gm_kmod *kmod = buf->session->backend;
 	struct gpumem_pin request = {
 		.size = sizeof(request),
+		/* The same values in both interfaces; this one is not its. */
+		.flags = options->flags & ~GPUMEM_PIN_NO_TRIAL_WRITE,
 		.addr = range->addr,
 		.length = range->length,
 	};
 	struct gm_kmod_pin *pin;
 
+	if (options->flags & GPUMEM_PIN_EVENTFD) {
+		if (!(kmod->features & GPUMEM_FEATURE_EVENTFD))
+			return gm_error(-EOPNOTSUPP,
+					"pin: this gpumem.ko was built without "
+					"eventfds, as it must be beside the "
+					"proprietary flavour of the NVIDIA "
+					"driver; leave GPUMEM_PIN_EVENTFD "
+					"away and watch gpumem_buf_get()");
+		request.event_fd = options->event_fd;
+	}
 	pin = malloc(sizeof(*pin));
 	if (!pin)
 		return gm_error(-ENOMEM, "pin: out of host memory; free some");
 	if (ioctl(gm_kmod_fd(buf), GPUMEM_IOC_PIN, &request)) {
 		free(pin);
-		return gm_kmod_pin_error(errno, range);
+		return gm_kmod_pin_error(errno, range, options->flags);
 	}
 	pin->id = request.pin;
 	pin->mmap_offset = request.mmap_offset;
@@ -316,10 +338,16 @@ const struct gm_backend_ops gm_backend_kmod = {
 	.close = gm_kmod_close,
 	.drop = gm_kmod_close,
 	.pin = gm_kmod_pin,
+	.repin = gm_backend_no_repin,
 	.unpin = gm_kmod_unpin,
 	.drop_buf = gm_kmod_drop_buf,
 	.map = gm_kmod_map,
 	.unmap = gm_kmod_unmap,
 	.alive = gm_kmod_alive,
 	.pages = gm_kmod_pages,
+	.dma_map = gm_kmod_dma_map,
+	.dma_unmap = gm_kmod_dma_unmap,
+	.dma_runs = gm_kmod_dma_runs,
+	.export_dmabuf = gm_kmod_export_dmabuf,
+	.flush = gm_backend_no_flush,
 };

@@ -1,50 +1,36 @@
 // SPDX-License-Identifier: MIT
 /*
  * Through the stock NVIDIA driver's own device nodes: see rm.h. The memory that
- * a CUDA pointer means is found by way of its IPC handle and then proven.
+ * a CUDA pointer means is found by way of its IPC handle or of a descriptor of
+ * it, then proven, and kept for the next pin: see rm_cache.h.
  */
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <unistd.h>
 
 #include "backend.h"
+#include "backend_dmabuf.h"
 #include "error.h"
-#include "rm.h"
-#include "rm_proof.h"
+#include "range.h"
+#include "rm_span.h"
+#include "rm_take.h"
 
 #define GM_GPU_PAGE 65536ull
 #define GM_CPU_PAGE 4096ull
-
-/* CUDA's clients have handles of this form. */
-#define GM_RM_CLIENT_MASK 0xfff00000u
-#define GM_RM_CLIENT_FORM 0xc1d00000u
-
-/* Of the IPC handle's 16 words. */
-enum gm_ipc_word {
-	GM_IPC_SIZE_LOW = 4,
-	GM_IPC_SIZE_HIGH = 5,
-	GM_IPC_BLOCK_PAGES = 6, /* of 4 KiB */
-	GM_IPC_OFFSET = 7, /* of the allocation in the block */
-	GM_IPC_CLIENT = 12,
-	GM_IPC_OBJECT = 13,
-	GM_IPC_WORDS = CU_IPC_HANDLE_SIZE / 4,
-};
 
 struct gm_rm_session {
 	struct gm_rm rm;
 	CUstream stream; /* of the primary context, for proofs */
 	struct gm_rm_proofs proofs;
+	struct gm_rm_cache cache;
 };
 
 struct gm_rm_buf {
-	uint32_t memory; /* our handle, which holds the memory */
-	uint64_t offset; /* of the first page in the memory object */
-	uint64_t length; /* bytes that a mapping covers */
-	struct gm_rm_map map; /* fd -1: none */
+	struct gm_rm_view *view; /* of one part; NULL: none is held */
+	size_t count;
+	struct gm_rm_part parts[]; /* each of another allocation */
 };
 
 static int gm_rmb_probe(char *reason, size_t size)
@@ -60,9 +46,14 @@ static int gm_rmb_probe(char *reason, size_t size)
 	if (rc)
 		snprintf(reason, size, "%s", why);
 	else
-		snprintf(reason, size,
-			 "NVIDIA driver %.60s through " GM_RM_CONTROL_NODE,
-			 version.text);
+		snprintf(
+			reason, size,
+			"NVIDIA driver %.60s through " GM_RM_CONTROL_NODE "%s",
+			version.text,
+			gm_rm_version_known(&version)
+				? ""
+				: " (newer than this library: every mapping is "
+				  "proven before it is used)");
 	return rc;
 }
 
@@ -76,6 +67,21 @@ static int gm_rmb_check_functions(const struct gm_cuda *cuda)
 			"open: libcuda lacks a function that backend rm needs "
 			"(cuIpcGetMemHandle, cuDeviceGetPCIBusId or streams); "
 			"install a newer NVIDIA driver");
+}
+
+/* RM gives an instance's memory to those alone that subscribe to it. */
+static int gm_rmb_check_mig(const struct gm_session *session)
+{
+	char name[96] = "";
+
+	if (session->cuda.device_name(name, sizeof(name), session->device) ||
+	    !strstr(name, " MIG "))
+		return 0;
+	return gm_error(-EOPNOTSUPP,
+			"open: GPU %d is an instance of a partitioned GPU "
+			"(%.60s), whose memory backend rm cannot reach; use "
+			"backend kmod, or turn MIG off (nvidia-smi -mig 0)",
+			session->ordinal, name);
 }
 
 /*
@@ -123,6 +129,8 @@ static int gm_rmb_open(struct gm_session *session)
 	rc = gm_backend_check_cuda(session);
 	if (!rc)
 		rc = gm_rmb_check_functions(&session->cuda);
+	if (!rc)
+		rc = gm_rmb_check_mig(session);
 	if (rc)
 		return rc;
 	own = calloc(1, sizeof(*own));
@@ -135,6 +143,7 @@ static int gm_rmb_open(struct gm_session *session)
 	rc = gm_rm_open(&own->rm, session->pci);
 	if (rc)
 		goto close_stream;
+	gm_rm_cache_init(&own->cache, &own->rm, &session->cuda);
 	session->backend = own;
 	return 0;
 
@@ -150,6 +159,7 @@ static void gm_rmb_close(struct gm_session *session)
 {
 	struct gm_rm_session *own = session->backend;
 
+	gm_rm_cache_destroy(&own->cache);
 	gm_rmb_close_stream(session, own->stream);
 	gm_rm_close(&own->rm);
 	pthread_mutex_destroy(&own->proofs.lock);
@@ -160,273 +170,362 @@ static void gm_rmb_drop(struct gm_session *session)
 {
 	struct gm_rm_session *own = session->backend;
 
+	gm_rm_cache_drop(&own->cache);
 	gm_rm_drop(&own->rm);
 	free(own);
 }
 
-/* Why CUDA gives no IPC handle for device memory. */
-static int gm_rmb_no_handle(const struct gm_cuda *cuda, CUresult result,
-			    const struct gm_range *range)
+/* Gets hold of an allocation, with no user counted yet. */
+static int gm_rmb_take(struct gm_session *session, const struct gm_range *part,
+		       struct gm_rm_mem **out)
 {
-	void *pool = NULL;
+	struct gm_rm_session *own = session->backend;
+	const struct gm_cuda *cuda = &session->cuda;
+	uint64_t start = gm_now();
+	struct gm_rm_mem *mem;
+	int rc;
 
-	if (result != CUDA_ERROR_INVALID_VALUE &&
-	    result != CUDA_ERROR_NOT_SUPPORTED)
-		return gm_cuda_error(cuda, result, "rm: cuIpcGetMemHandle",
-				     "look for an earlier CUDA error");
-	if (cuda->pointer_get(&pool, CU_POINTER_ATTRIBUTE_MEMPOOL_HANDLE,
-			      range->addr))
-		pool = NULL;
-	return gm_error(-EOPNOTSUPP,
-			"pin 0x%" PRIx64 ": backend rm cannot pin %s; use "
-			"memory from cuMemAlloc, or backend kmod",
-			range->addr,
-			pool ? "memory of a pool (cuMemAllocAsync)"
-			     : "memory that has no CUDA IPC handle, as that "
-			       "of cuMemCreate");
-}
-
-static int gm_rmb_bad_handle(const struct gm_range *range, const char *what,
-			     uint64_t found, uint64_t wanted)
-{
-	return gm_error(-EPROTO,
-			"rm: the IPC handle of 0x%" PRIx64 " does not read as "
-			"this library knows it: %s is 0x%" PRIx64
-			", expected 0x%" PRIx64 "; use backend kmod, and "
-			"report the driver version",
-			range->alloc_addr, what, found, wanted);
-}
-
-/* Reads the allocation's place out of its IPC handle, and checks it. */
-static int gm_rmb_locate(const struct gm_cuda *cuda,
-			 const struct gm_range *range,
-			 struct gm_rm_place *place)
-{
-	uint32_t words[GM_IPC_WORDS];
-	CUipcMemHandle handle;
-	CUresult result;
-	uint64_t size;
-
-	result = cuda->ipc_handle(&handle, range->alloc_addr);
-	if (result)
-		return gm_rmb_no_handle(cuda, result, range);
-	memcpy(words, &handle, sizeof(words));
-	size = (uint64_t)words[GM_IPC_SIZE_HIGH] << 32 | words[GM_IPC_SIZE_LOW];
-	place->client = words[GM_IPC_CLIENT];
-	place->object = words[GM_IPC_OBJECT];
-	place->block = (uint64_t)words[GM_IPC_BLOCK_PAGES] * GM_CPU_PAGE;
-	place->offset = words[GM_IPC_OFFSET];
-	gm_debug("rm: IPC handle of 0x%" PRIx64 ": size %" PRIu64
-		 ", block %" PRIu64 ", offset %" PRIu64
-		 ", client 0x%x, object 0x%x",
-		 range->alloc_addr, size, place->block, place->offset,
-		 place->client, place->object);
-	if (size != range->alloc_length)
-		return gm_rmb_bad_handle(range, "the size", size,
-					 range->alloc_length);
-	if (place->offset > place->block || size > place->block - place->offset)
-		return gm_rmb_bad_handle(range, "the block's size",
-					 place->block, place->offset + size);
-	if ((place->client & GM_RM_CLIENT_MASK) != GM_RM_CLIENT_FORM)
-		return gm_rmb_bad_handle(range, "the client", place->client,
-					 GM_RM_CLIENT_FORM);
-	if (!place->object)
-		return gm_rmb_bad_handle(range, "the object", 0, 1);
+	mem = calloc(1, sizeof(*mem));
+	if (!mem)
+		return gm_error(-ENOMEM, "pin: out of host memory; free some");
+	mem->addr = part->alloc_addr;
+	mem->length = part->alloc_length;
+	/* Before its object, so that an id never stands for later memory. */
+	mem->id = gm_rm_buffer_id(cuda, part->addr);
+	if (part->kind == GM_MEMORY_VMM)
+		rc = gm_rm_take_vmm(&own->rm, cuda, part, &mem->place,
+				    &mem->memory);
+	else
+		rc = gm_rm_take_alloc(&own->rm, cuda, part, &mem->place,
+				      &mem->memory);
+	if (rc) {
+		free(mem);
+		return rc;
+	}
+	mem->proven = gm_rm_proofs_have(&own->proofs, mem->id, mem->addr,
+					&mem->place);
+	gm_debug("rm: got hold of 0x%" PRIx64 " + %" PRIu64
+		 " (buffer %llu%s) in %.1f us",
+		 mem->addr, mem->length, mem->id,
+		 mem->proven ? ", proven before" : "",
+		 (gm_now() - start) / 1e3);
+	*out = mem;
 	return 0;
 }
 
+/* The allocation that a part lies in, with its user counted. */
+static int gm_rmb_mem_get(struct gm_session *session,
+			  const struct gm_range *part, struct gm_rm_mem **mem)
+{
+	struct gm_rm_session *own = session->backend;
+	unsigned long long id = gm_rm_buffer_id(&session->cuda, part->addr);
+	int rc = 0;
+
+	pthread_mutex_lock(&own->cache.build);
+	*mem = gm_rm_cache_find(&own->cache, id, part->addr, part->length);
+	if (!*mem) {
+		gm_rm_cache_sweep(&own->cache, GM_RM_IDLE_COUNT);
+		rc = gm_rmb_take(session, part, mem);
+		if (!rc)
+			gm_rm_cache_add(&own->cache, *mem);
+	}
+	pthread_mutex_unlock(&own->cache.build);
+	return rc;
+}
+
+static void gm_rmb_put_parts(struct gm_buf *buf)
+{
+	struct gm_rm_session *session = buf->session->backend;
+	struct gm_rm_buf *own = buf->backend;
+
+	for (size_t i = 0; i < own->count; i++) {
+		struct gm_rm_mem *mem = own->parts[i].mem;
+		/* What was freed meanwhile is given back now. */
+		bool keep = !buf->owned && session->cache.limit && mem->id &&
+			    gm_rm_buffer_id(&buf->session->cuda, mem->addr) ==
+				    mem->id;
+
+		gm_rm_cache_put(&session->cache, mem, keep);
+	}
+	free(own);
+	buf->backend = NULL;
+}
+
 /*
- * The pages that the range touches, as the block has them: whole GPU pages, or
- * CPU pages should the block not begin with a GPU page.
+ * The pages that the range touches, as the memory has them: whole GPU pages, or
+ * CPU pages should the memory not begin with a GPU page.
  */
-static void gm_rmb_lay_out(struct gm_buf *buf, const struct gm_range *range,
-			   const struct gm_rm_place *place)
+static void gm_rmb_lay_out(struct gm_buf *buf)
 {
 	struct gm_rm_buf *own = buf->backend;
-	uint64_t start = place->offset + (range->addr - range->alloc_addr);
-	uint64_t end = start + range->length;
-	uint64_t block = range->alloc_addr - place->offset;
+	const struct gm_rm_mem *mem = own->parts[0].mem;
+	uint64_t left = buf->length, pages;
 
-	buf->page_size = block % GM_GPU_PAGE ? GM_CPU_PAGE : GM_GPU_PAGE;
-	buf->addr_offset = start % buf->page_size;
-	own->offset = start - buf->addr_offset;
-	buf->page_count = (end - own->offset - 1) / buf->page_size + 1;
-	own->length = buf->page_count * buf->page_size;
-	if (own->length > place->block - own->offset)
-		own->length = place->block - own->offset;
+	buf->page_size = (mem->addr - mem->place.offset) % GM_GPU_PAGE
+				 ? GM_CPU_PAGE
+				 : GM_GPU_PAGE;
+	buf->addr_offset =
+		(mem->place.offset + (buf->addr - mem->addr)) % buf->page_size;
+	left += buf->addr_offset;
+	pages = (left - 1) / buf->page_size + 1;
+	buf->page_count = pages;
+	for (size_t i = 0; i < own->count; i++) {
+		struct gm_rm_part *part = &own->parts[i];
+
+		mem = part->mem;
+		part->offset = mem->place.offset;
+		if (!i)
+			part->offset +=
+				buf->addr - mem->addr - buf->addr_offset;
+		part->length = pages * buf->page_size;
+		if (part->length > mem->place.block - part->offset)
+			part->length = mem->place.block - part->offset;
+		pages -= part->length / buf->page_size;
+	}
 }
 
 static void gm_rmb_unmap(struct gm_buf *buf)
 {
 	struct gm_rm_session *session = buf->session->backend;
 	struct gm_rm_buf *own = buf->backend;
-	int fd = own->map.fd;
 
-	munmap(buf->base, own->length);
+	if (own->count == 1)
+		gm_rm_view_put(&session->cache, own->view);
+	else
+		gm_rm_span_unmap(&session->cache, own->parts, own->count,
+				 buf->base);
+	own->view = NULL;
 	buf->base = NULL;
-	gm_rm_unmap(&session->rm, own->memory, &own->map);
-	/* A child that is forked now must not close it again. */
-	own->map.fd = -1;
-	close(fd);
 }
 
 static int gm_rmb_map(struct gm_buf *buf)
 {
 	struct gm_rm_session *session = buf->session->backend;
 	struct gm_rm_buf *own = buf->backend;
-	uint64_t start = gm_now();
-	struct gm_rm_map map;
-	uint64_t mapped;
+	struct gm_rm_part *part = own->parts;
 	int rc;
 
-	rc = gm_rm_map(&session->rm, own->memory, own->offset, own->length,
-		       &map);
-	if (rc)
-		return rc;
-	mapped = gm_now();
-	buf->base = gm_backend_mmap(map.fd, own->length, 0);
-	if (!buf->base) {
-		rc = errno == ENOMEM ? -ENOMEM : -EIO;
-		gm_error(rc,
-			 "map 0x%" PRIx64 ": mmap of %" PRIu64
-			 " bytes of GPU memory: %s; %s",
-			 buf->addr, own->length, strerror(errno),
-			 rc == -ENOMEM ? "unmap other buffers" : "see dmesg");
-		gm_rm_unmap(&session->rm, own->memory, &map);
-		close(map.fd);
-		return rc;
-	}
-	own->map = map;
-	gm_debug("rm: %" PRIu64 " bytes at BAR1 address 0x%" PRIx64
-		 ": map %.1f us, mmap %.1f us",
-		 own->length, map.linear, (mapped - start) / 1e3,
-		 (gm_now() - mapped) / 1e3);
-	return 0;
+	if (own->count > 1)
+		return gm_rm_span_map(&session->cache, own->parts, own->count,
+				      &buf->base);
+	rc = gm_rm_view_get(&session->cache, part->mem, part->offset,
+			    part->length, &own->view);
+	if (!rc)
+		buf->base =
+			own->view->base + (part->offset - own->view->offset);
+	return rc;
 }
 
+/* Proves the part of the mapping that shows one allocation. */
 static int gm_rmb_prove(struct gm_buf *buf, const struct gm_range *range,
+			CUstream stream, char *cpu, struct gm_rm_part *part,
 			bool may_write)
 {
 	struct gm_session *session = buf->session;
 	struct gm_rm_session *rm = session->backend;
-	struct gm_rm_buf *own = buf->backend;
+	struct gm_rm_mem *mem = part->mem;
 	struct gm_rm_suspect suspect = {
 		.cuda = &session->cuda,
-		.stream = rm->stream,
+		.stream = stream,
 		.range = range,
-		.cpu = buf->base,
-		.addr = range->addr - buf->addr_offset,
-		.length = own->length,
+		.cpu = cpu,
+		.addr = mem->addr - mem->place.offset + part->offset,
+		.length = part->length,
 		.may_write = may_write,
 	};
-	bool other = range->context != session->context;
-	int rc = 0;
+	uint64_t start = gm_now();
+	int rc;
 
-	if (other)
-		rc = gm_rmb_stream_new(suspect.cuda, &suspect.stream);
+	rc = gm_rm_prove(&suspect);
+	gm_session_count(session, GM_COUNT_PROOFS, 1);
+	gm_session_count(session, GM_COUNT_TRIAL_WRITES, suspect.wrote);
+	gm_session_count(session, GM_COUNT_PROOF_NS, gm_now() - start);
 	if (rc)
 		return rc;
-	rc = gm_rm_prove(&suspect);
-	if (other)
-		session->cuda.stream_destroy(suspect.stream);
+	gm_rm_proofs_add(&rm->proofs, mem->id, mem->addr, &mem->place);
+	gm_rm_cache_proven(&rm->cache, mem);
+	return 0;
+}
+
+/* Proves those parts that are not proven yet. */
+static int gm_rmb_prove_parts(struct gm_buf *buf, const struct gm_range *range,
+			      CUstream stream, bool may_write)
+{
+	struct gm_rm_session *session = buf->session->backend;
+	struct gm_rm_buf *own = buf->backend;
+	uint64_t addr = range->addr;
+	char *cpu = buf->base;
+	int rc = 0;
+
+	for (size_t i = 0; i < own->count && !rc; i++) {
+		struct gm_range part;
+
+		rc = gm_range_part(&buf->session->cuda, range, addr, &part);
+		if (!rc &&
+		    !gm_rm_cache_is_proven(&session->cache, own->parts[i].mem))
+			rc = gm_rmb_prove(buf, &part, stream, cpu,
+					  &own->parts[i], may_write);
+		addr += part.length;
+		cpu += own->parts[i].length;
+	}
 	return rc;
 }
 
 /*
- * Leaves the buffer mapped when it had to be proven: the first map then costs
- * nothing.
+ * Leaves the buffer mapped when something had to be proven: the first map then
+ * costs nothing.
  */
 static int gm_rmb_ensure_proof(struct gm_buf *buf, const struct gm_range *range,
-			       const struct gm_rm_place *place,
 			       unsigned int flags)
 {
-	struct gm_rm_session *session = buf->session->backend;
-	unsigned long long id;
+	struct gm_session *session = buf->session;
+	struct gm_rm_session *rm = session->backend;
+	struct gm_rm_buf *own = buf->backend;
+	bool other = range->context != session->context;
+	CUstream stream = rm->stream;
+	bool proven = true;
 	int rc;
 
-	id = gm_rm_buffer_id(&buf->session->cuda, range->addr);
-	if (gm_rm_proofs_have(&session->proofs, id, range->alloc_addr, place)) {
-		gm_debug("rm: 0x%" PRIx64 " was proven before (buffer %llu)",
-			 range->addr, id);
+	for (size_t i = 0; i < own->count; i++)
+		proven &= gm_rm_cache_is_proven(&rm->cache, own->parts[i].mem);
+	if (proven)
 		return 0;
-	}
 	rc = gm_rmb_map(buf);
 	if (rc)
 		return rc;
-	rc = gm_rmb_prove(buf, range, !(flags & GPUMEM_PIN_NO_TRIAL_WRITE));
-	if (rc) {
-		gm_rmb_unmap(buf);
-		return rc;
+	if (other)
+		rc = gm_rmb_stream_new(&session->cuda, &stream);
+	if (!rc) {
+		rc = gm_rmb_prove_parts(buf, range, stream,
+					!(flags & GPUMEM_PIN_NO_TRIAL_WRITE));
+		if (other)
+			session->cuda.stream_destroy(stream);
 	}
-	gm_rm_proofs_add(&session->proofs, id, range->alloc_addr, place);
+	if (rc)
+		gm_rmb_unmap(buf);
+	return rc;
+}
+
+/* Room for the parts of a buffer. */
+static struct gm_rm_buf *gm_rmb_buf_grow(struct gm_rm_buf *own, size_t count)
+{
+	struct gm_rm_buf *grown;
+
+	grown = realloc(own, sizeof(*own) + count * sizeof(own->parts[0]));
+	if (!grown) {
+		gm_error(-ENOMEM, "pin: out of host memory; free some");
+		return NULL;
+	}
+	if (!own)
+		*grown = (struct gm_rm_buf){ 0 };
+	return grown;
+}
+
+/* Counts the buffer as a user of each allocation of its range. */
+static int gm_rmb_get_parts(struct gm_buf *buf, const struct gm_range *range)
+{
+	uint64_t addr = range->addr, left = range->length;
+
+	while (left) {
+		struct gm_rm_buf *own = buf->backend;
+		struct gm_range part;
+		struct gm_rm_mem *mem;
+		int rc;
+
+		rc = gm_range_part(&buf->session->cuda, range, addr, &part);
+		if (rc)
+			return rc;
+		own = gm_rmb_buf_grow(own, own ? own->count + 1 : 1);
+		if (!own)
+			return -ENOMEM;
+		buf->backend = own;
+		rc = gm_rmb_mem_get(buf->session, &part, &mem);
+		if (rc)
+			return rc;
+		own->parts[own->count++] = (struct gm_rm_part){
+			.mem = mem,
+			.map.fd = -1,
+		};
+		addr += part.length;
+		left -= part.length;
+	}
 	return 0;
 }
 
 static int gm_rmb_pin(struct gm_buf *buf, const struct gm_range *range,
-		      unsigned int flags)
+		      const struct gpumem_pin_options *options)
 {
-	struct gm_rm_session *session = buf->session->backend;
-	uint64_t start = gm_now(), located, duplicated;
-	struct gm_rm_place place = { 0 };
-	struct gm_rm_buf *own;
+	uint64_t start = gm_now();
 	int rc;
 
-	rc = gm_rmb_locate(&buf->session->cuda, range, &place);
-	if (rc)
+	rc = gm_backend_check_pin(buf, options);
+	if (!rc)
+		rc = gm_rmb_get_parts(buf, range);
+	if (!rc) {
+		gm_rmb_lay_out(buf);
+		rc = gm_rmb_ensure_proof(buf, range, options->flags);
+	}
+	if (rc) {
+		if (buf->backend)
+			gm_rmb_put_parts(buf);
 		return rc;
-	located = gm_now();
-	own = calloc(1, sizeof(*own));
-	if (!own)
-		return gm_error(-ENOMEM, "pin: out of host memory; free some");
-	own->map.fd = -1;
-	rc = gm_rm_dup(&session->rm, place.client, place.object, &own->memory);
-	if (rc)
-		goto free_own;
-	duplicated = gm_now();
-	buf->backend = own;
-	gm_rmb_lay_out(buf, range, &place);
-	rc = gm_rmb_ensure_proof(buf, range, &place, flags);
-	if (rc)
-		goto free_memory;
-	gm_debug("rm: pinned 0x%" PRIx64 " + %" PRIu64
-		 ": IPC handle %.1f us, duplicate %.1f us, in all %.1f us",
-		 range->addr, range->length, (located - start) / 1e3,
-		 (duplicated - located) / 1e3, (gm_now() - start) / 1e3);
+	}
+	gm_debug("rm: pinned 0x%" PRIx64 " + %" PRIu64 " in %.1f us",
+		 range->addr, range->length, (gm_now() - start) / 1e3);
 	return 0;
+}
 
-free_memory:
-	gm_rm_free(&session->rm, own->memory);
-free_own:
-	buf->backend = NULL;
-	free(own);
-	return rc;
+/* CUDA's buffer id tells that the memory is what was pinned before. */
+static int gm_rmb_repin(struct gm_buf *buf,
+			const struct gpumem_pin_options *options)
+{
+	struct gm_rm_session *session = buf->session->backend;
+	struct gm_rm_mem *mem;
+	struct gm_rm_buf *own;
+
+	if (buf->owned || gm_backend_check_pin(buf, options))
+		return -ENOENT;
+	mem = gm_rm_cache_find(&session->cache,
+			       gm_rm_buffer_id(&buf->session->cuda, buf->addr),
+			       buf->addr, buf->length);
+	if (!mem)
+		return -ENOENT;
+	own = gm_rm_cache_is_proven(&session->cache, mem)
+		      ? gm_rmb_buf_grow(NULL, 1)
+		      : NULL;
+	if (!own) {
+		gm_rm_cache_put(&session->cache, mem, true);
+		return -ENOENT;
+	}
+	own->count = 1;
+	own->parts[0] = (struct gm_rm_part){ .mem = mem, .map.fd = -1 };
+	buf->backend = own;
+	gm_rmb_lay_out(buf);
+	gm_rm_cache_sweep(&session->cache, 1);
+	gm_session_count(buf->session, GM_COUNT_REPINS, 1);
+	return 0;
 }
 
 static void gm_rmb_unpin(struct gm_buf *buf)
 {
-	struct gm_rm_session *session = buf->session->backend;
-	struct gm_rm_buf *own = buf->backend;
-	struct gm_rm_map map = own->map;
-
-	/* The mapping's descriptor is closed last, after the memory. */
-	if (buf->base) {
-		munmap(buf->base, own->length);
-		buf->base = NULL;
-		gm_rm_unmap(&session->rm, own->memory, &map);
-	}
-	gm_rm_free(&session->rm, own->memory);
-	if (map.fd >= 0)
-		close(map.fd);
-	free(own);
+	if (buf->base)
+		gm_rmb_unmap(buf);
+	gm_rmb_put_parts(buf);
 }
 
 static void gm_rmb_drop_buf(struct gm_buf *buf)
 {
 	struct gm_rm_buf *own = buf->backend;
 
-	if (own->map.fd >= 0)
-		close(own->map.fd);
+	gm_rm_span_drop(own->parts, own->count);
 	free(own);
+}
+
+static bool gm_rmb_flush(struct gm_session *session)
+{
+	struct gm_rm_session *own = session->backend;
+
+	return gm_rm_cache_flush(&own->cache);
 }
 
 /*
@@ -438,6 +537,7 @@ static int gm_rmb_pages(struct gm_buf *buf, uint64_t first, uint64_t *pages,
 			size_t count)
 {
 	const struct gm_rm_buf *own = buf->backend;
+	uint64_t page = 0;
 
 	if (!buf->maps)
 		return gm_error(-ENOTCONN,
@@ -446,23 +546,39 @@ static int gm_rmb_pages(struct gm_buf *buf, uint64_t first, uint64_t *pages,
 				"first");
 	for (size_t i = 0; i < count; i++)
 		pages[i] = GPUMEM_UNKNOWN;
-	if (!first)
-		pages[0] = own->map.linear;
+	for (size_t i = 0; i < own->count; i++) {
+		const struct gm_rm_part *part = &own->parts[i];
+		const struct gm_rm_map *map = &part->map;
+
+		if (own->view)
+			map = &own->view->map;
+		if (page >= first && page - first < count &&
+		    (!own->view || own->view->offset == part->offset))
+			pages[page - first] = map->linear;
+		page += part->length / buf->page_size;
+	}
 	return 0;
 }
 
 const struct gm_backend_ops gm_backend_rm = {
 	.name = "rm",
+	.spans = true,
 	.probe = gm_rmb_probe,
 	.load_cuda = gm_cuda_load,
 	.open = gm_rmb_open,
 	.close = gm_rmb_close,
 	.drop = gm_rmb_drop,
 	.pin = gm_rmb_pin,
+	.repin = gm_rmb_repin,
 	.unpin = gm_rmb_unpin,
 	.drop_buf = gm_rmb_drop_buf,
 	.map = gm_rmb_map,
 	.unmap = gm_rmb_unmap,
 	.alive = gm_backend_no_alive,
 	.pages = gm_rmb_pages,
+	.dma_map = gm_backend_no_dma_map,
+	.dma_unmap = gm_backend_no_dma_unmap,
+	.dma_runs = gm_backend_no_dma_runs,
+	.export_dmabuf = gm_dmabuf_export,
+	.flush = gm_rmb_flush,
 };

@@ -131,13 +131,16 @@ static int gm_sim_error(int rc, const char *what, uint64_t addr)
 }
 
 static int gm_sim_pin(struct gm_buf *buf, const struct gm_range *range,
-		      unsigned int flags)
+		      const struct gpumem_pin_options *options)
 {
 	const struct gm_cuda_sim *sim = &buf->session->cuda.sim;
 	struct gpumem_sim_info info = { 0 };
 	struct gm_sim_pin *pin;
 	int rc;
 
+	rc = gm_backend_check_pin(buf, options);
+	if (rc)
+		return rc;
 	pin = calloc(1, sizeof(*pin));
 	if (!pin)
 		return gm_error(-ENOMEM, "pin: out of host memory; free some");
@@ -211,10 +214,16 @@ const struct gm_backend_ops gm_backend_sim = {
 	.close = gm_sim_close,
 	.drop = gm_sim_close,
 	.pin = gm_sim_pin,
+	.repin = gm_backend_no_repin,
 	.unpin = gm_sim_unpin,
 	.drop_buf = gm_sim_drop_buf,
 	.map = gm_sim_map,
 	.unmap = gm_sim_unmap,
 	.alive = gm_backend_no_alive,
 	.pages = gm_sim_pages,
+	.dma_map = gm_backend_no_dma_map,
+	.dma_unmap = gm_backend_no_dma_unmap,
+	.dma_runs = gm_backend_no_dma_runs,
+	.export_dmabuf = gm_backend_no_export,
+	.flush = gm_backend_no_flush,
 };

@@ -22,6 +22,7 @@ static struct gm_buf *gm_buf_new(struct gm_session *session, uint64_t addr,
 	buf->addr = addr;
 	buf->length = length;
 	pthread_mutex_init(&buf->lock, NULL);
+	pthread_cond_init(&buf->dma_removed, NULL);
 	atomic_fetch_add(&session->refs, 1);
 	return buf;
 }
@@ -29,6 +30,7 @@ static struct gm_buf *gm_buf_new(struct gm_session *session, uint64_t addr,
 static void gm_buf_free(struct gm_buf *buf)
 {
 	gm_session_unref(buf->session);
+	pthread_cond_destroy(&buf->dma_removed);
 	pthread_mutex_destroy(&buf->lock);
 	free(buf);
 }
@@ -76,6 +78,7 @@ static void gm_buf_free_memory(struct gm_session *session, uint64_t addr)
 
 void gm_buf_destroy(struct gm_buf *buf)
 {
+	gm_dma_end_all(buf);
 	buf->session->ops->unpin(buf);
 	if (buf->owned)
 		gm_buf_free_memory(buf->session, buf->addr);
@@ -103,29 +106,42 @@ static void gm_buf_sync_memops(struct gm_session *session, uint64_t addr)
 			 (int)result);
 }
 
-/* Pins for gpumem_pin() and gpumem_alloc(), which hold the session. */
-static int gm_buf_pin(struct gm_session *session, uint64_t addr,
-		      uint64_t length, unsigned int flags, bool owned,
-		      struct gpumem_buf **handle)
+/* Looks at the memory and pins it, in its context. */
+static int gm_buf_pin_new(struct gm_buf *buf,
+			  const struct gpumem_pin_options *options)
 {
+	struct gm_session *session = buf->session;
 	struct gm_cuda_scope scope;
 	struct gm_range range;
+	int rc;
+
+	rc = gm_range_find(session, buf->addr, buf->length, &range);
+	if (rc)
+		return rc;
+	rc = gm_cuda_enter(&scope, &session->cuda, range.context);
+	if (rc)
+		return rc;
+	gm_buf_sync_memops(session, buf->addr);
+	rc = session->ops->pin(buf, &range, options);
+	gm_cuda_leave(&scope);
+	return rc;
+}
+
+/* Pins for gpumem_pin_with() and gpumem_alloc(), which hold the session. */
+static int gm_buf_pin(struct gm_session *session, uint64_t addr,
+		      uint64_t length, const struct gpumem_pin_options *options,
+		      bool owned, struct gpumem_buf **handle)
+{
 	struct gm_buf *buf;
 	int rc;
 
-	rc = gm_range_find(session, addr, length, &range);
-	if (rc)
-		return rc;
 	buf = gm_buf_new(session, addr, length);
 	if (!buf)
 		return -ENOMEM;
 	buf->owned = owned;
-	rc = gm_cuda_enter(&scope, &session->cuda, range.context);
-	if (rc)
-		goto free_buf;
-	gm_buf_sync_memops(session, addr);
-	rc = session->ops->pin(buf, &range, flags);
-	gm_cuda_leave(&scope);
+	rc = session->ops->repin(buf, options);
+	if (rc == -ENOENT)
+		rc = gm_buf_pin_new(buf, options);
 	if (rc)
 		goto free_buf;
 	/*
@@ -138,6 +154,7 @@ static int gm_buf_pin(struct gm_session *session, uint64_t addr,
 		rc = gm_error(-ENOMEM, "pin: out of host memory; free some");
 		goto unpin;
 	}
+	gm_session_count(session, GM_COUNT_PINS, 1);
 	*handle = buf->handle;
 	return 0;
 
@@ -149,18 +166,29 @@ free_buf:
 	return rc;
 }
 
-static int gm_pin_check(const char *call, uint64_t length, unsigned int flags,
+static int gm_pin_check(const char *call, uint64_t length,
+			const struct gpumem_pin_options *options,
 			struct gpumem_buf **buf)
 {
+	const unsigned int known = GPUMEM_PIN_PERSISTENT |
+				   GPUMEM_PIN_FORCE_BAR1 | GPUMEM_PIN_EVENTFD |
+				   GPUMEM_PIN_NO_TRIAL_WRITE;
+	unsigned int flags = options->flags;
+
 	if (!buf)
 		return gm_error(-EINVAL,
 				"%s: buf is NULL; pass where the handle goes",
 				call);
-	if (flags & ~GPUMEM_PIN_NO_TRIAL_WRITE)
+	if (flags & ~known)
 		return gm_error(-EINVAL,
 				"%s: flags 0x%x are unknown; use GPUMEM_PIN_* "
 				"alone",
-				call, flags & ~GPUMEM_PIN_NO_TRIAL_WRITE);
+				call, flags & ~known);
+	if (flags & GPUMEM_PIN_FORCE_BAR1 && !(flags & GPUMEM_PIN_PERSISTENT))
+		return gm_error(-EINVAL,
+				"%s: GPUMEM_PIN_FORCE_BAR1 goes with "
+				"GPUMEM_PIN_PERSISTENT only; give both",
+				call);
 	if (!length)
 		return gm_error(-EINVAL,
 				"%s: length is 0: there is nothing to pin; "
@@ -169,24 +197,79 @@ static int gm_pin_check(const char *call, uint64_t length, unsigned int flags,
 	return 0;
 }
 
+/* For the calls that take flags and nowhere an eventfd. */
+static int gm_pin_check_flags(const char *call, uint64_t length,
+			      const struct gpumem_pin_options *options,
+			      struct gpumem_buf **buf)
+{
+	if (options->flags & GPUMEM_PIN_EVENTFD)
+		return gm_error(-EINVAL,
+				"%s: GPUMEM_PIN_EVENTFD needs an eventfd; use "
+				"gpumem_pin_with()",
+				call);
+	return gm_pin_check(call, length, options, buf);
+}
+
+static int gm_pin_check_options(const struct gpumem_pin_options *options)
+{
+	if (options->size != sizeof(*options))
+		return gm_error(-EINVAL,
+				"pin_with: options->size is %zu: this library "
+				"knows %zu; set it to sizeof(struct "
+				"gpumem_pin_options)",
+				options->size, sizeof(*options));
+	if (!(options->flags & GPUMEM_PIN_EVENTFD) && options->event_fd &&
+	    options->event_fd != -1)
+		return gm_error(-EINVAL,
+				"pin_with: event_fd is %d without "
+				"GPUMEM_PIN_EVENTFD; set the flag, or "
+				"event_fd to -1",
+				options->event_fd);
+	return 0;
+}
+
 int gpumem_pin(struct gpumem *handle, uint64_t addr, uint64_t length,
 	       unsigned int flags, struct gpumem_buf **buf)
 {
+	const struct gpumem_pin_options options = { .flags = flags };
 	struct gm_session *session;
 	int rc;
 
 	rc = gm_session_get(handle, "pin", &session);
 	if (rc)
 		return rc;
-	rc = gm_pin_check("pin", length, flags, buf);
+	rc = gm_pin_check_flags("pin", length, &options, buf);
 	if (!rc)
-		rc = gm_buf_pin(session, addr, length, flags, false, buf);
+		rc = gm_buf_pin(session, addr, length, &options, false, buf);
+	gm_handle_put(handle);
+	return rc;
+}
+
+int gpumem_pin_with(struct gpumem *handle, uint64_t addr, uint64_t length,
+		    const struct gpumem_pin_options *options,
+		    struct gpumem_buf **buf)
+{
+	const struct gpumem_pin_options defaults = { .size = sizeof(defaults) };
+	struct gm_session *session;
+	int rc;
+
+	if (!options)
+		options = &defaults;
+	rc = gm_session_get(handle, "pin_with", &session);
+	if (rc)
+		return rc;
+	rc = gm_pin_check_options(options);
+	if (!rc)
+		rc = gm_pin_check("pin_with", length, options, buf);
+	if (!rc)
+		rc = gm_buf_pin(session, addr, length, options, false, buf);
 	gm_handle_put(handle);
 	return rc;
 }
 
 static int gm_buf_alloc(struct gm_session *session, uint64_t length,
-			unsigned int flags, struct gpumem_buf **buf)
+			const struct gpumem_pin_options *options,
+			struct gpumem_buf **buf)
 {
 	struct gm_cuda_scope scope;
 	CUdeviceptr addr = 0;
@@ -197,12 +280,14 @@ static int gm_buf_alloc(struct gm_session *session, uint64_t length,
 	if (rc)
 		return rc;
 	result = session->cuda.alloc(&addr, length);
+	if (result == CUDA_ERROR_OUT_OF_MEMORY && session->ops->flush(session))
+		result = session->cuda.alloc(&addr, length);
 	gm_cuda_leave(&scope);
 	if (result)
 		return gm_cuda_error(&session->cuda, result,
 				     "alloc: allocate GPU memory",
 				     "ask for less, or free some first");
-	rc = gm_buf_pin(session, addr, length, flags, true, buf);
+	rc = gm_buf_pin(session, addr, length, options, true, buf);
 	if (rc)
 		gm_buf_free_memory(session, addr);
 	return rc;
@@ -211,15 +296,16 @@ static int gm_buf_alloc(struct gm_session *session, uint64_t length,
 int gpumem_alloc(struct gpumem *handle, uint64_t length, unsigned int flags,
 		 struct gpumem_buf **buf)
 {
+	const struct gpumem_pin_options options = { .flags = flags };
 	struct gm_session *session;
 	int rc;
 
 	rc = gm_session_get(handle, "alloc", &session);
 	if (rc)
 		return rc;
-	rc = gm_pin_check("alloc", length, flags, buf);
+	rc = gm_pin_check_flags("alloc", length, &options, buf);
 	if (!rc)
-		rc = gm_buf_alloc(session, length, flags, buf);
+		rc = gm_buf_alloc(session, length, &options, buf);
 	gm_handle_put(handle);
 	return rc;
 }
@@ -321,6 +407,31 @@ int gpumem_pages(struct gpumem_buf *handle, uint64_t first, uint64_t *pages,
 	if (rc)
 		return rc;
 	rc = gm_buf_pages(buf, first, pages, count);
+	gm_handle_put(handle);
+	return rc;
+}
+
+int gpumem_export_dmabuf(struct gpumem_buf *handle, unsigned int flags, int *fd)
+{
+	struct gm_buf *buf;
+	void *object;
+	int rc;
+
+	rc = gm_handle_get(GM_KIND_BUFFER, handle, "export_dmabuf", &object);
+	if (rc)
+		return rc;
+	buf = object;
+	if (!fd)
+		rc = gm_error(-EINVAL, "export_dmabuf: fd is NULL; pass where "
+				       "the descriptor goes");
+	else if (flags & ~GPUMEM_EXPORT_READ_ONLY)
+		rc = gm_error(-EINVAL,
+			      "export_dmabuf: flags 0x%x are unknown; use "
+			      "GPUMEM_EXPORT_* alone",
+			      flags & ~GPUMEM_EXPORT_READ_ONLY);
+	else
+		rc = buf->session->ops->export_dmabuf(
+			buf, flags & GPUMEM_EXPORT_READ_ONLY, fd);
 	gm_handle_put(handle);
 	return rc;
 }

@@ -40,18 +40,28 @@ struct gpumem_sim_info;
 	  (const void *data, CUpointer_attribute attribute, CUdeviceptr addr))
 
 /* Functions that one backend needs, or that only add information. */
-#define GM_CUDA_OPTIONAL(F)                                              \
-	F(device_pci, "cuDeviceGetPCIBusId",                             \
-	  (char *address, int size, CUdevice dev))                       \
-	F(ipc_handle, "cuIpcGetMemHandle",                               \
-	  (CUipcMemHandle * handle, CUdeviceptr addr))                   \
-	F(stream_create, "cuStreamCreate",                               \
-	  (CUstream * stream, unsigned int flags))                       \
-	F(stream_destroy, "cuStreamDestroy_v2", (CUstream stream))       \
-	F(stream_synchronize, "cuStreamSynchronize", (CUstream stream))  \
-	F(copy_to_host, "cuMemcpyDtoHAsync_v2",                          \
-	  (void *host, CUdeviceptr addr, size_t bytes, CUstream stream)) \
-	F(capture_mode, "cuThreadExchangeStreamCaptureMode", (int *mode))
+#define GM_CUDA_OPTIONAL(F)                                                   \
+	F(device_pci, "cuDeviceGetPCIBusId",                                  \
+	  (char *address, int size, CUdevice dev))                            \
+	F(ipc_handle, "cuIpcGetMemHandle",                                    \
+	  (CUipcMemHandle * handle, CUdeviceptr addr))                        \
+	F(stream_create, "cuStreamCreate",                                    \
+	  (CUstream * stream, unsigned int flags))                            \
+	F(stream_destroy, "cuStreamDestroy_v2", (CUstream stream))            \
+	F(stream_synchronize, "cuStreamSynchronize", (CUstream stream))       \
+	F(copy_to_host, "cuMemcpyDtoHAsync_v2",                               \
+	  (void *host, CUdeviceptr addr, size_t bytes, CUstream stream))      \
+	F(capture_mode, "cuThreadExchangeStreamCaptureMode", (int *mode))     \
+	F(device_uuid, "cuDeviceGetUuid_v2", (CUuuid * uuid, CUdevice dev))   \
+	F(vmm_retain, "cuMemRetainAllocationHandle",                          \
+	  (CUmemGenericAllocationHandle * handle, void *addr))                \
+	F(vmm_release, "cuMemRelease", (CUmemGenericAllocationHandle handle)) \
+	F(vmm_export, "cuMemExportToShareableHandle",                         \
+	  (void *shared, CUmemGenericAllocationHandle handle, int type,       \
+	   unsigned long long flags))                                         \
+	F(range_handle, "cuMemGetHandleForAddressRange",                      \
+	  (void *handle, CUdeviceptr addr, size_t bytes, int type,            \
+	   unsigned long long flags))
 
 /* What a simulated libcuda exports beside: see sim/gpumem_sim.h. */
 struct gm_cuda_sim {

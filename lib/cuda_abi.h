@@ -16,6 +16,8 @@ typedef unsigned long long CUdeviceptr;
 typedef struct CUctx_st *CUcontext;
 typedef struct CUstream_st *CUstream;
 typedef struct CUevent_st *CUevent;
+typedef unsigned long long CUmemGenericAllocationHandle;
+typedef struct CUmemPoolHandle_st *CUmemoryPool;
 
 #define CU_DEVICE_INVALID ((CUdevice)-2)
 #define CU_STREAM_LEGACY ((CUstream)0x1)
@@ -190,6 +192,66 @@ enum {
 	CU_GPU_DIRECT_RDMA_WRITES_ORDERING_NONE = 0,
 	CU_GPU_DIRECT_RDMA_WRITES_ORDERING_OWNER = 100,
 	CU_GPU_DIRECT_RDMA_WRITES_ORDERING_ALL_DEVICES = 200,
+};
+
+/* CUmemAllocationHandleType */
+enum {
+	CU_MEM_HANDLE_TYPE_NONE = 0x0,
+	CU_MEM_HANDLE_TYPE_POSIX_FILE_DESCRIPTOR = 0x1,
+};
+
+enum {
+	CU_MEM_ALLOCATION_TYPE_PINNED = 0x1,
+};
+
+enum {
+	CU_MEM_LOCATION_TYPE_DEVICE = 0x1,
+};
+
+/* CUmemAccess_flags */
+enum {
+	CU_MEM_ACCESS_FLAGS_PROT_NONE = 0x0,
+	CU_MEM_ACCESS_FLAGS_PROT_READ = 0x1,
+	CU_MEM_ACCESS_FLAGS_PROT_READWRITE = 0x3,
+};
+
+/* CUmemAllocationGranularity_flags */
+enum {
+	CU_MEM_ALLOC_GRANULARITY_MINIMUM = 0x0,
+	CU_MEM_ALLOC_GRANULARITY_RECOMMENDED = 0x1,
+};
+
+enum {
+	CU_MEM_ATTACH_GLOBAL = 0x1,
+	CU_MEM_ATTACH_HOST = 0x2,
+};
+
+typedef struct {
+	int type; /* CU_MEM_LOCATION_TYPE_... */
+	int id; /* a device's ordinal */
+} CUmemLocation;
+
+typedef struct {
+	int type; /* CU_MEM_ALLOCATION_TYPE_... */
+	int requestedHandleTypes; /* CU_MEM_HANDLE_TYPE_... */
+	CUmemLocation location;
+	void *win32HandleMetaData;
+	struct {
+		unsigned char compressionType;
+		unsigned char gpuDirectRDMACapable;
+		unsigned short usage;
+		unsigned char reserved[4];
+	} allocFlags;
+} CUmemAllocationProp;
+
+typedef struct {
+	CUmemLocation location;
+	int flags; /* CU_MEM_ACCESS_FLAGS_... */
+} CUmemAccessDesc;
+
+/* CUmemRangeHandleType */
+enum {
+	CU_MEM_RANGE_HANDLE_TYPE_DMA_BUF_FD = 0x1,
 };
 
 #define CU_IPC_HANDLE_SIZE 64

@@ -30,8 +30,9 @@ struct gm_slot {
 /*
  * Locks of the library, in the order in which they may be taken:
  *   session->lock   a session's list of buffers
- *   buf->lock       a buffer's mapping and its counts
- *   rm's cache lock the rm backend's cache of proofs
+ *   buf->lock       a buffer's mapping, its counts and its DMA mappings
+ *   rm's build lock makes an allocation or a mapping of the rm backend once
+ *   rm's cache lock the rm backend's allocations, mappings and proofs
  *   gm_fork_lock    held across steps that fork() must not cut in two
  *   gm_table_lock   the table below; nothing is taken under it
  * fork() takes the last two, so that a child finds the table whole. A child
@@ -143,7 +144,27 @@ static void gm_slot_release(struct gm_slot *slot)
 
 static const char *gm_kind_name(enum gm_kind kind)
 {
-	return kind == GM_KIND_SESSION ? "session" : "buffer";
+	switch (kind) {
+	case GM_KIND_SESSION:
+		return "session";
+	case GM_KIND_BUFFER:
+		return "buffer";
+	default:
+		return "DMA mapping";
+	}
+}
+
+/* What ended a handle, and until when it may be used. */
+static const char *gm_kind_end(enum gm_kind kind)
+{
+	switch (kind) {
+	case GM_KIND_SESSION:
+		return "closed";
+	case GM_KIND_BUFFER:
+		return "unpinned";
+	default:
+		return "unmapped or its buffer unpinned";
+	}
 }
 
 static int gm_handle_bad(enum gm_kind kind, const void *handle,
@@ -154,9 +175,8 @@ static int gm_handle_bad(enum gm_kind kind, const void *handle,
 	return gm_error(-EBADF,
 			"%s: %p is no live %s handle: it was %s before or "
 			"never given out; use a handle only until it is %s",
-			call, handle, gm_kind_name(kind),
-			kind == GM_KIND_SESSION ? "closed" : "unpinned",
-			kind == GM_KIND_SESSION ? "closed" : "unpinned");
+			call, handle, gm_kind_name(kind), gm_kind_end(kind),
+			gm_kind_end(kind));
 }
 
 static int gm_handle_foreign(enum gm_kind kind, const char *call)

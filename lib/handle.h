@@ -14,6 +14,7 @@
 enum gm_kind {
 	GM_KIND_SESSION = 0x5e,
 	GM_KIND_BUFFER = 0x6b,
+	GM_KIND_DMA = 0x7d,
 };
 
 /*

@@ -3,6 +3,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 
+#include "backend.h"
 #include "error.h"
 #include "range.h"
 
@@ -80,36 +81,110 @@ static int gm_range_check_kind(struct gm_session *session, uint64_t addr)
 	return 0;
 }
 
-/* With the context of the allocation current. */
-static int gm_range_check_bounds(struct gm_session *session, uint64_t addr,
-				 uint64_t length, struct gm_range *range)
+static enum gm_memory gm_range_kind(const struct gm_cuda *cuda, uint64_t addr)
+{
+	CUmemGenericAllocationHandle handle;
+	void *pool = NULL;
+
+	if (cuda->vmm_retain && !cuda->vmm_retain(&handle, (void *)addr)) {
+		cuda->vmm_release(handle);
+		return GM_MEMORY_VMM;
+	}
+	if (!cuda->pointer_get(&pool, CU_POINTER_ATTRIBUTE_MEMPOOL_HANDLE,
+			       addr) &&
+	    pool)
+		return GM_MEMORY_POOL;
+	return GM_MEMORY_ALLOC;
+}
+
+static int gm_range_alloc(const struct gm_cuda *cuda, uint64_t addr,
+			  struct gm_range *range)
 {
 	CUdeviceptr base = 0;
 	size_t size = 0;
 	CUresult result;
-	uint64_t there;
 
-	result = session->cuda.address_range(&base, &size, addr);
+	result = cuda->address_range(&base, &size, addr);
 	if (result == CUDA_ERROR_INVALID_VALUE ||
 	    result == CUDA_ERROR_NOT_FOUND)
 		return gm_range_unknown(addr);
 	if (result)
-		return gm_cuda_error(&session->cuda, result,
-				     "pin: find the allocation",
+		return gm_cuda_error(cuda, result, "pin: find the allocation",
 				     "look for an earlier CUDA error");
 	if (addr < base || addr - base >= size)
 		return gm_range_unknown(addr);
-	there = size - (addr - base);
+	range->addr = addr;
+	range->alloc_addr = base;
+	range->alloc_length = size;
+	return 0;
+}
+
+/*
+ * Bytes from addr on that are there: in its allocation and, with memory of
+ * cuMemMap, in those of this GPU that follow it without a gap.
+ */
+static uint64_t gm_range_reach(struct gm_session *session,
+			       const struct gm_range *range, uint64_t length)
+{
+	const struct gm_cuda *cuda = &session->cuda;
+	uint64_t there = range->alloc_addr + range->alloc_length - range->addr;
+	CUdeviceptr base;
+	size_t size;
+
+	if (range->kind != GM_MEMORY_VMM || !session->ops->spans)
+		return there;
+	while (there < length) {
+		uint64_t next = range->addr + there;
+		int ordinal = -1;
+
+		if (cuda->pointer_get(&ordinal,
+				      CU_POINTER_ATTRIBUTE_DEVICE_ORDINAL,
+				      next) ||
+		    ordinal != session->ordinal ||
+		    gm_range_kind(cuda, next) != GM_MEMORY_VMM ||
+		    cuda->address_range(&base, &size, next) || base != next ||
+		    !size)
+			break;
+		there += size;
+	}
+	return there;
+}
+
+/* With the context of the allocation current. */
+static int gm_range_check_bounds(struct gm_session *session, uint64_t addr,
+				 uint64_t length, struct gm_range *range)
+{
+	uint64_t there;
+	int rc;
+
+	rc = gm_range_alloc(&session->cuda, addr, range);
+	if (rc)
+		return rc;
+	range->length = length;
+	range->kind = gm_range_kind(&session->cuda, addr);
+	there = gm_range_reach(session, range, length);
 	if (length > there)
 		return gm_error(-ERANGE,
 				"pin 0x%" PRIx64 ": %" PRIu64 " bytes run "
 				"past the end of the allocation: %" PRIu64
 				" bytes are there; pin at most that",
 				addr, length, there);
-	range->addr = addr;
-	range->length = length;
-	range->alloc_addr = base;
-	range->alloc_length = size;
+	return 0;
+}
+
+int gm_range_part(const struct gm_cuda *cuda, const struct gm_range *range,
+		  uint64_t addr, struct gm_range *part)
+{
+	uint64_t end = range->addr + range->length;
+	uint64_t alloc_end;
+	int rc;
+
+	*part = *range;
+	rc = addr == range->addr ? 0 : gm_range_alloc(cuda, addr, part);
+	if (rc)
+		return rc;
+	alloc_end = part->alloc_addr + part->alloc_length;
+	part->length = (end < alloc_end ? end : alloc_end) - addr;
 	return 0;
 }
 

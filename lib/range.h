@@ -12,4 +12,11 @@
 int gm_range_find(struct gm_session *session, uint64_t addr, uint64_t length,
 		  struct gm_range *range);
 
+/*
+ * Narrows a range that gm_range_find() found to the part of it from addr on
+ * that lies in one allocation. Its context is current.
+ */
+int gm_range_part(const struct gm_cuda *cuda, const struct gm_range *range,
+		  uint64_t addr, struct gm_range *part);
+
 #endif /* GM_RANGE_H */

@@ -13,11 +13,6 @@
 #include "rm.h"
 #include "rm_abi.h"
 
-/* The first release with these layouts. */
-#define GM_RM_OLDEST_MAJOR 535
-#define GM_RM_OLDEST_MINOR 43
-#define GM_RM_OLDEST_PATCH 2
-
 static int gm_rm_ioctl(int fd, unsigned int nr, void *arg, size_t size)
 {
 	int rc;
@@ -125,6 +120,12 @@ static int gm_rm_open_device(const struct gm_rm *rm)
 			return gm_error(-EACCES,
 					"rm: open %s: this user may not; %s",
 					node, hint);
+		if (rc == -ENOENT)
+			return gm_error(-ENODEV,
+					"rm: open %s: %s: the GPU's node is "
+					"missing; in a container, give it that "
+					"node too, else run nvidia-modprobe",
+					node, strerror(-rc));
 		return gm_error(rc == -EMFILE || rc == -ENFILE ? -ENOMEM : -EIO,
 				"rm: open %s: %s; %s", node, strerror(-rc),
 				rc == -EMFILE ? "raise ulimit -n"
@@ -146,12 +147,16 @@ static int gm_rm_alloc(struct gm_rm *rm, const char *what, uint32_t class,
 		.parent = rm->client,
 		.class = class,
 		.params = (uintptr_t)params,
-		.params_size = size,
 	};
+	uint32_t *status = &args.status;
 	int rc;
 
+	if (rm->layout->alloc_params_size)
+		args.params_size = size;
+	else
+		status = &args.params_size;
 	rc = gm_rm_ioctl(rm->ctl, GM_RM_NR_ALLOC, &args, sizeof(args));
-	rc = gm_rm_result(rm, what, rc, args.status);
+	rc = gm_rm_result(rm, what, rc, *status);
 	if (rc)
 		return rc;
 	if (!args.object)
@@ -210,21 +215,31 @@ static int gm_rm_find_card(struct gm_rm *rm, uint32_t *gpu_id)
 			rm->pci);
 }
 
-static int gm_rm_device_instance(struct gm_rm *rm, uint32_t gpu_id,
-				 uint32_t *instance)
+/* A control call on the client. */
+static int gm_rm_control(const struct gm_rm *rm, const char *what,
+			 uint32_t command, void *params, uint32_t size)
 {
-	struct gm_rm_gpu_id_info info = { .gpu_id = gpu_id };
 	struct gm_rm_control_args args = {
 		.client = rm->client,
 		.object = rm->client,
-		.command = GM_RM_GPU_GET_ID_INFO_V2,
-		.params = (uintptr_t)&info,
-		.params_size = sizeof(info),
+		.command = command,
+		.params = (uintptr_t)params,
+		.params_size = size,
 	};
 	int rc;
 
 	rc = gm_rm_ioctl(rm->ctl, GM_RM_NR_CONTROL, &args, sizeof(args));
-	rc = gm_rm_result(rm, "ask for the GPU's instance", rc, args.status);
+	return gm_rm_result(rm, what, rc, args.status);
+}
+
+static int gm_rm_device_instance(struct gm_rm *rm, uint32_t gpu_id,
+				 uint32_t *instance)
+{
+	struct gm_rm_gpu_id_info info = { .gpu_id = gpu_id };
+	int rc;
+
+	rc = gm_rm_control(rm, "ask for the GPU's instance",
+			   GM_RM_GPU_GET_ID_INFO_V2, &info, sizeof(info));
 	if (!rc)
 		*instance = info.device_instance;
 	return rc;
@@ -255,20 +270,99 @@ static int gm_rm_open_gpu(struct gm_rm *rm)
 	return rc;
 }
 
+static int gm_rm_read_version(int ctl, struct gm_rm_version *version)
+{
+	struct gm_rm_version_args args = { .command = GM_RM_VERSION_QUERY };
+	int rc;
+
+	rc = gm_rm_ioctl(ctl, GM_RM_NR_CHECK_VERSION, &args, sizeof(args));
+	args.string[sizeof(args.string) - 1] = '\0';
+	return rc ? rc : gm_rm_version_parse(args.string, version);
+}
+
+/* Reads the driver's version and how it lays its calls out. */
+static int gm_rm_read_layout(int ctl, struct gm_rm_version *version,
+			     const struct gm_rm_layout **layout, char *reason,
+			     size_t size)
+{
+	int rc = gm_rm_read_version(ctl, version);
+
+	if (rc) {
+		snprintf(reason, size,
+			 GM_RM_CONTROL_NODE " does not tell its version: %s; "
+					    "reinstall the NVIDIA driver",
+			 strerror(-rc));
+		return -ENODEV;
+	}
+	*layout = gm_rm_version_layout(version);
+	if (*layout)
+		return 0;
+	snprintf(reason, size,
+		 "the NVIDIA driver is %.40s; this backend needs 515 or newer: "
+		 "update it, or use backend kmod",
+		 version->text);
+	return -EOPNOTSUPP;
+}
+
+/* Why the control node is not there. */
+static void gm_rm_no_node(int err, char *reason, size_t size)
+{
+	if (!access("/dev/dxg", F_OK))
+		snprintf(reason, size,
+			 GM_RM_CONTROL_NODE ": %s: this is WSL2, whose driver "
+					    "has no such node and cannot map "
+					    "GPU memory; use Linux itself",
+			 strerror(err));
+	else if (!access("/proc/driver/nvidia/version", F_OK))
+		snprintf(reason, size,
+			 GM_RM_CONTROL_NODE
+			 ": %s, though the NVIDIA driver is loaded: in a "
+			 "container, give it the GPU's nodes (docker run "
+			 "--gpus all), else run nvidia-modprobe",
+			 strerror(err));
+	else
+		snprintf(reason, size,
+			 GM_RM_CONTROL_NODE
+			 ": %s: no NVIDIA driver is loaded here; load it: "
+			 "modprobe nvidia, then nvidia-smi",
+			 strerror(err));
+}
+
+/* Opens the control node; a negative errno with its reason in reason. */
+static int gm_rm_open_control(char *reason, size_t size)
+{
+	int ctl = open(GM_RM_CONTROL_NODE, O_RDWR | O_CLOEXEC);
+	char hint[96];
+	int err = errno;
+
+	if (ctl >= 0)
+		return ctl;
+	if (err != EACCES && err != EPERM) {
+		gm_rm_no_node(err, reason, size);
+		return -ENODEV;
+	}
+	gm_backend_access_hint(GM_RM_CONTROL_NODE, hint, sizeof(hint));
+	snprintf(reason, size,
+		 GM_RM_CONTROL_NODE ": this user may not open it; %s", hint);
+	return -EACCES;
+}
+
 int gm_rm_open(struct gm_rm *rm, const char *pci)
 {
 	uint64_t start = gm_now();
-	char hint[96];
+	char reason[232];
 	int rc;
 
 	*rm = (struct gm_rm){ 0 };
 	snprintf(rm->pci, sizeof(rm->pci), "%s", pci);
-	rm->ctl = open(GM_RM_CONTROL_NODE, O_RDWR | O_CLOEXEC);
-	if (rm->ctl < 0) {
-		rc = errno == EACCES || errno == EPERM ? -EACCES : -ENODEV;
-		gm_backend_access_hint(GM_RM_CONTROL_NODE, hint, sizeof(hint));
-		return gm_error(rc, "rm: open " GM_RM_CONTROL_NODE ": %s; %s",
-				strerror(errno), hint);
+	rm->ctl = gm_rm_open_control(reason, sizeof(reason));
+	if (rm->ctl < 0)
+		return gm_error(rm->ctl, "rm: %s", reason);
+	rc = gm_rm_read_layout(rm->ctl, &rm->version, &rm->layout, reason,
+			       sizeof(reason));
+	if (rc) {
+		gm_error(rc, "rm: %s", reason);
+		goto close_ctl;
 	}
 	rc = gm_rm_alloc(rm, "make a client", GM_RM_CLASS_ROOT, NULL, 0,
 			 &rm->client);
@@ -373,67 +467,44 @@ void gm_rm_unmap(struct gm_rm *rm, uint32_t memory, const struct gm_rm_map *map)
 			 args.status);
 }
 
-static int gm_rm_read_version(int ctl, struct gm_rm_version *version)
+int gm_rm_import(struct gm_rm *rm, int fd, uint32_t *memory)
 {
-	struct gm_rm_version_args args = { .command = GM_RM_VERSION_QUERY };
+	struct gm_rm_import_params params = {
+		.fd = fd,
+		.parent = rm->device,
+		.count = 1,
+	};
 	int rc;
 
-	rc = gm_rm_ioctl(ctl, GM_RM_NR_CHECK_VERSION, &args, sizeof(args));
+	rc = gm_rm_control(rm, "import exported memory",
+			   GM_RM_IMPORT_OBJECTS_FROM_FD, &params,
+			   sizeof(params));
 	if (rc)
 		return rc;
-	*version = (struct gm_rm_version){ 0 };
-	memcpy(version->text, args.string, sizeof(version->text) - 1);
-	return sscanf(version->text, "%u.%u.%u", &version->major,
-		      &version->minor, &version->patch) < 2
-		       ? -EPROTO
-		       : 0;
-}
-
-static int gm_rm_too_old(const struct gm_rm_version *version)
-{
-	if (version->major != GM_RM_OLDEST_MAJOR)
-		return version->major < GM_RM_OLDEST_MAJOR;
-	if (version->minor != GM_RM_OLDEST_MINOR)
-		return version->minor < GM_RM_OLDEST_MINOR;
-	return version->patch < GM_RM_OLDEST_PATCH;
+	if (!params.objects[0])
+		return gm_error(-EPROTO,
+				"rm: import exported memory: the driver gave "
+				"no handle; report the driver version");
+	if (params.types[0] != GM_RM_IMPORT_VIDEO_MEMORY) {
+		gm_rm_free(rm, params.objects[0]);
+		return gm_error(-EOPNOTSUPP,
+				"rm: import exported memory: it is no video "
+				"memory (type %u); create it on the GPU",
+				params.types[0]);
+	}
+	*memory = params.objects[0];
+	return 0;
 }
 
 int gm_rm_probe(struct gm_rm_version *version, char *reason, size_t size)
 {
-	char hint[96];
+	const struct gm_rm_layout *layout;
 	int ctl, rc;
 
-	ctl = open(GM_RM_CONTROL_NODE, O_RDWR | O_CLOEXEC);
-	if (ctl < 0 && (errno == EACCES || errno == EPERM)) {
-		gm_backend_access_hint(GM_RM_CONTROL_NODE, hint, sizeof(hint));
-		snprintf(reason, size,
-			 GM_RM_CONTROL_NODE ": this user may not open it; %s",
-			 hint);
-		return -EACCES;
-	}
-	if (ctl < 0) {
-		snprintf(reason, size,
-			 GM_RM_CONTROL_NODE
-			 ": %s: no NVIDIA driver is loaded "
-			 "here; load it: modprobe nvidia, then nvidia-smi",
-			 strerror(errno));
-		return -ENODEV;
-	}
-	rc = gm_rm_read_version(ctl, version);
+	ctl = gm_rm_open_control(reason, size);
+	if (ctl < 0)
+		return ctl;
+	rc = gm_rm_read_layout(ctl, version, &layout, reason, size);
 	close(ctl);
-	if (rc) {
-		snprintf(reason, size,
-			 GM_RM_CONTROL_NODE " does not tell its version: %s; "
-					    "reinstall the NVIDIA driver",
-			 strerror(-rc));
-		return -ENODEV;
-	}
-	if (gm_rm_too_old(version)) {
-		snprintf(reason, size,
-			 "the NVIDIA driver is %s; this backend needs "
-			 "535.43.02 or newer: update it, or use backend kmod",
-			 version->text);
-		return -EOPNOTSUPP;
-	}
-	return 0;
+	return rc;
 }

@@ -1,14 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The calls of the stock NVIDIA driver's resource manager (RM) that the rm
- * backend makes, and what they take. The layouts are those of R535 (535.43.02)
- * and later. A failing function stores the reason.
+ * backend makes, and what they take, from R515 on. A failing function stores the
+ * reason.
  */
 #ifndef GM_RM_H
 #define GM_RM_H
 
 #include <stddef.h>
 #include <stdint.h>
+
+#include "rm_version.h"
 
 #define GM_RM_CONTROL_NODE "/dev/nvidiactl"
 
@@ -20,17 +22,14 @@ struct gm_rm {
 	uint32_t device; /* hDevice */
 	uint32_t minor; /* of /dev/nvidia<minor> */
 	char pci[16];
+	struct gm_rm_version version;
+	const struct gm_rm_layout *layout;
 };
 
 /* A mapping of a memory object into BAR1, made but not mmapped. */
 struct gm_rm_map {
 	int fd; /* to mmap at offset 0, once */
 	uint64_t linear; /* physical address of the first byte */
-};
-
-struct gm_rm_version {
-	unsigned int major, minor, patch;
-	char text[64];
 };
 
 /*
@@ -55,6 +54,14 @@ void gm_rm_drop(struct gm_rm *rm);
  */
 int gm_rm_dup(struct gm_rm *rm, uint32_t client, uint32_t object,
 	      uint32_t *memory);
+
+/*
+ * Makes a handle of our own to the memory behind a descriptor that CUDA
+ * exported; the descriptor is no longer needed then. -EOPNOTSUPP when that is
+ * not video memory.
+ */
+int gm_rm_import(struct gm_rm *rm, int fd, uint32_t *memory);
+
 void gm_rm_free(struct gm_rm *rm, uint32_t memory);
 
 /* Maps bytes of a memory object; offset and length in whole CPU pages. */

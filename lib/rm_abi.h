@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What /dev/nvidiactl and /dev/nvidia<minor> take, from driver 535.43.02 on:
+ * What /dev/nvidiactl and /dev/nvidia<minor> take, from driver 515 on:
  * ioctl(fd, _IOWR('F', nr, size), structure). Where a structure has a status,
  * a failing call returns 0 and sets that. Handles are 32-bit numbers.
  */
@@ -29,7 +29,11 @@ enum gm_rm_class {
 
 enum gm_rm_command {
 	GM_RM_GPU_GET_ID_INFO_V2 = 0x205,
+	GM_RM_IMPORT_OBJECTS_FROM_FD = 0x3d0c,
 };
+
+/* Of an imported object's types. */
+#define GM_RM_IMPORT_VIDEO_MEMORY 1
 
 #define GM_RM_VERSION_QUERY '2'
 #define GM_RM_CARDS 32
@@ -40,6 +44,7 @@ enum gm_rm_command {
 #define GM_SIZE(type, bytes) \
 	_Static_assert(sizeof(struct type) == (bytes), #type)
 
+/* Before 535.43.02 there is no params_size, and status stands in its place. */
 struct gm_rm_alloc_args {
 	uint32_t root;
 	uint32_t parent;
@@ -181,6 +186,19 @@ struct gm_rm_gpu_id_info {
 };
 GM_SIZE(gm_rm_gpu_id_info, 32);
 GM_AT(gm_rm_gpu_id_info, device_instance, 8);
+
+struct gm_rm_import_params {
+	int32_t fd;
+	uint32_t parent;
+	uint32_t objects[128]; /* 0: the driver chooses the new handle */
+	uint8_t types[128];
+	uint16_t count;
+	uint16_t index;
+};
+GM_SIZE(gm_rm_import_params, 652);
+GM_AT(gm_rm_import_params, objects, 8);
+GM_AT(gm_rm_import_params, types, 520);
+GM_AT(gm_rm_import_params, count, 648);
 
 struct gm_rm_version_args {
 	uint32_t command;

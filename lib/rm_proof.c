@@ -207,7 +207,7 @@ static int gm_rm_trial_write(const struct gm_rm_suspect *suspect)
 	return rc;
 }
 
-int gm_rm_prove(const struct gm_rm_suspect *suspect)
+int gm_rm_prove(struct gm_rm_suspect *suspect)
 {
 	uint64_t start = gm_now();
 	const char *how = "bytes that are there";
@@ -224,6 +224,7 @@ int gm_rm_prove(const struct gm_rm_suspect *suspect)
 			      suspect->range->addr);
 	} else if (!rc) {
 		how = "a trial write";
+		suspect->wrote = true;
 		rc = gm_rm_trial_write(suspect);
 	}
 	pthread_mutex_unlock(&gm_rm_proof_lock);

@@ -40,6 +40,7 @@ struct gm_rm_suspect {
 	uint64_t addr; /* this device address, and as many bytes as */
 	uint64_t length; /* these */
 	bool may_write;
+	bool wrote; /* set by the proof: it took a trial write */
 };
 
 /* CUDA's id of the allocation at an address, never given out again, or 0. */
@@ -55,6 +56,6 @@ void gm_rm_proofs_add(struct gm_rm_proofs *proofs, unsigned long long id,
  * write can prove it and none is allowed, or when the memory keeps changing,
  * -EIO for an error from CUDA. The memory holds what it held before.
  */
-int gm_rm_prove(const struct gm_rm_suspect *suspect);
+int gm_rm_prove(struct gm_rm_suspect *suspect);
 
 #endif /* GM_RM_PROOF_H */

@@ -9,12 +9,15 @@
 #include "backend.h"
 #include "error.h"
 #include "handle.h"
+#include "select.h"
+
+/* The size of struct gpumem_options before device_id. */
+#define GM_OPTIONS_FIRST offsetof(struct gpumem_options, device_id)
 
 #define GM_STRING_(x) #x
 #define GM_STRING(x) GM_STRING_(x)
 
-static struct gm_session *gm_session_new(const struct gm_backend_ops *ops,
-					 int ordinal)
+static struct gm_session *gm_session_new(const struct gm_backend_ops *ops)
 {
 	struct gm_session *session = calloc(1, sizeof(*session));
 
@@ -23,7 +26,6 @@ static struct gm_session *gm_session_new(const struct gm_backend_ops *ops,
 		return NULL;
 	}
 	session->ops = ops;
-	session->ordinal = ordinal;
 	atomic_init(&session->refs, 1);
 	pthread_mutex_init(&session->lock, NULL);
 	pthread_cond_init(&session->removed, NULL);
@@ -50,33 +52,27 @@ int gm_session_get(struct gpumem *handle, const char *call,
 	return rc;
 }
 
-static int gm_session_start_cuda(struct gm_session *session)
+static int gm_session_start_cuda(struct gm_session *session,
+				 const struct gm_wanted *wanted)
 {
 	struct gm_cuda *cuda = &session->cuda;
 	CUresult result;
-	int count;
+	int rc;
 
 	result = cuda->init(0);
 	if (result == CUDA_ERROR_NO_DEVICE)
 		return gm_error(-ENODEV,
 				"open: CUDA sees no GPU; check nvidia-smi and "
 				"CUDA_VISIBLE_DEVICES");
-	if (!result)
-		result = cuda->device_count(&count);
 	if (result)
 		return gm_cuda_error(cuda, result, "open: start CUDA",
 				     "check that the driver is loaded and as "
 				     "new as libcuda, and that CUDA was not "
 				     "used before a fork()");
-	if (session->ordinal < 0 || session->ordinal >= count)
-		return gm_error(-ENOENT,
-				"open: there is no GPU %d: CUDA sees %d; use "
-				"an ordinal from 0 to %d",
-				session->ordinal, count, count - 1);
-	result = cuda->device(&session->device, session->ordinal);
-	if (!result)
-		result = cuda->primary_retain(&session->context,
-					      session->device);
+	rc = gm_select(cuda, wanted, &session->ordinal, &session->device);
+	if (rc)
+		return rc;
+	result = cuda->primary_retain(&session->context, session->device);
 	if (result)
 		return gm_cuda_error(cuda, result,
 				     "open: retain the GPU's primary context",
@@ -87,11 +83,12 @@ static int gm_session_start_cuda(struct gm_session *session)
 	return 0;
 }
 
-/* Opens a GPU through one backend that probe found usable. */
-static int gm_session_open_with(const struct gm_backend_ops *ops, int ordinal,
-				struct gpumem **handle)
+/* A session with CUDA started, which no backend has opened. */
+static int gm_session_start(const struct gm_backend_ops *ops,
+			    const struct gm_wanted *wanted,
+			    struct gm_session **started)
 {
-	struct gm_session *session = gm_session_new(ops, ordinal);
+	struct gm_session *session = gm_session_new(ops);
 	int rc;
 
 	if (!session)
@@ -99,31 +96,64 @@ static int gm_session_open_with(const struct gm_backend_ops *ops, int ordinal,
 	rc = ops->load_cuda(&session->cuda);
 	if (rc)
 		goto free_session;
-	rc = gm_session_start_cuda(session);
+	rc = gm_session_start_cuda(session, wanted);
 	if (rc)
 		goto unload;
-	rc = ops->open(session);
-	if (rc)
-		goto release;
-	session->handle = gm_handle_new(GM_KIND_SESSION, session);
-	if (!session->handle) {
-		rc = gm_error(-ENOMEM, "open: out of host memory; free some");
-		goto close_backend;
-	}
-	gm_debug("open: GPU %d (%s) through %s", ordinal,
-		 *session->pci ? session->pci : "no PCI address", ops->name);
-	*handle = session->handle;
+	*started = session;
 	return 0;
 
-close_backend:
-	ops->close(session);
-release:
-	session->cuda.primary_release(session->device);
 unload:
 	gm_cuda_unload(&session->cuda);
 free_session:
 	gm_session_unref(session);
 	return rc;
+}
+
+/* Undoes gm_session_start(). */
+static void gm_session_stop(struct gm_session *session)
+{
+	session->cuda.primary_release(session->device);
+	gm_cuda_unload(&session->cuda);
+	gm_session_unref(session);
+}
+
+/*
+ * Opens a GPU through one backend that probe found usable. Where that fails
+ * after CUDA was started, spare is left for another backend with the same
+ * libcuda: to start CUDA takes far longer than all the rest.
+ */
+static int gm_session_open_with(const struct gm_backend_ops *ops,
+				const struct gm_wanted *wanted,
+				struct gm_session **spare,
+				struct gpumem **handle)
+{
+	struct gm_session *session = *spare;
+	int rc;
+
+	if (session && session->ops->load_cuda != ops->load_cuda) {
+		gm_session_stop(session);
+		*spare = session = NULL;
+	}
+	if (!session) {
+		rc = gm_session_start(ops, wanted, &session);
+		if (rc)
+			return rc;
+	}
+	*spare = session;
+	session->ops = ops;
+	rc = ops->open(session);
+	if (rc)
+		return rc;
+	session->handle = gm_handle_new(GM_KIND_SESSION, session);
+	if (!session->handle) {
+		ops->close(session);
+		return gm_error(-ENOMEM, "open: out of host memory; free some");
+	}
+	gm_debug("open: GPU %d (%s) through %s", session->ordinal,
+		 *session->pci ? session->pci : "no PCI address", ops->name);
+	*spare = NULL;
+	*handle = session->handle;
+	return 0;
 }
 
 /* How an unusable backend is reported by gpumem_open(). */
@@ -132,10 +162,11 @@ static int gm_open_errno(int status)
 	return status == -EACCES || status == -ELIBACC ? status : -ENODEV;
 }
 
-static int gm_open_forced(const char *name, int ordinal,
-			  struct gpumem **session)
+static int gm_open_forced(const char *name, const struct gm_wanted *wanted,
+			  struct gpumem **handle)
 {
 	const struct gm_backend_ops *ops;
+	struct gm_session *spare = NULL;
 	char reason[232];
 	int rc;
 
@@ -147,7 +178,10 @@ static int gm_open_forced(const char *name, int ordinal,
 		return gm_error(gm_open_errno(rc),
 				"open: backend %s is not usable: %s", ops->name,
 				reason);
-	return gm_session_open_with(ops, ordinal, session);
+	rc = gm_session_open_with(ops, wanted, &spare, handle);
+	if (spare)
+		gm_session_stop(spare);
+	return rc;
 }
 
 /* Whether the backend may be chosen without being asked for. */
@@ -174,42 +208,48 @@ static void gm_open_say_simulated(void)
 			"GPU\n");
 }
 
-static int gm_open_first(int ordinal, struct gpumem **session)
+static int gm_open_first(const struct gm_wanted *wanted, struct gpumem **handle)
 {
+	struct gm_session *spare = NULL;
 	const struct gm_backend_ops *ops;
 	char reasons[900] = "";
-	int worst = -ENODEV;
+	int rc, worst = -ENODEV;
 	size_t used = 0;
 
 	for (unsigned int i = 0; (ops = gm_backend_at(i)); i++) {
 		char reason[232];
-		int rc;
 
 		rc = gm_open_may_choose(ops, reason, sizeof(reason));
 		if (!rc) {
-			rc = gm_session_open_with(ops, ordinal, session);
+			rc = gm_session_open_with(ops, wanted, &spare, handle);
 			if (!rc && ops == &gm_backend_sim)
 				gm_open_say_simulated();
 			if (!rc || rc == -ENOENT || rc == -ENOMEM)
-				return rc;
+				goto out;
 			snprintf(reason, sizeof(reason), "%.220s",
 				 gm_error_text());
 		}
 		gm_debug("open: %s passed over: %s", ops->name, reason);
 		if (worst == -ENODEV && rc != -EOPNOTSUPP)
 			worst = rc;
-		used += snprintf(reasons + used, sizeof(reasons) - used,
-				 "%s%s: %s", used ? " | " : "", ops->name,
-				 reason);
+		if (used < sizeof(reasons))
+			used += snprintf(reasons + used, sizeof(reasons) - used,
+					 "%s%s: %s", used ? " | " : "",
+					 ops->name, reason);
 	}
-	return gm_error(worst, "open: no backend works here: %s", reasons);
+	rc = gm_error(worst, "open: no backend works here: %s", reasons);
+out:
+	if (spare)
+		gm_session_stop(spare);
+	return rc;
 }
 
 static int gm_options_check(const struct gpumem_options *options)
 {
 	if (!options)
 		return 0;
-	if (options->size != sizeof(*options))
+	if (options->size != sizeof(*options) &&
+	    options->size != GM_OPTIONS_FIRST)
 		return gm_error(-EINVAL,
 				"open: options->size is %zu: this library "
 				"knows %zu; set it to sizeof(struct "
@@ -225,8 +265,8 @@ static int gm_options_check(const struct gpumem_options *options)
 
 int gpumem_open(const struct gpumem_options *options, struct gpumem **session)
 {
+	struct gm_wanted wanted = { 0 };
 	const char *name = NULL;
-	int ordinal = 0;
 	int rc;
 
 	if (!session)
@@ -234,17 +274,20 @@ int gpumem_open(const struct gpumem_options *options, struct gpumem **session)
 				"open: session is NULL; pass where the handle "
 				"goes");
 	rc = gm_options_check(options);
+	if (!rc && options) {
+		name = options->backend;
+		rc = gm_wanted_set(&wanted, options->device,
+				   options->size == GM_OPTIONS_FIRST
+					   ? NULL
+					   : options->device_id);
+	}
 	if (rc)
 		return rc;
-	if (options) {
-		name = options->backend;
-		ordinal = options->device;
-	}
 	if (!name)
 		name = gm_backend_forced();
 	if (name)
-		return gm_open_forced(name, ordinal, session);
-	return gm_open_first(ordinal, session);
+		return gm_open_forced(name, &wanted, session);
+	return gm_open_first(&wanted, session);
 }
 
 /* Unpins every buffer, and waits for those that other threads are unpinning. */
@@ -287,6 +330,7 @@ static int gm_session_drop(struct gpumem *handle)
 	if (rc)
 		return rc;
 	session = object;
+	gm_dma_drop_all(session);
 	while ((found = gm_handle_find(GM_KIND_BUFFER, gm_buf_is_of,
 				       session))) {
 		if (!gm_handle_drop(GM_KIND_BUFFER, found, "close", &object))
@@ -346,6 +390,37 @@ void *gpumem_cuda_symbol(struct gpumem *handle, const char *name)
 			 name);
 	gm_handle_put(handle);
 	return symbol;
+}
+
+int gpumem_stats_get(struct gpumem *handle, struct gpumem_stats *stats)
+{
+	struct gm_session *session;
+	atomic_ullong *counts;
+	int rc;
+
+	rc = gm_session_get(handle, "stats_get", &session);
+	if (rc)
+		return rc;
+	counts = session->counts;
+	if (!stats)
+		rc = gm_error(-EINVAL, "stats_get: stats is NULL; pass a "
+				       "struct gpumem_stats");
+	else if (stats->size != sizeof(*stats))
+		rc = gm_error(-EINVAL,
+			      "stats_get: size is %zu: this library knows %zu; "
+			      "set it to sizeof(struct gpumem_stats)",
+			      stats->size, sizeof(*stats));
+	else
+		*stats = (struct gpumem_stats){
+			.size = sizeof(*stats),
+			.pins = counts[GM_COUNT_PINS],
+			.repins = counts[GM_COUNT_REPINS],
+			.proofs = counts[GM_COUNT_PROOFS],
+			.trial_writes = counts[GM_COUNT_TRIAL_WRITES],
+			.proof_ns = counts[GM_COUNT_PROOF_NS],
+		};
+	gm_handle_put(handle);
+	return rc;
 }
 
 const char *gpumem_version(void)

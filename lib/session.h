@@ -14,6 +14,16 @@
 
 struct gm_backend_ops;
 
+/* What gpumem_stats_get() tells. */
+enum gm_count {
+	GM_COUNT_PINS,
+	GM_COUNT_REPINS,
+	GM_COUNT_PROOFS,
+	GM_COUNT_TRIAL_WRITES,
+	GM_COUNT_PROOF_NS,
+	GM_COUNTS,
+};
+
 /* A GPU through a backend. All but the locked members are fixed at open. */
 struct gm_session {
 	const struct gm_backend_ops *ops;
@@ -25,6 +35,7 @@ struct gm_session {
 	char pci[16]; /* "0000:3b:00.0", or "" */
 	struct gpumem *handle;
 	atomic_uint refs; /* the open session and each of its buffers */
+	atomic_ullong counts[GM_COUNTS];
 
 	pthread_mutex_t lock; /* guards the list */
 	pthread_cond_t removed; /* with lock: a buffer left the list */
@@ -52,20 +63,52 @@ struct gm_buf {
 	char *base; /* CPU address of the first page, or NULL */
 	unsigned int maps; /* gpumem_map() not undone */
 	unsigned int copies; /* gpumem_read() and _write() at work */
+	struct gm_dma *dmas;
+	pthread_cond_t dma_removed; /* with lock: one left the list */
 };
 
-/* The allocation that a range to be pinned lies in. */
+/* A buffer mapped for a PCI device. All but the list is fixed when mapped. */
+struct gm_dma {
+	struct gm_buf *buf; /* lives until its list of these is empty */
+	struct gpumem_dma *handle;
+	struct gm_dma *next; /* buf->lock */
+	struct gm_dma *previous; /* buf->lock */
+	char peer[24]; /* "0000:3b:00.0" */
+
+	/* Set by the backend's dma_map. */
+	uint32_t id;
+	uint64_t page_size;
+	uint64_t run_count;
+};
+
+enum gm_memory {
+	GM_MEMORY_ALLOC, /* cuMemAlloc */
+	GM_MEMORY_VMM, /* cuMemCreate and cuMemMap */
+	GM_MEMORY_POOL, /* cuMemAllocAsync */
+};
+
+/* A range to be pinned, and the allocation that it begins in. */
 struct gm_range {
 	uint64_t addr;
+	/* with backends that can, on into allocations mapped side by side */
 	uint64_t length;
 	uint64_t alloc_addr;
 	uint64_t alloc_length;
+	enum gm_memory kind;
 	CUcontext context; /* that the allocation belongs to */
 };
 
 /* Counts a user of the session that stands behind a handle, see handle.h. */
 int gm_session_get(struct gpumem *handle, const char *call,
 		   struct gm_session **session);
+
+static inline void gm_session_count(struct gm_session *session,
+				    enum gm_count count,
+				    unsigned long long more)
+{
+	atomic_fetch_add_explicit(&session->counts[count], more,
+				  memory_order_relaxed);
+}
 
 /* Drops one of session->refs; the last one frees the memory. */
 void gm_session_unref(struct gm_session *session);
@@ -78,6 +121,15 @@ void gm_buf_destroy(struct gm_buf *buf);
 
 /* In a forked child: frees the child's copy of a buffer. */
 void gm_buf_drop(struct gm_buf *buf);
+
+/*
+ * Ends the DMA mappings of a buffer whose handle is dead, and waits for those
+ * that other threads are ending.
+ */
+void gm_dma_end_all(struct gm_buf *buf);
+
+/* In a forked child: frees the child's copies of the session's DMA mappings. */
+void gm_dma_drop_all(const struct gm_session *session);
 
 /* Stores the reason for -ENODEV, and returns that: the memory was freed. */
 int gm_buf_revoked(const struct gm_buf *buf);

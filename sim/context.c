@@ -17,8 +17,10 @@ static bool live(CUcontext ctx, uint64_t id)
 {
 	struct CUctx_st *c;
 
-	if (ctx == &sim.primary)
-		return sim.primary.refs > 0;
+	for (int i = 0; i < sim.device_count; i++) {
+		if (ctx == &sim.primary[i])
+			return ctx->refs > 0;
+	}
 	for (c = sim.contexts; c; c = c->next) {
 		if (c == ctx)
 			return !id || c->id == id;
@@ -108,6 +110,7 @@ CUresult cuCtxCreate_v2(CUcontext *ctx, unsigned int flags, CUdevice dev)
 	if (!c)
 		return CUDA_ERROR_OUT_OF_MEMORY;
 	c->flags = flags;
+	c->dev = dev;
 	pthread_rwlock_wrlock(&sim.lock);
 	c->id = ++sim.last_id;
 	c->next = sim.contexts;
@@ -265,7 +268,7 @@ CUresult cuCtxGetDevice_v2(CUdevice *dev, CUcontext ctx)
 	if (result)
 		return result;
 	if (dev)
-		*dev = 0;
+		*dev = ctx->dev;
 	sim_unlock();
 	return dev ? CUDA_SUCCESS : CUDA_ERROR_INVALID_VALUE;
 }

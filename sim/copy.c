@@ -11,18 +11,103 @@
 
 #define PER_THREAD(name, suffix) SIM_ALIAS(name##suffix, name)
 
+/*
+ * Whether a copy may touch the whole range: allocations that lie side by side
+ * by way of cuMemMap(), with access to each, or one other allocation.
+ */
+static bool dev_range(uint64_t addr, uint64_t size, int access)
+{
+	if (sim_managed_range(addr, size))
+		return true;
+	for (;;) {
+		struct sim_alloc *alloc = sim_alloc_find(addr);
+		bool allowed = false;
+		uint64_t rest;
+
+		if (!alloc)
+			return false;
+		for (int i = 0; i < SIM_MAX_GPUS; i++)
+			allowed |= (alloc->access[i] & access) == access;
+		rest = alloc->size - (addr - alloc->addr);
+		if (alloc->kind != SIM_VMM)
+			return size <= rest;
+		if (!allowed)
+			return false;
+		if (size <= rest)
+			return true;
+		addr += rest;
+		size -= rest;
+	}
+}
+
+static bool dev_readable(uint64_t addr, uint64_t size)
+{
+	return dev_range(addr, size, CU_MEM_ACCESS_FLAGS_PROT_READ);
+}
+
+static bool dev_writable(uint64_t addr, uint64_t size)
+{
+	return dev_range(addr, size, CU_MEM_ACCESS_FLAGS_PROT_READWRITE);
+}
+
+/* The allocation at addr, and how much of size is in it. */
+static struct sim_alloc *dev_part(uint64_t addr, uint64_t size, uint64_t *part)
+{
+	struct sim_alloc *alloc = sim_alloc_find(addr);
+
+	if (alloc) {
+		*part = alloc->size - (addr - alloc->addr);
+		if (*part > size)
+			*part = size;
+	}
+	return alloc;
+}
+
+/* The caller has checked the range. */
 static int dev_write(CUdeviceptr dst, const void *src, uint64_t size)
 {
-	struct sim_block *b = sim_alloc_find(dst)->block;
+	while (size) {
+		struct sim_alloc *alloc;
+		uint64_t part;
+		int err;
 
-	return sim.store->write(b, dst - b->addr, src, size);
+		alloc = dev_part(dst, size, &part);
+		if (!alloc) {
+			memmove((void *)(uintptr_t)dst, src, size);
+			return 0;
+		}
+		err = sim.store->write(alloc->block, dst - alloc->block->addr,
+				       src, part);
+		if (err)
+			return err;
+		dst += part;
+		src = (const char *)src + part;
+		size -= part;
+	}
+	return 0;
 }
 
 static int dev_read(void *dst, CUdeviceptr src, uint64_t size)
 {
-	struct sim_block *b = sim_alloc_find(src)->block;
+	while (size) {
+		struct sim_alloc *alloc;
+		uint64_t part;
+		int err;
 
-	return sim.store->read(b, src - b->addr, dst, size);
+		alloc = dev_part(src, size, &part);
+		if (!alloc) {
+			memmove(dst, (const void *)(uintptr_t)src, size);
+			return 0;
+		}
+		err = sim.store->read(alloc->block, src - alloc->block->addr,
+				      dst, part);
+		if (err)
+			return err;
+		dst = (char *)dst + part;
+		src += part;
+		size -= part;
+	}
+	return 0;
 }
 
 static CUresult copy_dev_to_dev(CUdeviceptr dst, CUdeviceptr src, size_t size)
@@ -52,7 +137,7 @@ CUresult cuMemcpyHtoDAsync_v2(CUdeviceptr dst, const void *src, size_t size,
 		return result;
 	if (!sim_stream_live(stream))
 		result = CUDA_ERROR_INVALID_HANDLE;
-	else if (size && (!src || !sim_alloc_range(dst, size)))
+	else if (size && (!src || !dev_writable(dst, size)))
 		result = CUDA_ERROR_INVALID_VALUE;
 	else if (size)
 		result = sim_result(dev_write(dst, src, size));
@@ -70,7 +155,7 @@ CUresult cuMemcpyDtoHAsync_v2(void *dst, CUdeviceptr src, size_t size,
 		return result;
 	if (!sim_stream_live(stream))
 		result = CUDA_ERROR_INVALID_HANDLE;
-	else if (size && (!dst || !sim_alloc_range(src, size)))
+	else if (size && (!dst || !dev_readable(src, size)))
 		result = CUDA_ERROR_INVALID_VALUE;
 	else if (size)
 		result = sim_result(dev_read(dst, src, size));
@@ -88,8 +173,7 @@ CUresult cuMemcpyDtoDAsync_v2(CUdeviceptr dst, CUdeviceptr src, size_t size,
 		return result;
 	if (!sim_stream_live(stream))
 		result = CUDA_ERROR_INVALID_HANDLE;
-	else if (size &&
-		 (!sim_alloc_range(dst, size) || !sim_alloc_range(src, size)))
+	else if (size && (!dev_writable(dst, size) || !dev_readable(src, size)))
 		result = CUDA_ERROR_INVALID_VALUE;
 	else
 		result = copy_dev_to_dev(dst, src, size);
@@ -132,8 +216,8 @@ static CUresult copy_any(CUdeviceptr dst, CUdeviceptr src, size_t size)
 
 	if (!size)
 		return CUDA_SUCCESS;
-	dev_dst = sim_alloc_range(dst, size);
-	dev_src = sim_alloc_range(src, size);
+	dev_dst = dev_writable(dst, size);
+	dev_src = dev_readable(src, size);
 	if ((!dev_dst && !host_range(dst, size)) ||
 	    (!dev_src && !host_range(src, size)))
 		return CUDA_ERROR_INVALID_VALUE;
@@ -183,7 +267,7 @@ static CUresult fill(CUdeviceptr dst, const void *value, size_t width,
 		goto unlock;
 	result = CUDA_ERROR_INVALID_VALUE;
 	if (__builtin_mul_overflow(width, count, &size) || dst % width ||
-	    (size && !sim_alloc_range(dst, size)))
+	    (size && !dev_writable(dst, size)))
 		goto unlock;
 	for (size_t at = 0; at < CHUNK && at < size; at += width)
 		memcpy(chunk + at, value, width);

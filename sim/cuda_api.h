@@ -85,6 +85,50 @@ CUresult cuMemGetAddressRange_v2(CUdeviceptr *base, size_t *size,
 				 CUdeviceptr addr);
 CUresult cuMemGetInfo_v2(size_t *unused, size_t *total);
 
+/* pool.c */
+CUresult cuDeviceGetDefaultMemPool(CUmemoryPool *pool, CUdevice dev);
+CUresult cuDeviceGetMemPool(CUmemoryPool *pool, CUdevice dev);
+CUresult cuMemAllocAsync(CUdeviceptr *addr, size_t size, CUstream stream);
+CUresult cuMemAllocFromPoolAsync(CUdeviceptr *addr, size_t size,
+				 CUmemoryPool pool, CUstream stream);
+CUresult cuMemFreeAsync(CUdeviceptr addr, CUstream stream);
+
+/* vmm.c */
+CUresult cuMemGetAllocationGranularity(size_t *size,
+				       const CUmemAllocationProp *prop,
+				       int option);
+CUresult cuMemAddressReserve(CUdeviceptr *addr, size_t size, size_t align,
+			     CUdeviceptr wanted, unsigned long long flags);
+CUresult cuMemAddressFree(CUdeviceptr addr, size_t size);
+CUresult cuMemCreate(CUmemGenericAllocationHandle *handle, size_t size,
+		     const CUmemAllocationProp *prop, unsigned long long flags);
+CUresult cuMemRelease(CUmemGenericAllocationHandle handle);
+
+/* vmm_map.c */
+CUresult cuMemMap(CUdeviceptr addr, size_t size, size_t offset,
+		  CUmemGenericAllocationHandle handle,
+		  unsigned long long flags);
+CUresult cuMemUnmap(CUdeviceptr addr, size_t size);
+CUresult cuMemSetAccess(CUdeviceptr addr, size_t size,
+			const CUmemAccessDesc *desc, size_t count);
+CUresult cuMemGetAccess(unsigned long long *flags,
+			const CUmemLocation *location, CUdeviceptr addr);
+
+/* vmm_share.c */
+CUresult cuMemRetainAllocationHandle(CUmemGenericAllocationHandle *handle,
+				     void *addr);
+CUresult
+cuMemGetAllocationPropertiesFromHandle(CUmemAllocationProp *prop,
+				       CUmemGenericAllocationHandle handle);
+CUresult cuMemExportToShareableHandle(void *shareable,
+				      CUmemGenericAllocationHandle handle,
+				      int type, unsigned long long flags);
+CUresult cuMemImportFromShareableHandle(CUmemGenericAllocationHandle *handle,
+					void *shareable, int type);
+CUresult cuMemGetHandleForAddressRange(void *handle, CUdeviceptr addr,
+				       size_t size, int type,
+				       unsigned long long flags);
+
 /* host.c */
 CUresult cuMemAllocHost(void **host, unsigned int size);
 CUresult cuMemAllocHost_v2(void **host, size_t size);

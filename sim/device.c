@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* The one device. */
+/* The devices: those of the store that the process may see. */
 #include <limits.h>
 #include <stdio.h>
 #include <string.h>
@@ -13,7 +13,22 @@
 
 bool sim_device_valid(CUdevice dev)
 {
-	return dev == 0;
+	return dev >= 0 && dev < sim.device_count;
+}
+
+CUdevice sim_device_of(unsigned int gpu)
+{
+	for (int i = 0; i < sim.device_count; i++) {
+		if (sim.gpu[i] == gpu)
+			return i;
+	}
+	return -1;
+}
+
+void sim_gpu_uuid(unsigned int gpu, char uuid[16])
+{
+	memcpy(uuid, sim.store->uuid, 16);
+	uuid[15] = (char)gpu;
 }
 
 /* Checks what all functions with a device and one result check. */
@@ -33,7 +48,7 @@ CUresult cuDeviceGetCount(int *count)
 	CUresult result = device_check(count, 0);
 
 	if (!result)
-		*count = 1;
+		*count = sim.device_count;
 	return result;
 }
 
@@ -63,7 +78,7 @@ CUresult cuDeviceGetUuid_v2(CUuuid *uuid, CUdevice dev)
 	CUresult result = device_check(uuid, dev);
 
 	if (!result)
-		memcpy(uuid->bytes, sim.store->uuid, sizeof(uuid->bytes));
+		sim_gpu_uuid(sim.gpu[dev], uuid->bytes);
 	return result;
 }
 SIM_ALIAS(cuDeviceGetUuid, cuDeviceGetUuid_v2);
@@ -111,7 +126,14 @@ static int attribute_value(CUdevice_attribute attribute)
 	case CU_DEVICE_ATTRIBUTE_HOST_REGISTER_SUPPORTED:
 	case CU_DEVICE_ATTRIBUTE_CAN_USE_HOST_POINTER_FOR_REGISTERED_MEM:
 	case CU_DEVICE_ATTRIBUTE_GPU_DIRECT_RDMA_SUPPORTED:
+	case CU_DEVICE_ATTRIBUTE_MANAGED_MEMORY:
+	case CU_DEVICE_ATTRIBUTE_VIRTUAL_MEMORY_MANAGEMENT_SUPPORTED:
+	case CU_DEVICE_ATTRIBUTE_HANDLE_TYPE_POSIX_FILE_DESCRIPTOR_SUPPORTED:
+	case CU_DEVICE_ATTRIBUTE_GPU_DIRECT_RDMA_WITH_CUDA_VMM_SUPPORTED:
+	case CU_DEVICE_ATTRIBUTE_MEMORY_POOLS_SUPPORTED:
 		return 1;
+	case CU_DEVICE_ATTRIBUTE_DMA_BUF_SUPPORTED:
+		return sim.store->emulated;
 	case CU_DEVICE_ATTRIBUTE_GPU_DIRECT_RDMA_FLUSH_WRITES_OPTIONS:
 		return CU_FLUSH_GPU_DIRECT_RDMA_WRITES_OPTION_HOST;
 	case CU_DEVICE_ATTRIBUTE_GPU_DIRECT_RDMA_WRITES_ORDERING:
@@ -137,7 +159,7 @@ CUresult cuDeviceGetAttribute(int *value, CUdevice_attribute attribute,
 		*value = attribute_value(attribute);
 		return CUDA_SUCCESS;
 	}
-	result = sim_result(sim.store->pci(&pci));
+	result = sim_result(sim.store->pci(sim.gpu[dev], &pci));
 	if (result)
 		return result;
 	if (attribute == CU_DEVICE_ATTRIBUTE_PCI_DOMAIN_ID)
@@ -159,7 +181,7 @@ CUresult cuDeviceGetPCIBusId(char *id, int len, CUdevice dev)
 		return result;
 	if (len < 1)
 		return CUDA_ERROR_INVALID_VALUE;
-	result = sim_result(sim.store->pci(&pci));
+	result = sim_result(sim.store->pci(sim.gpu[dev], &pci));
 	if (result)
 		return result;
 	snprintf(text, sizeof(text), "%04X:%02X:%02X.0", pci.domain, pci.bus,
@@ -186,14 +208,17 @@ CUresult cuDeviceGetByPCIBusId(CUdevice *dev, const char *id)
 		if (sscanf(id, "%x:%x", &want.bus, &want.device) != 2)
 			return CUDA_ERROR_INVALID_VALUE;
 	}
-	result = sim_result(sim.store->pci(&pci));
-	if (result)
-		return result;
-	if (pci.domain != want.domain || pci.bus != want.bus ||
-	    pci.device != want.device)
-		return CUDA_ERROR_INVALID_DEVICE;
-	*dev = 0;
-	return CUDA_SUCCESS;
+	for (int i = 0; i < sim.device_count; i++) {
+		result = sim_result(sim.store->pci(sim.gpu[i], &pci));
+		if (result)
+			return result;
+		if (pci.domain == want.domain && pci.bus == want.bus &&
+		    pci.device == want.device) {
+			*dev = i;
+			return CUDA_SUCCESS;
+		}
+	}
+	return CUDA_ERROR_INVALID_DEVICE;
 }
 
 CUresult cuDeviceTotalMem_v2(size_t *bytes, CUdevice dev)
@@ -204,7 +229,7 @@ CUresult cuDeviceTotalMem_v2(size_t *bytes, CUdevice dev)
 	if (result)
 		return result;
 	pthread_rwlock_rdlock(&sim.lock);
-	result = sim_result(sim.store->usage(&usage));
+	result = sim_result(sim.store->usage(sim.gpu[dev], &usage));
 	sim_unlock();
 	if (!result)
 		*bytes = usage.total;

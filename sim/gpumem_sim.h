@@ -5,8 +5,11 @@
  * thread and returns 0 or a negative errno: -ENODEV before cuInit(), -EPERM in
  * a forked child, -ENOENT for an unknown pin.
  *
+ * There is one GPU, or as many as GPUMEM_SIM_GPUS says (up to 8) where memory
+ * files are used. CUDA_VISIBLE_DEVICES is heeded.
+ *
  * Device memory is made of pages of 64 KiB that lie scattered in a memory file
- * of the process or, where the emulated GPU's kernel module is loaded, in that
+ * of the process, one for each GPU, or, where the emulated GPU's kernel module is loaded, in that
  * GPU's video memory.
  */
 #ifndef GPUMEM_SIM_H
@@ -26,6 +29,7 @@
 /* One line, such as "simulated GPU, memory file in this process". */
 const char *gpumem_sim_description(void);
 
+/* Of all the simulated GPUs that the process sees, together. */
 struct gpumem_sim_info {
 	int emulated; /* 1: the memory is the emulated GPU's */
 	uint64_t memory; /* bytes of video memory */

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* Host memory that CUDA allocated or was told of. */
+/* Host memory that CUDA allocated or was told of, managed memory included. */
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -38,6 +38,15 @@ bool sim_host_mapped(uint64_t addr, size_t size)
 		start += part;
 	}
 	return true;
+}
+
+struct sim_host *sim_managed_range(uint64_t addr, uint64_t length)
+{
+	struct sim_host *h = sim_host_find(addr);
+
+	if (!h || !h->managed || length > h->size - (addr - h->addr))
+		return NULL;
+	return h;
 }
 
 static struct sim_host **host_link(uintptr_t addr, bool registered)
@@ -91,6 +100,49 @@ static CUresult host_add(void *host, size_t size, unsigned int flags,
 	return CUDA_SUCCESS;
 }
 
+/*
+ * The pages stay on the host, as the driver leaves them until a GPU uses them;
+ * no engine here ever does.
+ */
+CUresult cuMemAllocManaged(CUdeviceptr *addr, size_t size, unsigned int flags)
+{
+	CUcontext ctx;
+	CUresult result = sim_lock_write(&ctx);
+	void *area;
+
+	if (result)
+		return result;
+	result = CUDA_ERROR_INVALID_VALUE;
+	if (!addr || !size ||
+	    (flags != CU_MEM_ATTACH_GLOBAL && flags != CU_MEM_ATTACH_HOST))
+		goto unlock;
+	result = CUDA_ERROR_OUT_OF_MEMORY;
+	area = mmap(NULL, size, PROT_READ | PROT_WRITE,
+		    MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (area == MAP_FAILED)
+		goto unlock;
+	result = host_add(area, size, flags, false, ctx);
+	if (result) {
+		munmap(area, size);
+		goto unlock;
+	}
+	hosts->managed = true;
+	*addr = (uintptr_t)area;
+unlock:
+	sim_unlock();
+	return result;
+}
+
+CUresult sim_managed_free(uint64_t addr)
+{
+	struct sim_host **at = host_link((uintptr_t)addr, false);
+
+	if (!at || !(*at)->managed)
+		return CUDA_ERROR_INVALID_VALUE;
+	host_remove(at);
+	return CUDA_SUCCESS;
+}
+
 CUresult cuMemHostAlloc(void **host, size_t size, unsigned int flags)
 {
 	CUcontext ctx;
@@ -135,7 +187,7 @@ CUresult cuMemFreeHost(void *host)
 	if (result)
 		return result;
 	at = host_link((uintptr_t)host, false);
-	if (at)
+	if (at && !(*at)->managed)
 		host_remove(at);
 	else
 		result = CUDA_ERROR_INVALID_VALUE;
@@ -208,7 +260,7 @@ CUresult cuMemHostGetFlags(unsigned int *flags, void *host)
 	if (result)
 		return result;
 	h = sim_host_find((uintptr_t)host);
-	if (!flags || !h || h->registered)
+	if (!flags || !h || h->registered || h->managed)
 		result = CUDA_ERROR_INVALID_VALUE;
 	else
 		*flags = h->flags;

@@ -22,14 +22,21 @@ static void forked(void)
 static CUresult start(void)
 {
 	const struct sim_store *store;
+	unsigned int gpus = 0;
 
-	store = sim_store_open();
+	store = sim_store_open(&gpus);
 	if (!store)
+		return CUDA_ERROR_NO_DEVICE;
+	sim.store = store;
+	sim_visible_choose(gpus);
+	if (!sim.device_count)
 		return CUDA_ERROR_NO_DEVICE;
 	if (pthread_atfork(NULL, NULL, forked))
 		return CUDA_ERROR_OUT_OF_MEMORY;
-	sim.store = store;
-	sim.primary.id = ++sim.last_id;
+	for (int i = 0; i < sim.device_count; i++) {
+		sim.primary[i].id = ++sim.last_id;
+		sim.primary[i].dev = i;
+	}
 	atomic_store(&state, SIM_READY);
 	return CUDA_SUCCESS;
 }
@@ -86,6 +93,8 @@ CUresult sim_result(int err)
 	case -EINVAL:
 	case -EFAULT:
 		return CUDA_ERROR_INVALID_VALUE;
+	case -EOPNOTSUPP:
+		return CUDA_ERROR_NOT_SUPPORTED;
 	default:
 		return CUDA_ERROR_OPERATING_SYSTEM;
 	}

@@ -69,6 +69,18 @@ bool sim_block_touches(uint64_t addr, uint64_t length)
 	return false;
 }
 
+uint32_t sim_block_other(const struct sim_block *block)
+{
+	struct sim_block *b;
+
+	for (b = blocks; b; b = b->next) {
+		if (b != block && !b->view && b->gpu == block->gpu &&
+		    b->length == block->length)
+			return b->memory;
+	}
+	return block->memory;
+}
+
 static bool table_grow(void)
 {
 	size_t room = allocs.room ? allocs.room * 2 : 64;
@@ -84,8 +96,28 @@ static bool table_grow(void)
 	return true;
 }
 
-static int block_create(uint64_t size, bool shared, struct sim_block **out)
+/* Whether an allocation may be carved from the block. */
+static bool block_suits(const struct sim_block *block,
+			const struct sim_alloc *alloc)
 {
+	return block->shared && block->gpu == sim.gpu[alloc->ctx->dev] &&
+	       block->pool == (alloc->kind == SIM_POOL);
+}
+
+static void table_insert(struct sim_alloc *alloc)
+{
+	size_t above = alloc_above(alloc->addr);
+
+	memmove(&allocs.v[above + 1], &allocs.v[above],
+		(allocs.count - above) * sizeof(struct sim_alloc *));
+	allocs.v[above] = alloc;
+	allocs.count++;
+}
+
+static int block_create(const struct sim_alloc *alloc, bool shared,
+			struct sim_block **out)
+{
+	uint64_t size = alloc->size;
 	struct sim_block *b;
 	int err;
 
@@ -93,6 +125,8 @@ static int block_create(uint64_t size, bool shared, struct sim_block **out)
 	if (!b)
 		return -ENOMEM;
 	b->length = (size + SIM_BLOCK_SIZE - 1) & ~(SIM_BLOCK_SIZE - 1);
+	b->gpu = sim.gpu[alloc->ctx->dev];
+	b->pool = alloc->kind == SIM_POOL;
 	b->shared = shared;
 	err = sim.store->alloc(b);
 	if (err) {
@@ -139,12 +173,11 @@ static int place(struct sim_alloc *alloc)
 	bool shared = alloc->size < SIM_SHARED_LIMIT;
 	struct sim_alloc **at = NULL;
 	struct sim_block *b = NULL;
-	size_t above;
 	int err;
 
 	if (shared) {
 		for (b = blocks; b; b = b->next) {
-			if (!b->shared)
+			if (!block_suits(b, alloc))
 				continue;
 			at = block_gap(b, alloc->size, &alloc->addr);
 			if (at)
@@ -152,7 +185,7 @@ static int place(struct sim_alloc *alloc)
 		}
 	}
 	if (!b) {
-		err = block_create(alloc->size, shared, &b);
+		err = block_create(alloc, shared, &b);
 		if (err)
 			return err;
 		at = &b->first;
@@ -162,15 +195,11 @@ static int place(struct sim_alloc *alloc)
 	alloc->next = *at;
 	*at = alloc;
 
-	above = alloc_above(alloc->addr);
-	memmove(&allocs.v[above + 1], &allocs.v[above],
-		(allocs.count - above) * sizeof(struct sim_alloc *));
-	allocs.v[above] = alloc;
-	allocs.count++;
+	table_insert(alloc);
 	return 0;
 }
 
-static void alloc_destroy(struct sim_alloc *alloc)
+void sim_memory_remove(struct sim_alloc *alloc)
 {
 	struct sim_block *b = alloc->block;
 	size_t index = alloc_above(alloc->addr) - 1;
@@ -187,22 +216,39 @@ static void alloc_destroy(struct sim_alloc *alloc)
 		block_destroy(b);
 }
 
+bool sim_memory_add(struct sim_block *view, struct sim_alloc *alloc)
+{
+	if (!table_grow())
+		return false;
+	view->next = blocks;
+	blocks = view;
+	view->first = alloc;
+	alloc->block = view;
+	alloc->addr = view->addr;
+	alloc->size = view->length;
+	alloc->id = ++sim.last_id;
+	table_insert(alloc);
+	return true;
+}
+
+/* What is mapped belongs to no context. */
 void sim_memory_clear(CUcontext ctx)
 {
 	for (size_t i = allocs.count; i-- > 0;) {
 		if (allocs.v[i]->ctx == ctx)
-			alloc_destroy(allocs.v[i]);
+			sim_memory_remove(allocs.v[i]);
 	}
 }
 
 /* With sim.lock held for writing. */
-static CUresult memory_alloc(CUcontext ctx, size_t size, CUdeviceptr *addr)
+CUresult sim_memory_alloc(CUcontext ctx, CUmemoryPool pool, size_t size,
+			  CUdeviceptr *addr)
 {
 	struct sim_alloc *alloc;
 	struct sim_usage usage;
 	int err;
 
-	err = sim.store->usage(&usage);
+	err = sim.store->usage(sim.gpu[ctx->dev], &usage);
 	if (err)
 		return sim_result(err);
 	/* Also keeps the rounding below from overflowing. */
@@ -211,6 +257,8 @@ static CUresult memory_alloc(CUcontext ctx, size_t size, CUdeviceptr *addr)
 	alloc = calloc(1, sizeof(*alloc));
 	if (!alloc)
 		return CUDA_ERROR_OUT_OF_MEMORY;
+	alloc->kind = pool ? SIM_POOL : SIM_PLAIN;
+	alloc->pool = pool;
 	alloc->size = size;
 	alloc->ctx = ctx;
 	err = table_grow() ? place(alloc) : -ENOMEM;
@@ -230,7 +278,7 @@ CUresult cuMemAlloc_v2(CUdeviceptr *addr, size_t size)
 
 	if (result)
 		return result;
-	result = addr && size ? memory_alloc(ctx, size, addr)
+	result = addr && size ? sim_memory_alloc(ctx, NULL, size, addr)
 			      : CUDA_ERROR_INVALID_VALUE;
 	sim_unlock();
 	return result;
@@ -256,13 +304,6 @@ CUresult cuMemAllocPitch_v2(CUdeviceptr *addr, size_t *pitch, size_t width,
 	return result;
 }
 
-CUresult cuMemAllocManaged(CUdeviceptr *addr, size_t size, unsigned int flags)
-{
-	CUresult result = sim_ready();
-
-	return result ? result : CUDA_ERROR_NOT_SUPPORTED;
-}
-
 CUresult cuMemFree_v2(CUdeviceptr addr)
 {
 	CUresult result = sim_lock_write(NULL);
@@ -271,43 +312,53 @@ CUresult cuMemFree_v2(CUdeviceptr addr)
 	if (result)
 		return result;
 	alloc = sim_alloc_find(addr);
-	if (alloc && alloc->addr == addr)
-		alloc_destroy(alloc);
+	if (!alloc)
+		result = sim_managed_free(addr);
+	else if (alloc->addr == addr && alloc->kind != SIM_VMM)
+		sim_memory_remove(alloc);
 	else
 		result = CUDA_ERROR_INVALID_VALUE;
 	sim_unlock();
 	return result;
 }
 
-/* Gives what was asked for, not the block that holds it. */
+/*
+ * Gives what was asked for, not the block that holds it; of mapped memory, the
+ * one mapping that the address is in.
+ */
 CUresult cuMemGetAddressRange_v2(CUdeviceptr *base, size_t *size,
 				 CUdeviceptr addr)
 {
 	CUresult result = sim_lock_read(NULL);
 	struct sim_alloc *alloc;
+	struct sim_host *host;
 
 	if (result)
 		return result;
 	alloc = sim_alloc_find(addr);
-	if (!alloc)
+	host = alloc ? NULL : sim_managed_range(addr, 1);
+	if (!alloc && !host)
 		result = CUDA_ERROR_NOT_FOUND;
-	if (alloc && base)
-		*base = alloc->addr;
-	if (alloc && size)
-		*size = alloc->size;
+	if (!result && base)
+		*base = alloc ? alloc->addr : host->addr;
+	if (!result && size)
+		*size = alloc ? alloc->size : host->size;
 	sim_unlock();
 	return result;
 }
 
 CUresult cuMemGetInfo_v2(size_t *unused, size_t *total)
 {
-	CUresult result = sim_lock_read(NULL);
+	CUcontext ctx;
+	CUresult result = sim_lock_read(&ctx);
 	struct sim_usage usage;
 
 	if (result)
 		return result;
-	result = unused && total ? sim_result(sim.store->usage(&usage))
-				 : CUDA_ERROR_INVALID_VALUE;
+	result = CUDA_ERROR_INVALID_VALUE;
+	if (unused && total)
+		result =
+			sim_result(sim.store->usage(sim.gpu[ctx->dev], &usage));
 	sim_unlock();
 	if (result)
 		return result;

@@ -51,7 +51,7 @@ static int lock_pin(uint64_t id, struct sim_pin **pin)
 
 int gpumem_sim_get_info(struct gpumem_sim_info *info)
 {
-	struct sim_usage usage;
+	struct sim_usage usage = { 0 };
 	int err = sim_ready_errno();
 
 	if (err)
@@ -59,7 +59,16 @@ int gpumem_sim_get_info(struct gpumem_sim_info *info)
 	if (!info)
 		return -EINVAL;
 	pthread_rwlock_rdlock(&sim.lock);
-	err = sim.store->usage(&usage);
+	for (int i = 0; i < sim.device_count && !err; i++) {
+		struct sim_usage one;
+
+		err = sim.store->usage(sim.gpu[i], &one);
+		if (!err) {
+			usage.total += one.total;
+			usage.used += one.used;
+			usage.pinned += one.pinned;
+		}
+	}
 	if (!err)
 		*info = (struct gpumem_sim_info){
 			.emulated = sim.store->emulated,
@@ -87,6 +96,7 @@ static int pin_create(struct sim_alloc *alloc, uint64_t addr, uint64_t length,
 	p = calloc(1, sizeof(*p));
 	if (!p)
 		return -ENOMEM;
+	p->gpu = alloc->block->gpu;
 	p->count = last - first + 1;
 	p->pages = calloc(p->count, sizeof(*p->pages));
 	if (!p->pages)

@@ -32,9 +32,14 @@ static CUresult give_pointer(void *data, void *value)
 static CUresult device_attribute(void *data, CUpointer_attribute attribute,
 				 const struct sim_alloc *alloc, uint64_t addr)
 {
+	bool plain = alloc->kind == SIM_PLAIN;
+	const CUmemAllocationProp *prop = alloc->phys ? &alloc->phys->prop
+						      : NULL;
+
 	switch (attribute) {
 	case CU_POINTER_ATTRIBUTE_CONTEXT:
-		return give_pointer(data, alloc->ctx);
+		/* Pools and mappings belong to a device, to no context. */
+		return give_pointer(data, plain ? alloc->ctx : NULL);
 	case CU_POINTER_ATTRIBUTE_MEMORY_TYPE:
 		return give_uint(data, CU_MEMORYTYPE_DEVICE);
 	case CU_POINTER_ATTRIBUTE_DEVICE_POINTER:
@@ -46,21 +51,29 @@ static CUresult device_attribute(void *data, CUpointer_attribute attribute,
 	case CU_POINTER_ATTRIBUTE_IS_MANAGED:
 		return give_uint(data, 0);
 	case CU_POINTER_ATTRIBUTE_DEVICE_ORDINAL:
-		return give_int(data, 0);
+		return give_int(data, sim_device_of(alloc->block->gpu));
 	case CU_POINTER_ATTRIBUTE_IS_LEGACY_CUDA_IPC_CAPABLE:
+		return give_uint(data, plain);
 	case CU_POINTER_ATTRIBUTE_MAPPED:
-	case CU_POINTER_ATTRIBUTE_IS_GPU_DIRECT_RDMA_CAPABLE:
 		return give_uint(data, 1);
+	case CU_POINTER_ATTRIBUTE_IS_GPU_DIRECT_RDMA_CAPABLE:
+		return give_uint(
+			data, !prop || prop->allocFlags.gpuDirectRDMACapable);
 	case CU_POINTER_ATTRIBUTE_RANGE_START_ADDR:
 		return give_u64(data, alloc->addr);
 	case CU_POINTER_ATTRIBUTE_RANGE_SIZE:
 		return give_u64(data, alloc->size);
 	case CU_POINTER_ATTRIBUTE_ALLOWED_HANDLE_TYPES:
-		return give_u64(data, 0);
+		return give_u64(
+			data, prop ? (uint64_t)prop->requestedHandleTypes : 0);
 	case CU_POINTER_ATTRIBUTE_ACCESS_FLAGS:
-		return give_uint(data, 3); /* read and write */
+		return give_uint(
+			data,
+			alloc->phys
+				? alloc->access[sim_device_of(alloc->block->gpu)]
+				: CU_MEM_ACCESS_FLAGS_PROT_READWRITE);
 	case CU_POINTER_ATTRIBUTE_MEMPOOL_HANDLE:
-		return give_pointer(data, NULL);
+		return give_pointer(data, alloc->pool);
 	case CU_POINTER_ATTRIBUTE_MAPPING_SIZE:
 		return give_u64(data, alloc->block->length);
 	case CU_POINTER_ATTRIBUTE_MAPPING_BASE_ADDR:
@@ -79,7 +92,8 @@ static CUresult host_attribute(void *data, CUpointer_attribute attribute,
 	case CU_POINTER_ATTRIBUTE_CONTEXT:
 		return give_pointer(data, host->ctx);
 	case CU_POINTER_ATTRIBUTE_MEMORY_TYPE:
-		return give_uint(data, CU_MEMORYTYPE_HOST);
+		return give_uint(data, host->managed ? CU_MEMORYTYPE_DEVICE
+						     : CU_MEMORYTYPE_HOST);
 	case CU_POINTER_ATTRIBUTE_DEVICE_POINTER:
 		return give_u64(data, addr);
 	case CU_POINTER_ATTRIBUTE_HOST_POINTER:
@@ -87,11 +101,12 @@ static CUresult host_attribute(void *data, CUpointer_attribute attribute,
 	case CU_POINTER_ATTRIBUTE_BUFFER_ID:
 		return give_u64(data, host->id);
 	case CU_POINTER_ATTRIBUTE_DEVICE_ORDINAL:
-		return give_int(data, 0);
+		return give_int(data, host->ctx->dev);
 	case CU_POINTER_ATTRIBUTE_MAPPED:
 		return give_uint(data, 1);
-	case CU_POINTER_ATTRIBUTE_SYNC_MEMOPS:
 	case CU_POINTER_ATTRIBUTE_IS_MANAGED:
+		return give_uint(data, host->managed);
+	case CU_POINTER_ATTRIBUTE_SYNC_MEMOPS:
 	case CU_POINTER_ATTRIBUTE_IS_LEGACY_CUDA_IPC_CAPABLE:
 	case CU_POINTER_ATTRIBUTE_IS_GPU_DIRECT_RDMA_CAPABLE:
 		return give_uint(data, 0);

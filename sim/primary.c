@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* The device's primary context, which lives while somebody retains it. */
+/* The devices' primary contexts, which live while somebody retains them. */
 #include "sim.h"
 
 /* Takes sim.lock for writing on success. */
@@ -22,8 +22,8 @@ CUresult cuDevicePrimaryCtxRetain(CUcontext *ctx, CUdevice dev)
 	if (result)
 		return result;
 	if (ctx) {
-		sim.primary.refs++;
-		*ctx = &sim.primary;
+		sim.primary[dev].refs++;
+		*ctx = &sim.primary[dev];
 	}
 	sim_unlock();
 	return ctx ? CUDA_SUCCESS : CUDA_ERROR_INVALID_VALUE;
@@ -35,10 +35,10 @@ CUresult cuDevicePrimaryCtxRelease_v2(CUdevice dev)
 
 	if (result)
 		return result;
-	if (!sim.primary.refs)
+	if (!sim.primary[dev].refs)
 		result = CUDA_ERROR_INVALID_CONTEXT;
-	else if (!--sim.primary.refs)
-		sim_ctx_clear(&sim.primary);
+	else if (!--sim.primary[dev].refs)
+		sim_ctx_clear(&sim.primary[dev]);
 	sim_unlock();
 	return result;
 }
@@ -51,7 +51,7 @@ CUresult cuDevicePrimaryCtxReset_v2(CUdevice dev)
 
 	if (result)
 		return result;
-	sim_ctx_clear(&sim.primary);
+	sim_ctx_clear(&sim.primary[dev]);
 	sim_unlock();
 	return CUDA_SUCCESS;
 }
@@ -66,7 +66,7 @@ CUresult cuDevicePrimaryCtxSetFlags_v2(CUdevice dev, unsigned int flags)
 	if (flags & ~CU_CTX_FLAGS_MASK)
 		result = CUDA_ERROR_INVALID_VALUE;
 	else
-		sim.primary.flags = flags;
+		sim.primary[dev].flags = flags;
 	sim_unlock();
 	return result;
 }
@@ -82,8 +82,8 @@ CUresult cuDevicePrimaryCtxGetState(CUdevice dev, unsigned int *flags,
 	if (!flags || !active) {
 		result = CUDA_ERROR_INVALID_VALUE;
 	} else {
-		*flags = sim.primary.flags;
-		*active = sim.primary.refs > 0;
+		*flags = sim.primary[dev].flags;
+		*active = sim.primary[dev].refs > 0;
 	}
 	sim_unlock();
 	return result;

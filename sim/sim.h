@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Inside the simulated CUDA: one GPU whose memory comes from a store, and no
+ * Inside the simulated CUDA: GPUs whose memory comes from a store, and no
  * engine that runs kernels. Every operation is finished when its call returns,
  * so streams and events only keep books.
  *
@@ -22,26 +22,43 @@
 #pragma GCC visibility pop
 
 #define SIM_DRIVER_VERSION 13000
+#define SIM_MAX_GPUS 8
 #define SIM_BLOCK_SIZE (2ull << 20)
 /* Allocations below this share blocks. */
 #define SIM_SHARED_LIMIT (1ull << 20)
 /* Allocations start at multiples of this. */
 #define SIM_ALLOC_ALIGN 512ull
 
-/* A block of device memory: what RM calls a memory object. */
+/*
+ * A block of device memory: what RM calls a memory object; or a view, which
+ * shows part of one at addresses that were reserved before.
+ */
 struct sim_block {
-	uint64_t addr; /* device address */
+	uint64_t addr; /* device address; cuMemCreate()'s is not used */
 	uint64_t length; /* bytes, a multiple of SIM_BLOCK_SIZE */
 	uint32_t client; /* RM handles under which it is known */
 	uint32_t memory;
 	uint32_t *pages; /* the memory file's pages; NULL: emulated GPU */
+	unsigned int gpu; /* whose memory it is */
+	bool view;
 	bool shared; /* small allocations are carved from it */
+	bool pool; /* for cuMemAllocAsync() */
 	struct sim_alloc *first; /* by offset */
 	struct sim_block *next;
 };
 
-/* What one cuMemAlloc() gave. */
+enum sim_kind {
+	SIM_PLAIN, /* cuMemAlloc() */
+	SIM_POOL, /* cuMemAllocAsync() */
+	SIM_VMM, /* cuMemMap() */
+};
+
+/* What one call allocated or mapped. */
 struct sim_alloc {
+	enum sim_kind kind;
+	struct sim_phys *phys; /* SIM_VMM: what is mapped */
+	CUmemoryPool pool; /* SIM_POOL: its pool */
+	unsigned char access[SIM_MAX_GPUS]; /* SIM_VMM: by device ordinal */
 	uint64_t addr;
 	uint64_t size; /* bytes, as asked for */
 	uint64_t id; /* never used twice */
@@ -59,6 +76,7 @@ struct sim_map {
 /* Pages that stay allocated whatever becomes of their block. */
 struct sim_pin {
 	uint64_t id; /* never 0 */
+	unsigned int gpu;
 	uint64_t count; /* pages */
 	uint64_t *pages; /* physical addresses */
 	uint64_t hold; /* the emulated GPU's id and mmap offset */
@@ -87,14 +105,27 @@ struct sim_usage {
 struct sim_store {
 	const char *description;
 	const char *device_name;
-	char uuid[16];
+	char uuid[16]; /* of the first GPU; the others' last byte differs */
 	bool emulated;
-	int (*open)(void);
-	int (*pci)(struct sim_pci *pci);
-	int (*usage)(struct sim_usage *usage);
-	/* block->length is set; fills in the rest that is the store's. */
+	/* Sets the number of GPUs there are, SIM_MAX_GPUS at most. */
+	int (*open)(unsigned int *gpus);
+	int (*pci)(unsigned int gpu, struct sim_pci *pci);
+	int (*usage)(unsigned int gpu, struct sim_usage *usage);
+	/* block->length and gpu are set; fills in the rest that is its own. */
 	int (*alloc)(struct sim_block *block);
 	void (*free)(struct sim_block *block);
+	/* Like alloc, without addresses of its own. */
+	int (*create)(struct sim_block *block);
+	int (*reserve)(uint64_t length, uint64_t align, uint64_t *addr);
+	void (*unreserve)(uint64_t addr, uint64_t length);
+	/* view->addr, length and gpu are set; shows the start of a block. */
+	int (*view)(struct sim_block *view, const struct sim_block *block);
+	int (*export)(const struct sim_block *block, int *fd);
+	/* -EINVAL: no such descriptor. */
+	int (*import)(struct sim_block *block, int fd);
+	/* -EOPNOTSUPP: there are no dma-bufs of it. */
+	int (*dmabuf)(const struct sim_block *block, uint64_t offset,
+		      uint64_t length, int *fd);
 	int (*read)(const struct sim_block *block, uint64_t offset, void *dst,
 		    uint64_t length);
 	int (*write)(const struct sim_block *block, uint64_t offset,
@@ -111,6 +142,7 @@ extern const struct sim_store sim_store_emu;
 
 struct CUctx_st {
 	uint64_t id; /* never used twice */
+	CUdevice dev;
 	unsigned int flags;
 	unsigned int refs; /* of the primary context */
 	struct CUctx_st *next;
@@ -119,7 +151,10 @@ struct CUctx_st {
 struct sim {
 	pthread_rwlock_t lock;
 	const struct sim_store *store; /* set once, by cuInit() */
-	struct CUctx_st primary;
+	/* What CUDA_VISIBLE_DEVICES leaves: the store's GPU by ordinal. */
+	unsigned int gpu[SIM_MAX_GPUS];
+	int device_count;
+	struct CUctx_st primary[SIM_MAX_GPUS];
 	struct CUctx_st *contexts; /* those of cuCtxCreate() */
 	uint64_t last_id; /* of contexts, allocations and pins */
 };
@@ -135,11 +170,17 @@ extern struct sim sim;
 CUresult sim_ready(void);
 int sim_ready_errno(void);
 CUresult sim_result(int err);
-/* store.c: never NULL; on failure NULL and a line on stderr. */
-const struct sim_store *sim_store_open(void);
+/* store.c: on failure NULL and a line on stderr. */
+const struct sim_store *sim_store_open(unsigned int *gpus);
 
 /* device.c */
 bool sim_device_valid(CUdevice dev);
+/* The ordinal of a store's GPU, or -1 where it is not visible. */
+CUdevice sim_device_of(unsigned int gpu);
+void sim_gpu_uuid(unsigned int gpu, char uuid[16]);
+
+/* visible.c: CUDA_VISIBLE_DEVICES, of so many GPUs. */
+void sim_visible_choose(unsigned int gpus);
 
 /*
  * context.c. The lock functions take sim.lock when CUDA is initialised and this
@@ -157,8 +198,38 @@ void sim_ctx_clear(CUcontext ctx);
 struct sim_alloc *sim_alloc_find(uint64_t addr);
 /* The live allocation that holds all of [addr, addr + length), or NULL. */
 struct sim_alloc *sim_alloc_range(uint64_t addr, uint64_t length);
+/* The RM handle of another block as large, if there is one; for tests. */
+uint32_t sim_block_other(const struct sim_block *block);
 bool sim_block_touches(uint64_t addr, uint64_t length);
 void sim_memory_clear(CUcontext ctx);
+CUresult sim_memory_alloc(CUcontext ctx, CUmemoryPool pool, size_t size,
+			  CUdeviceptr *addr);
+/* Adds a view that is filled in, and what it holds. False: out of memory. */
+bool sim_memory_add(struct sim_block *view, struct sim_alloc *alloc);
+void sim_memory_remove(struct sim_alloc *alloc);
+
+/* pool.c; whether the handle is one */
+bool sim_pool_valid(CUmemoryPool pool);
+
+/* vmm.c; with sim.lock held */
+struct sim_phys {
+	CUmemGenericAllocationHandle handle; /* never used twice */
+	unsigned int refs; /* of the handle */
+	unsigned int views;
+	CUmemAllocationProp prop;
+	struct sim_block block;
+	struct sim_phys *next;
+};
+struct sim_phys *sim_phys_find(CUmemGenericAllocationHandle handle);
+/* By the RM handle of its memory. */
+const struct sim_block *sim_phys_block(uint32_t memory);
+/* NULL: out of memory. Not known before sim_phys_add(). */
+struct sim_phys *sim_phys_new(const CUmemAllocationProp *prop);
+void sim_phys_add(struct sim_phys *phys);
+/* Without handle and without views it goes. */
+void sim_phys_put(struct sim_phys *phys);
+/* The store's GPU, or -1 where the properties are not those of memory here. */
+int sim_prop_gpu(const CUmemAllocationProp *prop);
 
 /* host.c; with sim.lock held */
 struct sim_host {
@@ -166,11 +237,15 @@ struct sim_host {
 	size_t size;
 	unsigned int flags;
 	bool registered; /* the caller's memory */
+	bool managed; /* cuMemAllocManaged() */
 	uint64_t id;
 	CUcontext ctx;
 	struct sim_host *next;
 };
 struct sim_host *sim_host_find(uint64_t addr);
+/* The managed memory that holds all of [addr, addr + length), or NULL. */
+struct sim_host *sim_managed_range(uint64_t addr, uint64_t length);
+CUresult sim_managed_free(uint64_t addr);
 bool sim_host_mapped(uint64_t addr, size_t size);
 void sim_host_clear(CUcontext ctx);
 

@@ -24,7 +24,7 @@ static const struct sim_store *store_choose(void)
 	return NULL;
 }
 
-const struct sim_store *sim_store_open(void)
+const struct sim_store *sim_store_open(unsigned int *gpus)
 {
 	const struct sim_store *store = store_choose();
 	int err;
@@ -36,7 +36,7 @@ const struct sim_store *sim_store_open(void)
 			getenv("GPUMEM_SIM_DEVICE"));
 		return NULL;
 	}
-	err = store->open();
+	err = store->open(gpus);
 	if (err) {
 		fprintf(stderr,
 			"gpumem simulated CUDA: cannot start the %s: %s\n",

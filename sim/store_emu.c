@@ -31,13 +31,14 @@ static int emu_call(unsigned long request, void *arg)
 	return 0;
 }
 
-static int emu_open(void)
+static int emu_open(unsigned int *gpus)
 {
+	*gpus = 1;
 	emu_fd = open(GPUMEM_EMU_NODE, O_RDWR | O_CLOEXEC);
 	return emu_fd < 0 ? -errno : 0;
 }
 
-static int emu_pci(struct sim_pci *pci)
+static int emu_pci(unsigned int gpu, struct sim_pci *pci)
 {
 	struct dirent *entry;
 	int err = -ENODEV;
@@ -55,7 +56,7 @@ static int emu_pci(struct sim_pci *pci)
 	return err;
 }
 
-static int emu_usage(struct sim_usage *usage)
+static int emu_usage(unsigned int gpu, struct sim_usage *usage)
 {
 	struct gpumem_emu_counters counters = { 0 };
 	int err;
@@ -90,6 +91,77 @@ static void emu_free(struct sim_block *block)
 	struct gpumem_emu_free args = { .addr = block->addr };
 
 	emu_call(GPUMEM_EMU_IOC_FREE, &args);
+}
+
+static int emu_reserve(uint64_t length, uint64_t align, uint64_t *addr)
+{
+	struct gpumem_emu_reserve args = { .length = length };
+	int err;
+
+	if (align > SIM_BLOCK_SIZE &&
+	    __builtin_add_overflow(length, align, &args.length))
+		return -ENOMEM;
+	err = emu_call(GPUMEM_EMU_IOC_RESERVE, &args);
+	if (!err)
+		*addr = (args.addr + align - 1) & ~(align - 1);
+	return err;
+}
+
+/* Its addresses are never given out again, so there is nothing to do. */
+static void emu_unreserve(uint64_t addr, uint64_t length)
+{
+}
+
+static int emu_view(struct sim_block *view, const struct sim_block *block)
+{
+	struct gpumem_emu_view args = {
+		.addr = view->addr,
+		.length = view->length,
+		.block = block->addr,
+	};
+
+	return emu_call(GPUMEM_EMU_IOC_VIEW, &args);
+}
+
+static int emu_export(const struct sim_block *block, int *fd)
+{
+	struct gpumem_emu_export args = { .addr = block->addr };
+	int err;
+
+	err = emu_call(GPUMEM_EMU_IOC_EXPORT, &args);
+	if (!err)
+		*fd = args.fd;
+	return err;
+}
+
+static int emu_import(struct sim_block *block, int fd)
+{
+	struct gpumem_emu_import args = { .fd = fd };
+	int err;
+
+	err = emu_call(GPUMEM_EMU_IOC_IMPORT, &args);
+	if (err)
+		return err == -EBADF ? -EINVAL : err;
+	block->addr = args.addr;
+	block->length = args.length;
+	block->client = args.client;
+	block->memory = args.memory;
+	return 0;
+}
+
+static int emu_dmabuf(const struct sim_block *block, uint64_t offset,
+		      uint64_t length, int *fd)
+{
+	struct gpumem_emu_dmabuf args = {
+		.addr = block->addr + offset,
+		.length = length,
+	};
+	int err;
+
+	err = emu_call(GPUMEM_EMU_IOC_DMABUF, &args);
+	if (!err)
+		*fd = args.fd;
+	return err;
 }
 
 static int emu_copy(const struct sim_block *block, uint64_t offset,
@@ -178,6 +250,14 @@ const struct sim_store sim_store_emu = {
 	.usage = emu_usage,
 	.alloc = emu_alloc,
 	.free = emu_free,
+	/* Its blocks always have addresses; those of cuMemCreate() stay unused. */
+	.create = emu_alloc,
+	.reserve = emu_reserve,
+	.unreserve = emu_unreserve,
+	.view = emu_view,
+	.export = emu_export,
+	.import = emu_import,
+	.dmabuf = emu_dmabuf,
 	.read = emu_read,
 	.write = emu_write,
 	.pin = emu_pin,

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * Device memory in a memory file of this process. A page has as many references
- * as blocks (one at most) and pins hold it.
+ * Device memory in memory files of this process, one for each GPU. A page has
+ * as many references as blocks, views and pins hold it.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -21,7 +21,10 @@
 /* A PCI domain that no machine is known to have. */
 #define FAKE_DOMAIN 0xf510
 
-static struct {
+/* The addresses of each GPU's pages are this far from the one before. */
+#define FAKE_PHYS_STEP (1ull << 40)
+
+struct memory {
 	int fd;
 	uint32_t page_count;
 	uint32_t free_count;
@@ -29,28 +32,31 @@ static struct {
 	uint32_t *free; /* stack of free pages */
 	uint32_t *refs; /* by page */
 	bool *dirty; /* by page: was in use before */
-} mem = { .fd = -1 };
+};
 
-static int memory_size(uint64_t *bytes)
+static struct memory memory[SIM_MAX_GPUS];
+
+/* A number from low to high in the environment, or the one that is there. */
+static int setting(const char *name, unsigned long long low,
+		   unsigned long long high, unsigned long long *value)
 {
-	const char *text = getenv("GPUMEM_SIM_MEMORY_MB");
-	unsigned long long mb = DEFAULT_MB;
+	const char *text = getenv(name);
+	unsigned long long read;
 	char *end;
 
-	if (text && *text) {
-		errno = 0;
-		mb = strtoull(text, &end, 10);
-		if (*text < '0' || *text > '9' || *end || errno || mb < 2 ||
-		    mb > MAX_MB) {
-			fprintf(stderr,
-				"gpumem simulated CUDA: "
-				"GPUMEM_SIM_MEMORY_MB=%s is no number of MiB "
-				"from 2 to %llu\n",
-				text, MAX_MB);
-			return -EINVAL;
-		}
+	if (!text || !*text)
+		return 0;
+	errno = 0;
+	read = strtoull(text, &end, 10);
+	if (*text < '0' || *text > '9' || *end || errno || read < low ||
+	    read > high) {
+		fprintf(stderr,
+			"gpumem simulated CUDA: %s=%s is no number from %llu "
+			"to %llu\n",
+			name, text, low, high);
+		return -EINVAL;
 	}
-	*bytes = mb << 20;
+	*value = read;
 	return 0;
 }
 
@@ -69,74 +75,94 @@ static uint32_t gcd(uint32_t a, uint32_t b)
  * Orders the free pages so that two that are handed out one after the other lie
  * far apart: by a stride near the golden section that visits all of them.
  */
-static void free_fill(void)
+static void free_fill(struct memory *mem)
 {
-	uint32_t stride = (uint32_t)(mem.page_count * 0.618);
+	uint32_t stride = (uint32_t)(mem->page_count * 0.618);
 	uint32_t page = 0;
 
-	while (gcd(mem.page_count, stride) != 1)
+	while (gcd(mem->page_count, stride) != 1)
 		stride++;
-	for (uint32_t i = 0; i < mem.page_count; i++) {
-		mem.free[i] = page;
-		page = (uint32_t)(((uint64_t)page + stride) % mem.page_count);
+	for (uint32_t i = 0; i < mem->page_count; i++) {
+		mem->free[i] = page;
+		page = (uint32_t)(((uint64_t)page + stride) % mem->page_count);
 	}
-	mem.free_count = mem.page_count;
+	mem->free_count = mem->page_count;
 }
 
-static int memfd_open(void)
+static void memory_close(struct memory *mem)
 {
-	uint64_t bytes;
+	free(mem->free);
+	free(mem->refs);
+	free(mem->dirty);
+	close(mem->fd);
+	*mem = (struct memory){ .fd = -1 };
+}
+
+static int memory_open(struct memory *mem, uint64_t bytes)
+{
 	int err;
 
-	err = memory_size(&bytes);
-	if (err)
-		return err;
-	mem.page_count = (uint32_t)(bytes / PAGE);
-	mem.fd = memfd_create("gpumem-simulated-gpu", MFD_CLOEXEC);
-	if (mem.fd < 0)
+	mem->page_count = (uint32_t)(bytes / PAGE);
+	mem->fd = memfd_create("gpumem-simulated-gpu", MFD_CLOEXEC);
+	if (mem->fd < 0)
 		return -errno;
-	if (ftruncate(mem.fd, (off_t)bytes)) {
-		err = -errno;
-		goto close_fd;
-	}
+	mem->free = calloc(mem->page_count, sizeof(*mem->free));
+	mem->refs = calloc(mem->page_count, sizeof(*mem->refs));
+	mem->dirty = calloc(mem->page_count, sizeof(*mem->dirty));
 	err = -ENOMEM;
-	mem.free = calloc(mem.page_count, sizeof(*mem.free));
-	mem.refs = calloc(mem.page_count, sizeof(*mem.refs));
-	mem.dirty = calloc(mem.page_count, sizeof(*mem.dirty));
-	if (!mem.free || !mem.refs || !mem.dirty)
-		goto free_tables;
-	free_fill();
-	return 0;
-
-free_tables:
-	free(mem.free);
-	free(mem.refs);
-	free(mem.dirty);
-close_fd:
-	close(mem.fd);
-	mem.fd = -1;
+	if (mem->free && mem->refs && mem->dirty)
+		err = ftruncate(mem->fd, (off_t)bytes) ? -errno : 0;
+	if (err)
+		memory_close(mem);
+	else
+		free_fill(mem);
 	return err;
 }
 
-static int memfd_pci(struct sim_pci *pci)
+static int memfd_open(unsigned int *gpus)
 {
-	*pci = (struct sim_pci){ .domain = FAKE_DOMAIN };
+	unsigned long long mb = DEFAULT_MB, count = 1;
+	unsigned int i;
+	int err;
+
+	err = setting("GPUMEM_SIM_MEMORY_MB", 2, MAX_MB, &mb);
+	if (!err)
+		err = setting("GPUMEM_SIM_GPUS", 1, SIM_MAX_GPUS, &count);
+	for (i = 0; i < count && !err; i++)
+		err = memory_open(&memory[i], mb << 20);
+	if (err) {
+		while (i-- > 0) {
+			if (memory[i].refs)
+				memory_close(&memory[i]);
+		}
+		return err;
+	}
+	*gpus = (unsigned int)count;
 	return 0;
 }
 
-static int memfd_usage(struct sim_usage *usage)
+static int memfd_pci(unsigned int gpu, struct sim_pci *pci)
 {
-	usage->total = mem.page_count * PAGE;
-	usage->used = (mem.page_count - mem.free_count) * PAGE;
-	usage->pinned = mem.pinned * PAGE;
+	*pci = (struct sim_pci){ .domain = FAKE_DOMAIN, .bus = gpu };
+	return 0;
+}
+
+static int memfd_usage(unsigned int gpu, struct sim_usage *usage)
+{
+	const struct memory *mem = &memory[gpu];
+
+	usage->total = mem->page_count * PAGE;
+	usage->used = (mem->page_count - mem->free_count) * PAGE;
+	usage->pinned = mem->pinned * PAGE;
 	return 0;
 }
 
 /* The file, whole transfers only. */
-static int file_write(uint64_t offset, const void *src, uint64_t length)
+static int file_write(const struct memory *mem, uint64_t offset,
+		      const void *src, uint64_t length)
 {
 	while (length) {
-		ssize_t done = pwrite(mem.fd, src, length, (off_t)offset);
+		ssize_t done = pwrite(mem->fd, src, length, (off_t)offset);
 
 		if (done < 0 && errno == EINTR)
 			continue;
@@ -149,10 +175,11 @@ static int file_write(uint64_t offset, const void *src, uint64_t length)
 	return 0;
 }
 
-static int file_read(uint64_t offset, void *dst, uint64_t length)
+static int file_read(const struct memory *mem, uint64_t offset, void *dst,
+		     uint64_t length)
 {
 	while (length) {
-		ssize_t done = pread(mem.fd, dst, length, (off_t)offset);
+		ssize_t done = pread(mem->fd, dst, length, (off_t)offset);
 
 		if (done < 0 && errno == EINTR)
 			continue;
@@ -165,32 +192,32 @@ static int file_read(uint64_t offset, void *dst, uint64_t length)
 	return 0;
 }
 
-static void page_put(uint32_t page)
+static void page_put(struct memory *mem, uint32_t page)
 {
-	if (--mem.refs[page])
+	if (--mem->refs[page])
 		return;
-	mem.dirty[page] = true;
-	mem.free[mem.free_count++] = page;
+	mem->dirty[page] = true;
+	mem->free[mem->free_count++] = page;
 }
 
-static int page_get(uint32_t *page)
+static int page_get(struct memory *mem, uint32_t *page)
 {
 	char poison[4096];
 	uint32_t top;
 
-	top = mem.free[mem.free_count - 1];
-	if (mem.dirty[top]) {
+	top = mem->free[mem->free_count - 1];
+	if (mem->dirty[top]) {
 		memset(poison, POISON, sizeof(poison));
 		for (uint64_t at = 0; at < PAGE; at += sizeof(poison)) {
-			int err = file_write(top * PAGE + at, poison,
+			int err = file_write(mem, top * PAGE + at, poison,
 					     sizeof(poison));
 
 			if (err)
 				return err;
 		}
 	}
-	mem.free_count--;
-	mem.refs[top] = 1;
+	mem->free_count--;
+	mem->refs[top] = 1;
 	*page = top;
 	return 0;
 }
@@ -199,9 +226,9 @@ static int page_get(uint32_t *page)
  * The device address is one that the process cannot use for anything else, as
  * with CUDA's unified addressing: reserved address space that faults.
  */
-static int address_reserve(uint64_t length, uint64_t *addr)
+static int address_reserve(uint64_t length, uint64_t align, uint64_t *addr)
 {
-	uint64_t room = length + SIM_BLOCK_SIZE;
+	uint64_t room = length + align;
 	uint64_t start, head;
 	char *area;
 
@@ -209,8 +236,7 @@ static int address_reserve(uint64_t length, uint64_t *addr)
 		    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 	if (area == MAP_FAILED)
 		return -errno;
-	start = ((uint64_t)(uintptr_t)area + SIM_BLOCK_SIZE - 1) &
-		~(SIM_BLOCK_SIZE - 1);
+	start = ((uint64_t)(uintptr_t)area + align - 1) & ~(align - 1);
 	head = start - (uint64_t)(uintptr_t)area;
 	if (head)
 		munmap(area, head);
@@ -219,32 +245,30 @@ static int address_reserve(uint64_t length, uint64_t *addr)
 	return 0;
 }
 
+/* A block that has addresses of its own gives them back. */
 static void block_put(struct sim_block *block, uint64_t count)
 {
 	while (count)
-		page_put(block->pages[--count]);
+		page_put(&memory[block->gpu], block->pages[--count]);
 	free(block->pages);
-	munmap((void *)(uintptr_t)block->addr, block->length);
+	if (block->addr && !block->view)
+		munmap((void *)(uintptr_t)block->addr, block->length);
 }
 
-static int memfd_alloc(struct sim_block *block)
+static int memfd_create_block(struct sim_block *block)
 {
 	static uint32_t last_memory = 0x5c000000;
+	struct memory *mem = &memory[block->gpu];
 	uint64_t count = block->length / PAGE;
 	int err;
 
-	if (count > mem.free_count)
+	if (count > mem->free_count)
 		return -ENOMEM;
-	err = address_reserve(block->length, &block->addr);
-	if (err)
-		return err;
 	block->pages = calloc(count, sizeof(*block->pages));
-	if (!block->pages) {
-		block_put(block, 0);
+	if (!block->pages)
 		return -ENOMEM;
-	}
 	for (uint64_t i = 0; i < count; i++) {
-		err = page_get(&block->pages[i]);
+		err = page_get(mem, &block->pages[i]);
 		if (err) {
 			block_put(block, i);
 			return err;
@@ -256,9 +280,46 @@ static int memfd_alloc(struct sim_block *block)
 	return 0;
 }
 
+static int memfd_alloc(struct sim_block *block)
+{
+	uint64_t addr = 0;
+	int err;
+
+	err = address_reserve(block->length, SIM_BLOCK_SIZE, &addr);
+	if (err)
+		return err;
+	err = memfd_create_block(block);
+	if (err)
+		munmap((void *)(uintptr_t)addr, block->length);
+	else
+		block->addr = addr;
+	return err;
+}
+
 static void memfd_free(struct sim_block *block)
 {
 	block_put(block, block->length / PAGE);
+}
+
+static void memfd_unreserve(uint64_t addr, uint64_t length)
+{
+	munmap((void *)(uintptr_t)addr, length);
+}
+
+/* Another holder of all of a block's pages. */
+static int memfd_view(struct sim_block *view, const struct sim_block *block)
+{
+	uint64_t count = view->length / PAGE;
+
+	view->pages = calloc(count, sizeof(*view->pages));
+	if (!view->pages)
+		return -ENOMEM;
+	for (uint64_t i = 0; i < count; i++) {
+		view->pages[i] = block->pages[i];
+		memory[block->gpu].refs[view->pages[i]]++;
+	}
+	view->memory = block->memory;
+	return 0;
 }
 
 static int memfd_read(const struct sim_block *block, uint64_t offset, void *dst,
@@ -267,7 +328,8 @@ static int memfd_read(const struct sim_block *block, uint64_t offset, void *dst,
 	while (length) {
 		uint64_t in = offset % PAGE;
 		uint64_t part = length < PAGE - in ? length : PAGE - in;
-		int err = file_read(block->pages[offset / PAGE] * PAGE + in,
+		int err = file_read(&memory[block->gpu],
+				    block->pages[offset / PAGE] * PAGE + in,
 				    dst, part);
 
 		if (err)
@@ -285,7 +347,8 @@ static int memfd_write(const struct sim_block *block, uint64_t offset,
 	while (length) {
 		uint64_t in = offset % PAGE;
 		uint64_t part = length < PAGE - in ? length : PAGE - in;
-		int err = file_write(block->pages[offset / PAGE] * PAGE + in,
+		int err = file_write(&memory[block->gpu],
+				     block->pages[offset / PAGE] * PAGE + in,
 				     src, part);
 
 		if (err)
@@ -297,25 +360,34 @@ static int memfd_write(const struct sim_block *block, uint64_t offset,
 	return 0;
 }
 
+static uint64_t phys_base(unsigned int gpu)
+{
+	return GPUMEM_SIM_FAKE_PHYS + gpu * FAKE_PHYS_STEP;
+}
+
 static int memfd_pin(const struct sim_block *block, uint64_t offset,
 		     struct sim_pin *pin)
 {
+	struct memory *mem = &memory[pin->gpu];
+
 	for (uint64_t i = 0; i < pin->count; i++) {
 		uint32_t page = block->pages[offset / PAGE + i];
 
-		mem.refs[page]++;
-		pin->pages[i] = GPUMEM_SIM_FAKE_PHYS + page * PAGE;
+		mem->refs[page]++;
+		pin->pages[i] = phys_base(pin->gpu) + page * PAGE;
 	}
-	mem.pinned += pin->count;
+	mem->pinned += pin->count;
 	return 0;
 }
 
 static void memfd_unpin(struct sim_pin *pin)
 {
+	struct memory *mem = &memory[pin->gpu];
+
 	for (uint64_t i = 0; i < pin->count; i++)
-		page_put((uint32_t)((pin->pages[i] - GPUMEM_SIM_FAKE_PHYS) /
-				    PAGE));
-	mem.pinned -= pin->count;
+		page_put(mem, (uint32_t)((pin->pages[i] - phys_base(pin->gpu)) /
+					 PAGE));
+	mem->pinned -= pin->count;
 }
 
 static int memfd_map(const struct sim_pin *pin, void **addr)
@@ -329,10 +401,10 @@ static int memfd_map(const struct sim_pin *pin, void **addr)
 	if (area == MAP_FAILED)
 		return -errno;
 	for (uint64_t i = 0; i < pin->count; i++) {
-		uint64_t offset = pin->pages[i] - GPUMEM_SIM_FAKE_PHYS;
+		uint64_t offset = pin->pages[i] - phys_base(pin->gpu);
 
 		if (mmap(area + i * PAGE, PAGE, PROT_READ | PROT_WRITE,
-			 MAP_SHARED | MAP_FIXED, mem.fd,
+			 MAP_SHARED | MAP_FIXED, memory[pin->gpu].fd,
 			 (off_t)offset) == MAP_FAILED)
 			goto unmap;
 	}
@@ -347,6 +419,60 @@ unmap:
 	return err;
 }
 
+/*
+ * A descriptor names the memory: importing works while the memory is there, in
+ * the process that exported it.
+ */
+struct share {
+	char magic[16];
+	pid_t pid;
+	uint32_t memory;
+};
+
+static const char share_magic[16] = "gpumem-sim-vmm1";
+
+static int memfd_export(const struct sim_block *block, int *fd)
+{
+	struct share share = { .pid = getpid(), .memory = block->memory };
+	int file;
+
+	memcpy(share.magic, share_magic, sizeof(share.magic));
+	file = memfd_create("gpumem-simulated-allocation", MFD_CLOEXEC);
+	if (file < 0)
+		return -errno;
+	if (pwrite(file, &share, sizeof(share), 0) != sizeof(share)) {
+		close(file);
+		return -ENOMEM;
+	}
+	*fd = file;
+	return 0;
+}
+
+static int memfd_import(struct sim_block *block, int fd)
+{
+	const struct sim_block *from;
+	struct share share;
+
+	if (pread(fd, &share, sizeof(share), 0) != sizeof(share) ||
+	    memcmp(share.magic, share_magic, sizeof(share.magic)) != 0 ||
+	    share.pid != getpid())
+		return -EINVAL;
+	from = sim_phys_block(share.memory);
+	if (!from)
+		return -EINVAL;
+	block->length = from->length;
+	block->gpu = from->gpu;
+	block->client = from->client;
+	return memfd_view(block, from);
+}
+
+/* Memory files have nothing that a device could reach. */
+static int memfd_dmabuf(const struct sim_block *block, uint64_t offset,
+			uint64_t length, int *fd)
+{
+	return -EOPNOTSUPP;
+}
+
 const struct sim_store sim_store_memfd = {
 	.description = "simulated GPU, memory file in this process",
 	.device_name = "gpumem simulated GPU",
@@ -356,6 +482,13 @@ const struct sim_store sim_store_memfd = {
 	.usage = memfd_usage,
 	.alloc = memfd_alloc,
 	.free = memfd_free,
+	.create = memfd_create_block,
+	.reserve = address_reserve,
+	.unreserve = memfd_unreserve,
+	.view = memfd_view,
+	.export = memfd_export,
+	.import = memfd_import,
+	.dmabuf = memfd_dmabuf,
 	.read = memfd_read,
 	.write = memfd_write,
 	.pin = memfd_pin,

@@ -67,7 +67,7 @@ static void bench_pin_help(FILE *out)
 		"  --rounds N        rounds on the one buffer (100), cut "
 		"short after 10 s\n"
 		"  --device N        CUDA ordinal of the GPU (0)\n"
-		"  --backend NAME    kmod, rm or sim (the first that works)\n"
+		"  --backend NAME    kmod, dmabuf, rm or sim (the first that works)\n"
 		"  --json            print a JSON object instead of text\n"
 		"  --help            print this\n",
 		NEW_BUFFERS, SIZES_MAX);

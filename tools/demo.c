@@ -23,25 +23,26 @@ struct demo {
 
 static void demo_help(FILE *out)
 {
-	fprintf(out, "Usage: gpumem demo [OPTION]...\n"
-		     "Allocates GPU memory with CUDA, pins and maps it, writes "
-		     "a "
-		     "counter through the\n"
-		     "CPU's mapping, copies it back with CUDA and compares.\n"
-		     "\n"
-		     "  --size N[K|M|G]   bytes to pin, from 1 (1M)\n"
-		     "  --offset N[K|M|G] bytes of the allocation before them "
-		     "(0)\n"
-		     "  --device N        CUDA ordinal of the GPU (0)\n"
-		     "  --backend NAME    kmod, rm or sim (the first that "
-		     "works)\n"
-		     "  --json            print a JSON object instead of text\n"
-		     "  --help            print this\n"
-		     "\n"
-		     "Exit status: 0 the data was right, 1 it was wrong, 2 "
-		     "wrong "
-		     "usage,\n"
-		     "3 cannot run here or a step failed.\n");
+	fprintf(out,
+		"Usage: gpumem demo [OPTION]...\n"
+		"Allocates GPU memory with CUDA, pins and maps it, writes "
+		"a "
+		"counter through the\n"
+		"CPU's mapping, copies it back with CUDA and compares.\n"
+		"\n"
+		"  --size N[K|M|G]   bytes to pin, from 1 (1M)\n"
+		"  --offset N[K|M|G] bytes of the allocation before them "
+		"(0)\n"
+		"  --device N        CUDA ordinal of the GPU (0)\n"
+		"  --backend NAME    kmod, dmabuf, rm or sim (the first that "
+		"works)\n"
+		"  --json            print a JSON object instead of text\n"
+		"  --help            print this\n"
+		"\n"
+		"Exit status: 0 the data was right, 1 it was wrong, 2 "
+		"wrong "
+		"usage,\n"
+		"3 cannot run here or a step failed.\n");
 }
 
 /* GPUMEM_DEMO_CORRUPT: the index of a word, or of the first and last. */

@@ -26,21 +26,22 @@ struct info {
 
 static void info_help(FILE *out)
 {
-	fprintf(out, "Usage: gpumem info [OPTION]...\n"
-		     "Shows the GPUs, the memory that the CPU can map, and "
-		     "which "
-		     "backends work here.\n"
-		     "\n"
-		     "  --device N        open this GPU to look (0)\n"
-		     "  --backend NAME    open it with kmod, rm or sim (the "
-		     "first "
-		     "that works)\n"
-		     "  --json            print a JSON object instead of text\n"
-		     "  --help            print this\n"
-		     "\n"
-		     "Exit status: 0 also where no GPU can be used, 2 wrong "
-		     "usage, "
-		     "3 a step failed.\n");
+	fprintf(out,
+		"Usage: gpumem info [OPTION]...\n"
+		"Shows the GPUs, the memory that the CPU can map, and "
+		"which "
+		"backends work here.\n"
+		"\n"
+		"  --device N        open this GPU to look (0)\n"
+		"  --backend NAME    open it with kmod, dmabuf, rm or sim (the "
+		"first "
+		"that works)\n"
+		"  --json            print a JSON object instead of text\n"
+		"  --help            print this\n"
+		"\n"
+		"Exit status: 0 also where no GPU can be used, 2 wrong "
+		"usage, "
+		"3 a step failed.\n");
 }
 
 /* A module that is loaded but tells no version counts as "unknown". */

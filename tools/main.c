@@ -9,9 +9,7 @@
 #include "tool.h"
 
 static const struct tool_command *const commands[] = {
-	&tool_demo,
-	&tool_info,
-	&tool_bench,
+	&tool_demo, &tool_info, &tool_dma, &tool_doctor, &tool_bench,
 };
 
 #define COMMAND_COUNT (sizeof(commands) / sizeof(commands[0]))
@@ -29,9 +27,10 @@ static void print_help(FILE *out)
 		     "  gpumem COMMAND --help   what a command does and takes\n"
 		     "  gpumem --version        the version of gpumem\n"
 		     "\n"
-		     "Exit status: 0 success, 1 wrong data came back, 2 wrong "
-		     "usage,\n"
-		     "3 cannot run here or failed. See gpumem(1).\n");
+		     "Exit status: 0 success, 1 wrong data came back or the "
+		     "doctor warns,\n"
+		     "2 wrong usage, 3 cannot run here or failed. See "
+		     "gpumem(1).\n");
 }
 
 static const struct tool_command *command_find(const char *name)

@@ -34,6 +34,9 @@ void report_real(struct report *to, const char *key, double value);
 /* The member now belongs to the report it was put into. */
 void report_member(struct report *to, const char *key, struct report *member);
 
+/* Frees a report that was put into no other and is not to be printed. */
+void report_drop(struct report *report);
+
 /* Writes the report to stdout and frees it. */
 void report_print(struct report *report);
 

@@ -15,6 +15,7 @@
 /* Exit codes; gpumem(1) promises them. */
 #define TOOL_OK 0
 #define TOOL_MISMATCH 1 /* the data that came back is not what was written */
+#define TOOL_WARNED 1 /* doctor: works, but at a price */
 #define TOOL_USAGE 2 /* the command line is wrong */
 #define TOOL_FAILED 3 /* it cannot be done here, or a step failed */
 
@@ -28,6 +29,8 @@ struct tool_command {
 
 extern const struct tool_command tool_demo;
 extern const struct tool_command tool_info;
+extern const struct tool_command tool_dma;
+extern const struct tool_command tool_doctor;
 extern const struct tool_command tool_bench;
 extern const struct tool_command tool_bench_pin;
 

@@ -2,6 +2,7 @@
 /*
  * /dev/gpumem-emu, the CUDA side: see gpumem_emu.h.
  */
+#include <linux/fdtable.h>
 #include <linux/fs.h>
 #include <linux/miscdevice.h>
 #include <linux/module.h>
@@ -24,6 +25,7 @@ static int control_open(struct inode *inode, struct file *file)
 		goto err_user;
 	}
 	INIT_LIST_HEAD(&context->blocks);
+	INIT_LIST_HEAD(&context->reserves);
 	INIT_LIST_HEAD(&context->holds);
 	context->mapping = file->f_mapping;
 
@@ -55,6 +57,7 @@ static int control_release(struct inode *inode, struct file *file)
 	mutex_lock(&emu_lock);
 	list_for_each_entry_safe(block, next, &context->blocks, of_context)
 		emu_block_free(block);
+	emu_reserves_free(context);
 	emu_client_free(context->client);
 	mutex_unlock(&emu_lock);
 	put_pid(context->owner);
@@ -158,6 +161,87 @@ static int control_counters(struct emu_context *context, void *data)
 	return 0;
 }
 
+static int control_export(struct emu_context *context, void *data)
+{
+	struct gpumem_emu_export *arg = data;
+	struct emu_mem *mem = NULL;
+	struct emu_block *block;
+	int fd;
+
+	mutex_lock(&emu_lock);
+	block = emu_block_find(arg->addr, 1);
+	if (block && block->context == context && block->addr == arg->addr &&
+	    block->object)
+		mem = emu_mem_get(block->mem);
+	mutex_unlock(&emu_lock);
+	if (!mem)
+		return -EINVAL;
+	fd = emu_export_new(mem);
+	emu_mem_put(mem);
+	arg->fd = fd;
+	return min(fd, 0);
+}
+
+static int control_import(struct emu_context *context, void *data)
+{
+	struct gpumem_emu_import *arg = data;
+	struct emu_mem *mem = emu_export_mem(arg->fd);
+	struct emu_block *block;
+
+	if (IS_ERR(mem))
+		return PTR_ERR(mem);
+	mutex_lock(&emu_lock);
+	block = emu_block_over(context, mem);
+	if (!IS_ERR(block)) {
+		arg->length = block->length;
+		arg->addr = block->addr;
+		arg->client = context->client->handle;
+		arg->memory = block->object->handle;
+	}
+	mutex_unlock(&emu_lock);
+	emu_mem_put(mem);
+	return PTR_ERR_OR_ZERO(block);
+}
+
+static int control_reserve(struct emu_context *context, void *data)
+{
+	int ret;
+
+	mutex_lock(&emu_lock);
+	ret = emu_reserve_new(context, data);
+	mutex_unlock(&emu_lock);
+	return ret;
+}
+
+static int control_view(struct emu_context *context, void *data)
+{
+	int ret;
+
+	mutex_lock(&emu_lock);
+	ret = emu_view_new(context, data);
+	mutex_unlock(&emu_lock);
+	return ret;
+}
+
+static int control_dmabuf(struct emu_context *context, void *data)
+{
+	struct gpumem_emu_dmabuf *arg = data;
+	struct emu_mem *mem;
+	u64 at;
+	int fd;
+
+	if (!arg->length || !PAGE_ALIGNED(arg->addr) ||
+	    !PAGE_ALIGNED(arg->length))
+		return -EINVAL;
+	mem = emu_block_mem(context, arg->addr, arg->length, &at);
+	if (!mem)
+		return -EINVAL;
+	fd = emu_dmabuf_new(mem, at, arg->length);
+	emu_mem_put(mem);
+	arg->fd = fd;
+	return min(fd, 0);
+}
+
 static const struct control_call {
 	unsigned int cmd;
 	int (*call)(struct emu_context *context, void *data);
@@ -169,6 +253,11 @@ static const struct control_call {
 	{ GPUMEM_EMU_IOC_HOLD, control_hold },
 	{ GPUMEM_EMU_IOC_DROP, control_drop },
 	{ GPUMEM_EMU_IOC_COUNTERS, control_counters },
+	{ GPUMEM_EMU_IOC_EXPORT, control_export },
+	{ GPUMEM_EMU_IOC_IMPORT, control_import },
+	{ GPUMEM_EMU_IOC_RESERVE, control_reserve },
+	{ GPUMEM_EMU_IOC_VIEW, control_view },
+	{ GPUMEM_EMU_IOC_DMABUF, control_dmabuf },
 };
 
 union control_data {
@@ -179,6 +268,11 @@ union control_data {
 	struct gpumem_emu_hold hold;
 	struct gpumem_emu_drop drop;
 	struct gpumem_emu_counters counters;
+	struct gpumem_emu_export export;
+	struct gpumem_emu_import import;
+	struct gpumem_emu_reserve reserve;
+	struct gpumem_emu_view view;
+	struct gpumem_emu_dmabuf dmabuf;
 };
 
 /* What a call made is undone if the caller cannot be told of it. */
@@ -186,9 +280,16 @@ static void control_undo(struct emu_context *context, unsigned int cmd,
 			 union control_data *data)
 {
 	struct gpumem_emu_free block = { .addr = data->alloc.addr };
+	struct gpumem_emu_free import = { .addr = data->import.addr };
 
 	if (cmd == GPUMEM_EMU_IOC_ALLOC)
 		control_free(context, &block);
+	else if (cmd == GPUMEM_EMU_IOC_IMPORT)
+		control_free(context, &import);
+	else if (cmd == GPUMEM_EMU_IOC_EXPORT)
+		close_fd(data->export.fd);
+	else if (cmd == GPUMEM_EMU_IOC_DMABUF)
+		close_fd(data->dmabuf.fd);
 	else if (cmd == GPUMEM_EMU_IOC_HOLD)
 		emu_hold_drop(context, data->hold.hold);
 }

@@ -63,6 +63,7 @@ enum emu_count {
 	EMU_RM_OBJECTS,
 	EMU_RM_MAPS,
 	EMU_VIOLATIONS,
+	EMU_EXPORTS,
 	EMU_COUNTS
 };
 
@@ -153,6 +154,7 @@ struct emu_context {
 	struct pid *owner;
 	struct emu_client *client;
 	struct list_head blocks;
+	struct list_head reserves; /* emu_lock */
 	struct list_head holds; /* hold_lock */
 	struct address_space *mapping;
 };
@@ -161,14 +163,23 @@ struct emu_block {
 	u64 addr;
 	u64 length;
 	struct emu_mem *mem;
-	struct emu_object *object;
+	u64 at; /* of the first byte in mem */
+	struct emu_object *object; /* NULL: a view */
 	struct emu_context *context;
 	struct list_head of_context;
 	struct list_head all;
 };
 
 struct emu_block *emu_block_new(struct emu_context *context, u64 length);
+/* Over pages that exist already; takes its own reference. */
+struct emu_block *emu_block_over(struct emu_context *context,
+				 struct emu_mem *mem);
 void emu_block_free(struct emu_block *block);
+int emu_reserve_new(struct emu_context *context,
+		    struct gpumem_emu_reserve *arg);
+void emu_reserves_free(struct emu_context *context);
+int emu_view_new(struct emu_context *context,
+		 const struct gpumem_emu_view *arg);
 /* The live block that holds all of [addr, addr + length), or NULL. */
 struct emu_block *emu_block_find(u64 addr, u64 length);
 /* The same, as a new reference to its pages; at is addr's place in them. */
@@ -181,6 +192,12 @@ int emu_hold_drop(struct emu_context *context, u64 id);
 void emu_hold_drop_all(struct emu_context *context);
 int emu_hold_mmap(struct emu_context *context, struct vm_area_struct *vma);
 void emu_holds_exit(void);
+
+/* share.c: descriptors that hold memory, and dma-bufs of it */
+int emu_export_new(struct emu_mem *mem);
+/* A reference, -EBADF or -EINVAL. */
+struct emu_mem *emu_export_mem(int fd);
+int emu_dmabuf_new(struct emu_mem *mem, u64 at, u64 length);
 
 /* control.c: /dev/gpumem-emu */
 int emu_control_init(void);
@@ -209,10 +226,26 @@ int emu_rm_control(struct file *file, void *arg);
 int emu_rm_dup_object(struct file *file, void *arg);
 int emu_rm_map_memory(struct file *file, void *arg);
 int emu_rm_unmap_memory(struct file *file, void *arg);
-/* The client if this process may use it through this file, or NULL. */
+/* rm_version.c: which driver's layouts are spoken. */
+struct emu_rm_layout {
+	u32 alloc_status; /* place of RM_ALLOC's status */
+	u32 dmabuf_size;
+	u32 dmabuf_status;
+};
+
+void emu_rm_layout_get(struct emu_rm_layout *layout);
+int emu_rm_check_version(struct file *file, void *arg);
+
+/*
+ * The client if it was made through this file, or NULL. A forked child has the
+ * file, and so the client.
+ */
 struct emu_client *emu_rm_client(struct file *file, u32 handle);
+/* The status where there is none. */
+u32 emu_rm_no_client(u32 handle);
 u32 emu_rm_gpu_id(void);
 int emu_rm_mmap(struct file *file, struct vm_area_struct *vma);
+u32 emu_rm_import(struct file *file, struct rm_control *arg);
 void emu_view_free(struct emu_view *view);
 void emu_maps_free(struct emu_object *object);
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: (GPL-2.0 OR MIT) */
 /*
- * Every difference between the kernels that the emulator builds for (6.1 and
- * 6.12), and nothing else.
+ * Every difference between the kernels that the emulator builds for, and
+ * nothing else.
  */
 #ifndef EMU_COMPAT_H
 #define EMU_COMPAT_H
@@ -37,6 +37,19 @@ static inline void emu_vm_flags_clear(struct vm_area_struct *vma,
 	vma->vm_flags &= ~flags;
 #endif
 }
+
+/* 7.3 knows is_cow_mapping() by other names. */
+static inline bool emu_vma_is_cow(const struct vm_area_struct *vma)
+{
+	return (vma->vm_flags & (VM_SHARED | VM_MAYWRITE)) == VM_MAYWRITE;
+}
+
+/* 6.13: a namespace is a string. */
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 13, 0)
+#define EMU_IMPORT_DMA_BUF MODULE_IMPORT_NS("DMA_BUF")
+#else
+#define EMU_IMPORT_DMA_BUF MODULE_IMPORT_NS(DMA_BUF)
+#endif
 
 /* 6.4: class_create() lost its module. */
 static inline struct class *emu_class_create(const char *name)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What the two self-tests of the emulated GPU share. Each is one C file that
+ * What the self-tests of the emulated GPU share. Each is one C file that
  * includes this one.
  */
 #ifndef EMU_SELFTEST_H
@@ -194,7 +194,8 @@ static inline bool at_rest(void)
 
 	return c.vram_bytes && c.free_pages == c.vram_bytes / PAGE &&
 	       !c.blocks && !c.pins && !c.pinned_pages && !c.dma_maps &&
-	       !c.holds && !c.rm_clients && !c.rm_objects && !c.rm_maps;
+	       !c.holds && !c.rm_clients && !c.rm_objects && !c.rm_maps &&
+	       !c.exports;
 }
 
 struct test {

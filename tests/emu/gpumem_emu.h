@@ -24,7 +24,8 @@
 
 /*
  * ALLOC: a block of video memory (what RM calls a memory object). length is
- * rounded up to 2 MiB. Its pages are scattered over video memory on purpose.
+ * rounded up to 2 MiB. Its pages are scattered over video memory on purpose,
+ * unless the module parameter contiguous is set.
  * The address is unique among all live and recently freed blocks of the
  * machine and aligned to 2 MiB. client and memory are the RM handles under
  * which the block can be duplicated (RM_DUP_OBJECT). -ENOMEM: no pages left.
@@ -85,6 +86,62 @@ struct gpumem_emu_drop {
 	__aligned_u64 hold; /* in */
 };
 
+/*
+ * EXPORT: a descriptor of a block, as cuMemExportToShareableHandle() gives it:
+ * it holds the pages, and whoever has it may import them, through RM or here.
+ * -EINVAL: no block of this file starts there, or it is a VIEW.
+ */
+struct gpumem_emu_export {
+	__aligned_u64 addr; /* in: of a block */
+	__s32 fd; /* out */
+	__u32 reserved;
+};
+
+/*
+ * IMPORT: a new block over the memory of such a descriptor. -EBADF: no such
+ * descriptor; -EINVAL: one of another kind.
+ */
+struct gpumem_emu_import {
+	__s32 fd; /* in */
+	__u32 reserved;
+	__aligned_u64 length; /* out: as ALLOC's */
+	__aligned_u64 addr; /* out */
+	__u32 client; /* out */
+	__u32 memory; /* out */
+};
+
+/*
+ * RESERVE: device addresses with nothing behind them, until the file is closed.
+ * VIEW: shows part of a block a second time, at reserved addresses. What is
+ * seen there is a block as any other (FREE takes it away, pins on it are
+ * revoked then), but for ALLOC's handles, which stay those of the block, and
+ * stays when the block goes. -EINVAL: not all reserved, something is there
+ * already, or not in one block.
+ */
+struct gpumem_emu_reserve {
+	__aligned_u64 length; /* in: bytes; out: rounded up to 2 MiB */
+	__aligned_u64 addr; /* out: aligned to 2 MiB */
+};
+
+struct gpumem_emu_view {
+	__aligned_u64 addr; /* in: of the view, 2 MiB aligned */
+	__aligned_u64 length; /* in: multiple of 2 MiB */
+	__aligned_u64 block; /* in: address of what it shows, 2 MiB aligned */
+};
+
+/*
+ * DMABUF: a dma-buf of a range, as cuMemGetHandleForAddressRange() gives it: it
+ * holds the pages. mmap() of it works, or is refused with ENOTSUPP, as the
+ * module parameter dmabuf_mmap says. -EINVAL: not whole pages, or not in one
+ * block.
+ */
+struct gpumem_emu_dmabuf {
+	__aligned_u64 addr; /* in: of a CPU page */
+	__aligned_u64 length; /* in: bytes, whole CPU pages */
+	__s32 fd; /* out */
+	__u32 reserved;
+};
+
 struct gpumem_emu_counters {
 	__aligned_u64 vram_bytes; /* video memory in all */
 	__aligned_u64 free_pages; /* 64 KiB pages not allocated */
@@ -102,6 +159,7 @@ struct gpumem_emu_counters {
 	 * unknown table, dma_unmap after put, ...
 	 */
 	__aligned_u64 violations;
+	__aligned_u64 exports; /* descriptors of EXPORT and DMABUF alive */
 };
 
 #define GPUMEM_EMU_IOC_ALLOC _IOWR('E', 1, struct gpumem_emu_alloc)
@@ -111,5 +169,11 @@ struct gpumem_emu_counters {
 #define GPUMEM_EMU_IOC_HOLD _IOWR('E', 5, struct gpumem_emu_hold)
 #define GPUMEM_EMU_IOC_DROP _IOW('E', 6, struct gpumem_emu_drop)
 #define GPUMEM_EMU_IOC_COUNTERS _IOR('E', 7, struct gpumem_emu_counters)
+
+#define GPUMEM_EMU_IOC_EXPORT _IOWR('E', 8, struct gpumem_emu_export)
+#define GPUMEM_EMU_IOC_IMPORT _IOWR('E', 9, struct gpumem_emu_import)
+#define GPUMEM_EMU_IOC_RESERVE _IOWR('E', 10, struct gpumem_emu_reserve)
+#define GPUMEM_EMU_IOC_VIEW _IOW('E', 11, struct gpumem_emu_view)
+#define GPUMEM_EMU_IOC_DMABUF _IOWR('E', 12, struct gpumem_emu_dmabuf)
 
 #endif /* GPUMEM_EMU_H */

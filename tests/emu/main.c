@@ -10,6 +10,7 @@
 #include <linux/refcount.h>
 
 #include "emu.h"
+#include "emu_compat.h"
 
 #define EMU_BAR 2
 
@@ -177,3 +178,4 @@ module_exit(emu_exit);
 
 MODULE_DESCRIPTION("Emulated NVIDIA GPU for testing gpumem");
 MODULE_LICENSE("Dual MIT/GPL");
+EMU_IMPORT_DMA_BUF;

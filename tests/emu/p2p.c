@@ -115,7 +115,7 @@ static int pin_new(u64 addr, u64 length, void (*callback)(void *data),
 	pin = kzalloc(sizeof(*pin), GFP_KERNEL_ACCOUNT);
 	if (!pin)
 		goto err_bar1;
-	pin->table = emu_table_new(block->mem, addr - block->addr,
+	pin->table = emu_table_new(block->mem, block->at + (addr - block->addr),
 				   length / EMU_PAGE);
 	if (!pin->table)
 		goto err_pin;

@@ -24,13 +24,14 @@ static const size_t count_place[EMU_COUNTS] = {
 	COUNT(EMU_RM_OBJECTS, rm_objects),
 	COUNT(EMU_RM_MAPS, rm_maps),
 	COUNT(EMU_VIOLATIONS, violations),
+	COUNT(EMU_EXPORTS, exports),
 };
 
 /* In the order of the members. */
 static const char *const counter_names[] = {
-	"vram_bytes",	"free_pages", "blocks",	   "pins",
-	"pinned_pages", "dma_maps",   "callbacks", "holds",
-	"rm_clients",	"rm_objects", "rm_maps",   "violations",
+	"vram_bytes", "free_pages", "blocks",  "pins",	     "pinned_pages",
+	"dma_maps",   "callbacks",  "holds",   "rm_clients", "rm_objects",
+	"rm_maps",    "violations", "exports",
 };
 
 static_assert(ARRAY_SIZE(counter_names) ==

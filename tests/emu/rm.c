@@ -8,7 +8,6 @@
 #include <linux/file.h>
 #include <linux/fs.h>
 #include <linux/module.h>
-#include <linux/moduleparam.h>
 #include <linux/slab.h>
 #include <linux/uaccess.h>
 
@@ -31,13 +30,11 @@ static_assert(offsetof(struct rm_card_info, gpu_id) == 16);
 static_assert(offsetof(struct rm_card_info, fb_size) == 48);
 static_assert(offsetof(struct rm_card_info, name) == 60);
 static_assert(sizeof(struct rm_version) == 72);
+static_assert(sizeof(struct rm_import) == 652);
+static_assert(offsetof(struct rm_import, num) == 648);
 
 /* What the driver takes at most. */
 #define RM_MAX_SIZE 16384
-
-static char rm_version[64] = "580.159.04";
-module_param_string(rm_version, rm_version, sizeof(rm_version), 0644);
-MODULE_PARM_DESC(rm_version, "driver version that CHECK_VERSION_STR answers");
 
 static struct class *rm_class;
 static struct cdev rm_cdev;
@@ -94,29 +91,17 @@ static int rm_register_fd(struct file *file, void *data)
 	mutex_lock(&emu_lock);
 	if (ctl->f_op == &emu_rm_fops &&
 	    ((struct emu_rm_file *)ctl->private_data)->ctl && !rm->ctl_file) {
-		/* As the driver does, until this file is released. */
-		rm->ctl_file = get_file(ctl);
+		/*
+		 * As the driver does, until this file is released; a control
+		 * file gains nothing by it, and two could hold each other.
+		 */
+		if (!rm->ctl)
+			rm->ctl_file = get_file(ctl);
 		ret = 0;
 	}
 	mutex_unlock(&emu_lock);
 	fput(ctl);
 	return ret;
-}
-
-static int rm_check_version(struct file *file, void *data)
-{
-	struct rm_version *arg = data;
-
-	arg->string[sizeof(arg->string) - 1] = '\0';
-	kernel_param_lock(THIS_MODULE);
-	if (arg->cmd == RM_VERSION_QUERY) {
-		strscpy_pad(arg->string, rm_version, sizeof(arg->string));
-		arg->reply = 1;
-	} else {
-		arg->reply = !strcmp(arg->string, rm_version);
-	}
-	kernel_param_unlock(THIS_MODULE);
-	return arg->reply || arg->cmd != RM_VERSION_STRICT ? 0 : -EINVAL;
 }
 
 static long rm_card_info(void __user *user, size_t size)
@@ -149,12 +134,35 @@ static long rm_card_info(void __user *user, size_t size)
 static long rm_export_to_dmabuf(void __user *user, size_t size)
 {
 	u32 status = RM_ERR_NOT_SUPPORTED;
+	struct emu_rm_layout layout;
 
-	if (size != RM_DMABUF_SIZE)
+	emu_rm_layout_get(&layout);
+	if (size != layout.dmabuf_size)
 		return -EINVAL;
-	if (copy_to_user(user + RM_DMABUF_STATUS, &status, sizeof(status)))
+	if (copy_to_user(user + layout.dmabuf_status, &status, sizeof(status)))
 		return -EFAULT;
 	return 0;
+}
+
+/*
+ * Before RM_ALLOC had a size of its parameters, its status was in that place,
+ * and the bytes that followed were nobody's.
+ */
+static int rm_alloc_call(struct file *file, void *data)
+{
+	struct rm_alloc *arg = data;
+	struct emu_rm_layout layout;
+	u32 last = arg->status;
+	int ret;
+
+	emu_rm_layout_get(&layout);
+	if (layout.alloc_status == offsetof(struct rm_alloc, status))
+		return emu_rm_alloc(file, data);
+	arg->params_size = 0;
+	ret = emu_rm_alloc(file, data);
+	arg->params_size = arg->status;
+	arg->status = last;
+	return ret;
 }
 
 /* Which node a call is for; the driver refuses it on the other. */
@@ -169,17 +177,17 @@ static const struct rm_call {
 	{ RM_ESC_FREE, sizeof(struct rm_free), RM_ON_CTL, emu_rm_free },
 	{ RM_ESC_CONTROL, sizeof(struct rm_control), RM_ON_CTL,
 	  emu_rm_control },
-	{ RM_ESC_ALLOC, sizeof(struct rm_alloc), RM_ON_CTL, emu_rm_alloc },
+	{ RM_ESC_ALLOC, sizeof(struct rm_alloc), RM_ON_CTL, rm_alloc_call },
 	{ RM_ESC_DUP_OBJECT, sizeof(struct rm_dup_object), RM_ON_CTL,
 	  emu_rm_dup_object },
 	{ RM_ESC_MAP_MEMORY, sizeof(struct rm_map_memory), RM_ON_CTL,
 	  emu_rm_map_memory },
 	{ RM_ESC_UNMAP_MEMORY, sizeof(struct rm_unmap_memory), RM_ON_CTL,
 	  emu_rm_unmap_memory },
-	{ RM_ESC_REGISTER_FD, sizeof(struct rm_register_fd), RM_ON_GPU,
+	{ RM_ESC_REGISTER_FD, sizeof(struct rm_register_fd), RM_ON_BOTH,
 	  rm_register_fd },
 	{ RM_ESC_CHECK_VERSION_STR, sizeof(struct rm_version), RM_ON_BOTH,
-	  rm_check_version },
+	  emu_rm_check_version },
 };
 
 union rm_data {

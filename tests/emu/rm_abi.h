@@ -30,6 +30,7 @@
 #define RM_CLASS_SUBDEVICE 0x2080
 
 #define RM_CONTROL_GPU_GET_ID_INFO_V2 0x205
+#define RM_CONTROL_IMPORT_OBJECTS_FROM_FD 0x3d0c
 
 enum rm_status {
 	RM_OK = 0x00,
@@ -46,10 +47,12 @@ enum rm_status {
 	RM_ERR_INVALID_OBJECT_NEW = 0x34,
 	RM_ERR_INVALID_OBJECT_PARENT = 0x36,
 	RM_ERR_INVALID_PARAM_STRUCT = 0x3a,
+	RM_ERR_INVALID_PARAMETER = 0x3b,
 	RM_ERR_INVALID_POINTER = 0x3d,
 	RM_ERR_NO_MEMORY = 0x51,
 	RM_ERR_NOT_SUPPORTED = 0x56,
 	RM_ERR_OBJECT_NOT_FOUND = 0x57,
+	RM_ERR_OUT_OF_RANGE = 0x5b,
 	RM_ERR_STATE_IN_USE = 0x63,
 };
 
@@ -101,6 +104,10 @@ struct rm_gpu_id_info {
 /* Bits 0 and 1 of flags: 0 read and write, 1 read only, 2 write only. */
 #define RM_MAP_ACCESS_MASK 0x3
 #define RM_MAP_READ_ONLY 0x1
+/* Bits 23 to 25 of flags, out: how the CPU caches it. */
+#define RM_MAP_CACHING_MASK (7u << 23)
+#define RM_MAP_CACHING_DEFAULT (6u << 23)
+#define RM_MAP_CACHING_UNCACHED_WEAK (7u << 23)
 struct rm_map_memory {
 	__u32 client;
 	__u32 device;
@@ -177,6 +184,21 @@ struct rm_version {
 	char string[64];
 };
 
+#define RM_IMPORT_OBJECTS 128
+#define RM_IMPORT_NONE 0
+#define RM_IMPORT_VIDEO_MEMORY 1
+struct rm_import {
+	__s32 fd;
+	__u32 parent;
+	__u32 objects[RM_IMPORT_OBJECTS]; /* in: 0 or the handle wanted */
+	__u8 types[RM_IMPORT_OBJECTS]; /* out */
+	__u16 num;
+	__u16 index; /* of the first among those of the descriptor */
+};
+
+/* EXPORT_TO_DMABUF, before 570.86.15 and from it on. */
+#define RM_DMABUF_SIZE_OLD 2600
+#define RM_DMABUF_STATUS_OLD 2592
 #define RM_DMABUF_SIZE 2608
 #define RM_DMABUF_STATUS 2600
 

@@ -61,35 +61,56 @@ static struct emu_object *memory_find(struct file *file, u32 client_handle,
 	struct emu_client *client = emu_rm_client(file, client_handle);
 	struct emu_object *object;
 
+	*status = RM_ERR_OBJECT_NOT_FOUND;
 	if (!client) {
-		*status = RM_ERR_INVALID_CLIENT;
+		*status = emu_rm_no_client(client_handle);
 		return NULL;
 	}
 	object = emu_object_find(client, device);
-	if (!object || (object->class != RM_CLASS_DEVICE &&
-			object->class != RM_CLASS_SUBDEVICE)) {
+	if (!object)
+		return NULL;
+	if (object->class != RM_CLASS_DEVICE &&
+	    object->class != RM_CLASS_SUBDEVICE) {
 		*status = RM_ERR_INVALID_OBJECT_HANDLE;
 		return NULL;
 	}
 	object = emu_object_find(client, memory);
-	if (!object || object->class != RM_CLASS_MEMORY) {
-		*status = RM_ERR_OBJECT_NOT_FOUND;
+	if (!object)
+		return NULL;
+	if (object->class != RM_CLASS_MEMORY) {
+		*status = RM_ERR_INVALID_OBJECT_PARENT;
 		return NULL;
 	}
 	return object;
 }
 
+/* Whether a mapping can be made on the file. */
+static u32 target_check(const struct file *file, const struct file *target)
+{
+	const struct emu_rm_file *rm;
+
+	if (!target || target->f_op != &emu_rm_fops)
+		return RM_ERR_INVALID_ARGUMENT;
+	rm = target->private_data;
+	/* One that is registered nowhere will do. */
+	if (rm->ctl || (rm->ctl_file && rm->ctl_file != file))
+		return RM_ERR_INVALID_ARGUMENT;
+	return rm->view ? RM_ERR_STATE_IN_USE : RM_OK;
+}
+
 static u32 map_memory(struct file *file, struct rm_map_memory *arg,
 		      struct file *target)
 {
-	struct emu_rm_file *rm = target->private_data;
 	struct emu_object *object;
+	struct emu_rm_file *rm;
 	struct emu_view *view;
 	struct emu_map *map;
 	u64 size, end;
 	u32 status;
 
 	lockdep_assert_held(&emu_lock);
+	arg->flags &= ~RM_MAP_CACHING_MASK;
+	arg->flags |= RM_MAP_CACHING_DEFAULT;
 	object = memory_find(file, arg->client, arg->device, arg->memory,
 			     &status);
 	if (!object)
@@ -101,10 +122,17 @@ static u32 map_memory(struct file *file, struct rm_map_memory *arg,
 	    check_add_overflow((u64)arg->offset, (u64)arg->length, &end) ||
 	    end > size)
 		return RM_ERR_INVALID_LIMIT;
-	if (rm->ctl || rm->ctl_file != file)
-		return RM_ERR_INVALID_ARGUMENT;
-	if (rm->view)
-		return RM_ERR_STATE_IN_USE;
+
+	/*
+	 * The driver maps first and looks at the file then: where it undoes the
+	 * mapping again, the address has been told.
+	 */
+	arg->linear = emu_gpu.base + emu_mem_offset(object->mem, arg->offset);
+	arg->flags |= RM_MAP_CACHING_UNCACHED_WEAK;
+	status = target_check(file, target);
+	if (status != RM_OK)
+		return status;
+	rm = target->private_data;
 
 	view = kzalloc(sizeof(*view), GFP_KERNEL_ACCOUNT);
 	map = kzalloc(sizeof(*map), GFP_KERNEL_ACCOUNT);
@@ -119,10 +147,9 @@ static u32 map_memory(struct file *file, struct rm_map_memory *arg,
 		goto err;
 	view->mem = emu_mem_get(object->mem);
 	map->length = view->length;
-	map->linear = emu_gpu.base + emu_mem_offset(object->mem, arg->offset);
+	map->linear = arg->linear;
 	list_add_tail(&map->of_object, &object->maps);
 	emu_count(EMU_RM_MAPS, 1);
-	arg->linear = map->linear;
 	/* Pairs with the load in emu_rm_mmap(). */
 	smp_store_release(&rm->view, view);
 	return RM_OK;
@@ -138,13 +165,9 @@ int emu_rm_map_memory(struct file *file, void *data)
 	struct rm_map_memory *arg = data;
 	struct file *target = fget(arg->fd);
 
-	if (!target || target->f_op != &emu_rm_fops) {
-		arg->status = RM_ERR_INVALID_ARGUMENT;
-	} else {
-		mutex_lock(&emu_lock);
-		arg->status = map_memory(file, arg, target);
-		mutex_unlock(&emu_lock);
-	}
+	mutex_lock(&emu_lock);
+	arg->status = map_memory(file, arg, target);
+	mutex_unlock(&emu_lock);
 	if (target)
 		fput(target);
 	return 0;

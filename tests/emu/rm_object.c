@@ -23,10 +23,13 @@ struct emu_client *emu_rm_client(struct file *file, u32 handle)
 {
 	struct emu_client *client = emu_client_find(handle);
 
-	if (!client || client->file != file ||
-	    !emu_owner_is_current(client->owner))
-		return NULL;
-	return client;
+	return client && client->file == file ? client : NULL;
+}
+
+u32 emu_rm_no_client(u32 handle)
+{
+	return emu_client_find(handle) ? RM_ERR_INVALID_CLIENT
+				       : RM_ERR_INVALID_OBJECT_HANDLE;
 }
 
 static u32 status_of(long err)
@@ -55,13 +58,17 @@ static u32 alloc_child(struct file *file, struct rm_alloc *arg, u32 parent)
 	struct emu_object *object;
 
 	if (!client)
-		return RM_ERR_INVALID_CLIENT;
+		return emu_rm_no_client(arg->root);
 	if (parent == RM_CLASS_CLIENT) {
 		if (arg->parent != arg->root)
-			return RM_ERR_INVALID_OBJECT_PARENT;
+			return emu_object_find(client, arg->parent)
+				       ? RM_ERR_INVALID_OBJECT_PARENT
+				       : RM_ERR_OBJECT_NOT_FOUND;
 	} else {
 		object = emu_object_find(client, arg->parent);
-		if (!object || object->class != parent)
+		if (!object)
+			return RM_ERR_OBJECT_NOT_FOUND;
+		if (object->class != parent)
 			return RM_ERR_INVALID_OBJECT_PARENT;
 	}
 	object = emu_object_new(client, arg->object, arg->parent, arg->class,
@@ -72,32 +79,58 @@ static u32 alloc_child(struct file *file, struct rm_alloc *arg, u32 parent)
 	return RM_OK;
 }
 
-/* Reads a call's own parameters; size 0 stands for "not told". */
+/*
+ * Reads a call's own parameters; size 0 stands for "not told". The driver takes
+ * less than all of them.
+ */
 static u32 params_read(void *params, u32 size, u64 user, u32 told)
 {
-	if (told && told != size)
+	if (told > size)
 		return RM_ERR_INVALID_PARAM_STRUCT;
+	if (told) {
+		memset(params, 0, size);
+		size = told;
+	}
 	if (copy_from_user(params, u64_to_user_ptr(user), size))
 		return RM_ERR_INVALID_POINTER;
 	return RM_OK;
 }
 
+/* Looked at before the parameters are. */
+static u32 alloc_client_check(struct file *file, u32 handle)
+{
+	u32 status = RM_OK;
+
+	mutex_lock(&emu_lock);
+	if (!emu_rm_client(file, handle))
+		status = emu_rm_no_client(handle);
+	mutex_unlock(&emu_lock);
+	return status;
+}
+
 static u32 alloc_device(struct file *file, struct rm_alloc *arg)
 {
 	struct rm_device_params params;
+	struct emu_client *client;
 	u32 status;
 
-	status = params_read(&params, sizeof(params), arg->params,
-			     arg->params_size);
+	status = alloc_client_check(file, arg->root);
+	if (status == RM_OK)
+		status = params_read(&params, sizeof(params), arg->params,
+				     arg->params_size);
 	if (status != RM_OK)
 		return status;
-	if (params.device_id != DEVICE_INSTANCE)
-		return RM_ERR_INVALID_DEVICE;
 	if (params.client_share && params.client_share != arg->root)
 		return RM_ERR_INVALID_ARGUMENT;
 
 	mutex_lock(&emu_lock);
 	status = alloc_child(file, arg, RM_CLASS_CLIENT);
+	/* The driver, too, tells the handle that it had chosen by then. */
+	if (status == RM_OK && params.device_id != DEVICE_INSTANCE) {
+		client = emu_rm_client(file, arg->root);
+		emu_object_free(client, emu_object_find(client, arg->object));
+		status = RM_ERR_INVALID_CLASS;
+	}
 	mutex_unlock(&emu_lock);
 	return status;
 }
@@ -154,15 +187,14 @@ int emu_rm_free(struct file *file, void *data)
 	arg->status = RM_OK;
 	client = emu_rm_client(file, arg->root);
 	if (!client) {
-		arg->status = RM_ERR_INVALID_CLIENT;
+		arg->status = emu_rm_no_client(arg->root);
 	} else if (arg->object == arg->root) {
 		emu_client_free(client);
 	} else {
+		/* What is not there needs no freeing, whatever its parent. */
 		object = emu_object_find(client, arg->object);
 		if (object)
 			emu_object_free(client, object);
-		else
-			arg->status = RM_ERR_OBJECT_NOT_FOUND;
 	}
 	mutex_unlock(&emu_lock);
 	return 0;
@@ -176,14 +208,16 @@ static u32 control_gpu_id_info(struct rm_control *arg)
 	if (arg->object != arg->client)
 		return RM_ERR_INVALID_OBJECT_HANDLE;
 	if (arg->params_size != sizeof(info))
-		return RM_ERR_INVALID_PARAM_STRUCT;
+		return RM_ERR_INVALID_ARGUMENT;
 	if (copy_from_user(&info, user, sizeof(info)))
 		return RM_ERR_INVALID_POINTER;
 	if (info.gpu_id != emu_rm_gpu_id())
 		return RM_ERR_INVALID_ARGUMENT;
 	info = (struct rm_gpu_id_info){
 		.gpu_id = info.gpu_id,
+		.flags = 1,
 		.device_instance = DEVICE_INSTANCE,
+		.sli_status = RM_ERR_NOT_SUPPORTED,
 		.board_id = info.gpu_id,
 		.numa_id = -1,
 	};
@@ -204,14 +238,17 @@ int emu_rm_control(struct file *file, void *data)
 		status = RM_ERR_INVALID_CLIENT;
 	else if (arg->object != arg->client &&
 		 !emu_object_find(client, arg->object))
-		status = RM_ERR_INVALID_OBJECT_HANDLE;
+		status = RM_ERR_OBJECT_NOT_FOUND;
 	mutex_unlock(&emu_lock);
 
-	if (status == RM_OK)
-		status = arg->cmd == RM_CONTROL_GPU_GET_ID_INFO_V2
-				 ? control_gpu_id_info(arg)
-				 : RM_ERR_NOT_SUPPORTED;
-	arg->status = status;
+	if (status != RM_OK)
+		arg->status = status;
+	else if (arg->cmd == RM_CONTROL_GPU_GET_ID_INFO_V2)
+		arg->status = control_gpu_id_info(arg);
+	else if (arg->cmd == RM_CONTROL_IMPORT_OBJECTS_FROM_FD)
+		arg->status = emu_rm_import(file, arg);
+	else
+		arg->status = RM_ERR_NOT_SUPPORTED;
 	return 0;
 }
 
@@ -222,14 +259,18 @@ static u32 dup_object(struct file *file, struct rm_dup_object *arg)
 	struct emu_object *parent, *object;
 
 	if (!client)
-		return RM_ERR_INVALID_CLIENT;
-	parent = emu_object_find(client, arg->parent);
-	if (!parent || parent->class != RM_CLASS_DEVICE)
-		return RM_ERR_INVALID_OBJECT_PARENT;
+		return emu_rm_no_client(arg->client);
 	if (!from)
-		return RM_ERR_INVALID_CLIENT;
-	/* Memory is shared within a process; file does not matter. */
-	if (!emu_owner_is_current(from->owner))
+		return RM_ERR_INVALID_OBJECT_HANDLE;
+	if (arg->parent == arg->client)
+		return RM_ERR_INVALID_OBJECT_PARENT;
+	parent = emu_object_find(client, arg->parent);
+	if (!parent)
+		return RM_ERR_OBJECT_NOT_FOUND;
+	if (parent->class != RM_CLASS_DEVICE)
+		return RM_ERR_INVALID_OBJECT_PARENT;
+	/* Between clients that one process made; who calls does not matter. */
+	if (from->owner != client->owner)
 		return RM_ERR_INSUFFICIENT_PERMISSIONS;
 	object = emu_object_find(from, arg->object_src);
 	if (!object)

@@ -26,6 +26,11 @@ module_param(bar1_size, ullong, 0644);
 MODULE_PARM_DESC(bar1_size,
 		 "bytes of BAR1 for pins and RM maps (0: as much as needed)");
 
+static bool contiguous;
+module_param(contiguous, bool, 0644);
+MODULE_PARM_DESC(contiguous,
+		 "new blocks are one run of video memory, aligned to 2 MiB");
+
 static DEFINE_MUTEX(pool_lock);
 static unsigned long *pool_used; /* a bit a page */
 static u64 pool_pages;
@@ -119,18 +124,42 @@ static void pool_scatter(u32 *index, const u32 *rising, u32 count, u32 *work)
 	}
 }
 
+/* The pages of a new block, in its order. False: there is no such run. */
+static bool pool_take(u32 *index, u32 count, u32 *work)
+{
+	const unsigned long align = EMU_BLOCK_ALIGN / EMU_PAGE;
+	unsigned long first;
+	u32 i;
+
+	lockdep_assert_held(&pool_lock);
+	if (READ_ONCE(contiguous)) {
+		first = bitmap_find_next_zero_area(pool_used, pool_pages, 0,
+						   count, align - 1);
+		if (first >= pool_pages)
+			return false;
+		for (i = 0; i < count; i++)
+			index[i] = first + i;
+	} else {
+		pool_choose(work, count);
+		pool_scatter(index, work, count, work + count);
+	}
+	for (i = 0; i < count; i++)
+		__set_bit(index[i], pool_used);
+	pool_free -= count;
+	return true;
+}
+
 struct emu_mem *emu_mem_alloc(u64 pages)
 {
 	struct emu_mem *mem = ERR_PTR(-ENOMEM);
-	u32 *rising;
-	u32 i;
+	u32 *work;
 
 	if (WARN_ON_ONCE(pages < 4 || pages % 2))
 		return ERR_PTR(-EINVAL);
 	if (pages > pool_pages)
 		return ERR_PTR(-ENOMEM);
-	rising = kvmalloc_array(pages, 2 * sizeof(*rising), GFP_KERNEL_ACCOUNT);
-	if (!rising)
+	work = kvmalloc_array(pages, 2 * sizeof(*work), GFP_KERNEL_ACCOUNT);
+	if (!work)
 		return ERR_PTR(-ENOMEM);
 
 	mutex_lock(&pool_lock);
@@ -142,16 +171,17 @@ struct emu_mem *emu_mem_alloc(u64 pages)
 		mem = ERR_PTR(-ENOMEM);
 		goto out;
 	}
+	if (!pool_take(mem->index, pages, work)) {
+		emu_user_put();
+		kvfree(mem);
+		mem = ERR_PTR(-ENOMEM);
+		goto out;
+	}
 	kref_init(&mem->ref);
 	mem->pages = pages;
-	pool_choose(rising, pages);
-	for (i = 0; i < pages; i++)
-		__set_bit(rising[i], pool_used);
-	pool_free -= pages;
-	pool_scatter(mem->index, rising, pages, rising + pages);
 out:
 	mutex_unlock(&pool_lock);
-	kvfree(rising);
+	kvfree(work);
 	return mem;
 }
 
@@ -261,7 +291,7 @@ vm_fault_t emu_mem_fault(struct emu_mem *mem, u64 at, struct vm_fault *vmf)
 
 int emu_vma_prepare(struct vm_area_struct *vma)
 {
-	if (is_cow_mapping(vma->vm_flags))
+	if (emu_vma_is_cow(vma))
 		return -EINVAL;
 	emu_vm_flags_set(vma, VM_IO | VM_PFNMAP | VM_DONTEXPAND | VM_DONTDUMP);
 	vma->vm_page_prot = pgprot_writecombine(vma->vm_page_prot);

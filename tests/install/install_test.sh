@@ -54,7 +54,9 @@ check_files()
 		'lib*/libgpumem.so.0' 'lib*/libgpumem.so.0.*' \
 		'lib*/pkgconfig/gpumem.pc' 'lib*/gpumem/sim/libcuda.so.1' \
 		share/man/man1/gpumem.1 share/man/man3/gpumem.3 \
-		share/man/man4/gpumem.4; do
+		share/man/man4/gpumem.4 lib/udev/rules.d/60-gpumem.rules \
+		lib/modules-load.d/gpumem.conf lib/sysusers.d/gpumem.conf \
+		share/bash-completion/completions/gpumem; do
 		check "$1: $file" one_of "$file"
 	done
 }
@@ -146,6 +148,64 @@ lines=$(wc -l <"$root/examples/quickstart.c")
 check "quickstart has at most 30 lines" [ "$lines" -le 30 ]
 check "quickstart runs on the simulated GPU" quickstart_says_hello
 check "the installed gpumem demo" demo_succeeds
+
+# completes WANT WORD...: what bash offers for the last word includes WANT
+completes()
+{
+	PATH=$work/prefix/bin:$PATH LD_LIBRARY_PATH=$libdir bash -c '
+		. "$1"
+		want=$2
+		shift 2
+		COMP_WORDS=("$@")
+		COMP_CWORD=$(($# - 1))
+		_gpumem "$1" "${COMP_WORDS[COMP_CWORD]}" "${COMP_WORDS[COMP_CWORD-1]}"
+		printf "%s\n" "${COMPREPLY[@]}"
+		printf "%s\n" "${COMPREPLY[@]}" | grep -qx -e "$want"' \
+		bash "$work/prefix/share/bash-completion/completions/gpumem" "$@"
+}
+
+# The node is for a group, never for everyone.
+rule_is_narrow()
+{
+	rule=$work/prefix/lib/udev/rules.d/60-gpumem.rules
+	grep -q '^[^#]*KERNEL=="gpumem".*GROUP="gpumem".*MODE="0660"' "$rule" &&
+		! grep -v '^#' "$rule" | grep -qE 'MODE="?0?66[1-7]' &&
+		grep -qx 'g gpumem - -' "$work/prefix/lib/sysusers.d/gpumem.conf" &&
+		grep -qx gpumem "$work/prefix/lib/modules-load.d/gpumem.conf"
+}
+
+# The source for DKMS is whole: it has all that the module's build names.
+module_source()
+{
+	DESTDIR=$work/module "$root/scripts/install-module.sh" || return 1
+	src=$(find "$work/module/usr/src" -maxdepth 1 -name 'gpumem-[0-9]*')
+	grep -qx "PACKAGE_VERSION=\"${src##*-}\"" "$src/dkms.conf" || return 1
+	for object in $(sed -n '/^gpumem-y/,/[^\\]$/p' "$root/kernel/gpumem/Kbuild" |
+			grep -o '[a-z0-9_]*\.o'); do
+		[ -f "$src/kernel/gpumem/${object%.o}.c" ] || {
+			echo "${object%.o}.c is missing"
+			return 1
+		}
+	done
+	[ -f "$src/uapi/linux/gpumem.h" ] && [ -x "$src/scripts/module.sh" ] || return 1
+	DESTDIR=$work/module "$root/scripts/install-module.sh" uninstall
+	[ ! -e "$src" ]
+}
+
+check "the device node is for the group gpumem" rule_is_narrow
+check "the module's source for DKMS" module_source
+check "completion: commands" completes demo gpumem de
+check "completion: options" completes --size gpumem demo --si
+check "completion: backends" completes kmod gpumem demo --backend k
+
+# Each can be left out or put elsewhere.
+check "configure without system files" "$MESON" configure "$work/build" \
+	--prefix="$work/other" -Dudev-rules-dir=no -Dmodules-load-dir=no \
+	-Dsysusers-dir=no -Dbash-completion-dir="$work/other/complete"
+check "install without system files" "$MESON" install -C "$work/build"
+check "no udev rule, modules-load or sysusers file" \
+	sh -c '! find "$1" -name "*.d" | grep .' sh "$work/other"
+check "completion elsewhere" [ -f "$work/other/complete/gpumem" ]
 
 [ "$failed" -eq 0 ] || {
 	echo "$failed failed"

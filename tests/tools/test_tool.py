@@ -77,11 +77,11 @@ class Main(ToolTest):
     def test_help(self):
         for args in (["--help"], ["-h"], ["help"]):
             text = self.run_ok(*args)
-            for command in ("demo", "info", "bench"):
+            for command in ("demo", "info", "dma", "bench"):
                 self.assertIn(command, text)
 
     def test_help_of_each(self):
-        for args in (["demo"], ["info"], ["bench"], ["bench", "pin"]):
+        for args in (["demo"], ["info"], ["dma"], ["bench"], ["bench", "pin"]):
             text = self.run_ok(*args, "--help")
             self.assertTrue(text.startswith("Usage: gpumem " + " ".join(args)))
             for line in text.splitlines():
@@ -98,7 +98,7 @@ class Main(ToolTest):
 
     def test_unknown_command(self):
         for args in (["frobnicate"], ["help", "frobnicate"], ["--frob"]):
-            self.run_bad(USAGE, *args, says="demo, info, bench")
+            self.run_bad(USAGE, *args, says="demo, info, dma")
         self.run_bad(USAGE, "bench", "frob", says="frob")
         self.assertEqual(gpumem("bench").returncode, USAGE)
 
@@ -381,7 +381,7 @@ class Info(ToolTest):
     def test_json(self):
         out = self.run_json("info")
         names = [backend["name"] for backend in out["backends"]]
-        self.assertEqual(names, ["kmod", "rm", "sim"])
+        self.assertEqual(names, ["kmod", "dmabuf", "rm", "sim"])
         for backend in out["backends"]:
             self.assertTrue(backend["reason"])
         self.assertEqual(out["backend"], "sim")
@@ -423,6 +423,48 @@ class Info(ToolTest):
     @unittest.skipIf(os.path.exists("/dev/gpumem"), "the module is loaded")
     def test_kmod_without_module(self):
         self.run_bad(FAILED, "demo", "--backend=kmod", says="gpumem")
+
+
+class Dma(ToolTest):
+    """Without the kernel module: what is refused, and why."""
+
+    def test_simulated(self):
+        self.run_bad(
+            FAILED, "dma", "--peer", "0000:3b:00.0", says="backend sim cannot"
+        )
+        self.run_bad(FAILED, "dma", "--peer", "3b:00.0", says="modprobe gpumem")
+
+    def test_usage(self):
+        self.run_bad(USAGE, "dma", says="--peer: missing")
+        self.run_bad(USAGE, "dma", "--peer", says="a value is missing")
+        for peer in ("", "nowhere", "3b:00", "0000:3b:00.0.0"):
+            self.run_bad(
+                USAGE, "dma", "--peer", peer, says="is no PCI address"
+            )
+        for hold in ("-1", "x", "1.5", "2147484"):
+            self.run_bad(
+                USAGE, "dma", "--peer", "3b:00.0", "--hold", hold, says="--hold"
+            )
+        self.run_bad(
+            USAGE,
+            "dma",
+            "--peer",
+            "3b:00.0",
+            "--offset",
+            "18446744073709551615",
+            says="their sum passes",
+        )
+
+    def test_too_large(self):
+        self.run_bad(
+            FAILED,
+            "dma",
+            "--peer",
+            "3b:00.0",
+            "--size",
+            "1024G",
+            says="give a smaller --size",
+        )
 
 
 class Bench(ToolTest):

@@ -42,6 +42,7 @@ static int use_everything(void *arg)
 	struct gpumem_buf_info info = { .size = sizeof(info) };
 	struct gpumem_device device = { .size = sizeof(device) };
 	struct gpumem_buf *buf = arg, *other;
+	struct gpumem_dma *dma;
 	size_t count = 1;
 	uint64_t page;
 	char byte = 0;
@@ -55,9 +56,12 @@ static int use_everything(void *arg)
 	CHECK(gpumem_pages(buf, 0, &page, &count) == -EPERM && says_parent());
 	CHECK(gpumem_write(buf, 0, &byte, 1) == -EPERM && says_parent());
 	CHECK(gpumem_read(buf, 0, &byte, 1) == -EPERM && says_parent());
+	CHECK(gpumem_dma_map(buf, "3b:00.0", 0, &dma) == -EPERM);
+	CHECK(gpumem_export_dmabuf(buf, 0, &n) == -EPERM && says_parent());
 	CHECK(gpumem_unpin(buf) == -EPERM && says_parent());
 	CHECK(gpumem_alloc(unit_session, 1, 0, &other) == -EPERM);
 	CHECK(gpumem_pin(unit_session, 1, 1, 0, &other) == -EPERM);
+	CHECK(gpumem_pin_with(unit_session, 1, 1, NULL, &other) == -EPERM);
 	CHECK(gpumem_device_count(unit_session, &n) == -EPERM);
 	CHECK(gpumem_device_get(unit_session, 0, &device) == -EPERM);
 	CHECK(!gpumem_backend_name(unit_session) && says_parent());

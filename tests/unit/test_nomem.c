@@ -61,6 +61,21 @@ static int alloc_and_unpin(void)
 	return rc ? rc : gpumem_unpin(buf);
 }
 
+/* The simulated GPU has no DMA mappings: that they are refused is success. */
+static int refused_dma_map(void)
+{
+	struct gpumem_dma *dma;
+	struct gpumem_buf *buf;
+	int rc = gpumem_alloc(unit_session, 1, 0, &buf);
+
+	if (rc)
+		return rc;
+	rc = gpumem_dma_map(buf, "0000:3b:00.0", 0, &dma);
+	if (gpumem_unpin(buf))
+		return -EUCLEAN;
+	return rc == -EOPNOTSUPP ? 0 : rc;
+}
+
 static CUdeviceptr memory;
 
 static int pin_map_and_unpin(void)
@@ -136,6 +151,11 @@ static void alloc_survives_each_failure(void **state)
 	sweep(alloc_and_unpin);
 }
 
+static void dma_map_survives_each_failure(void **state)
+{
+	sweep(refused_dma_map);
+}
+
 static void pin_and_map_survive_each_failure(void **state)
 {
 	memory = unit_alloc(300000);
@@ -155,6 +175,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(open_survives_each_failure),
 		cmocka_unit_test(alloc_survives_each_failure),
+		cmocka_unit_test(dma_map_survives_each_failure),
 		cmocka_unit_test(pin_and_map_survive_each_failure),
 		cmocka_unit_test(many_pins_survive_each_failure),
 	};

@@ -32,10 +32,10 @@ static int open_backend(const char *name, struct gpumem **session)
 
 static void backends_are_listed_in_their_order(void **state)
 {
-	static const char *const names[] = { "kmod", "rm", "sim" };
+	static const char *const names[] = { "kmod", "dmabuf", "rm", "sim" };
 	struct gpumem_backend backend;
 
-	for (unsigned int i = 0; i < 3; i++) {
+	for (unsigned int i = 0; i < 4; i++) {
 		status_of(i, &backend);
 		assert_string_equal(backend.name, names[i]);
 		assert_true(strlen(backend.reason) > 10);
@@ -44,8 +44,8 @@ static void backends_are_listed_in_their_order(void **state)
 		if (backend.status)
 			assert_non_null(strchr(backend.reason, ';'));
 	}
-	unit_expect_error(gpumem_backend_get(3, &backend), -ENOENT,
-			  "no backend 3", NULL);
+	unit_expect_error(gpumem_backend_get(4, &backend), -ENOENT,
+			  "no backend 4", NULL);
 	unit_expect_error(gpumem_backend_get(0, NULL), -EINVAL, "NULL", NULL);
 	backend.size = 7;
 	unit_expect_error(gpumem_backend_get(0, &backend), -EINVAL, "size is 7",
@@ -73,10 +73,23 @@ static void rm_says_that_no_driver_is_loaded(void **state)
 
 	if (!no_node("/dev/nvidiactl"))
 		skip();
-	assert_int_equal(status_of(1, &backend), -ENODEV);
+	assert_int_equal(status_of(2, &backend), -ENODEV);
 	assert_non_null(strstr(backend.reason, "no NVIDIA driver is loaded"));
 	unit_expect_error(open_backend("rm", &session), -ENODEV,
 			  "backend rm is not usable", "/dev/nvidiactl", NULL);
+}
+
+static void dmabuf_says_that_no_driver_is_loaded(void **state)
+{
+	struct gpumem_backend backend;
+	struct gpumem *session;
+
+	if (!no_node("/dev/nvidiactl"))
+		skip();
+	assert_int_equal(status_of(1, &backend), -ENODEV);
+	assert_non_null(strstr(backend.reason, "no NVIDIA driver is loaded"));
+	unit_expect_error(open_backend("dmabuf", &session), -ENODEV,
+			  "backend dmabuf is not usable", NULL);
 }
 
 static void sim_says_where_it_is_looked_for(void **state)
@@ -87,7 +100,7 @@ static void sim_says_where_it_is_looked_for(void **state)
 
 	assert_non_null(place);
 	setenv("GPUMEM_SIM_LIBCUDA", "/nowhere/libcuda.so.1", 1);
-	assert_int_equal(status_of(2, &backend), -ENODEV);
+	assert_int_equal(status_of(3, &backend), -ENODEV);
 	assert_non_null(strstr(backend.reason, "GPUMEM_SIM_LIBCUDA"));
 	unit_expect_error(open_backend("sim", &session), -ENODEV,
 			  "backend sim is not usable", NULL);
@@ -95,7 +108,7 @@ static void sim_says_where_it_is_looked_for(void **state)
 	unit_expect_error(open_backend("sim", &session), -ELIBACC, "/dev/null",
 			  NULL);
 	setenv("GPUMEM_SIM_LIBCUDA", place, 1);
-	assert_int_equal(status_of(2, &backend), 0);
+	assert_int_equal(status_of(3, &backend), 0);
 	assert_non_null(strstr(backend.reason, "simulated"));
 	free(place);
 }
@@ -107,7 +120,7 @@ static void listing_loads_no_simulated_cuda(void **state)
 	char line[512];
 	FILE *file;
 
-	status_of(2, &backend);
+	status_of(3, &backend);
 	file = fopen("/proc/self/maps", "r");
 	assert_non_null(file);
 	while (fgets(line, sizeof(line), file))
@@ -219,6 +232,7 @@ int main(void)
 		cmocka_unit_test(backends_are_listed_in_their_order),
 		cmocka_unit_test(kmod_says_that_the_module_is_not_loaded),
 		cmocka_unit_test(rm_says_that_no_driver_is_loaded),
+		cmocka_unit_test(dmabuf_says_that_no_driver_is_loaded),
 		cmocka_unit_test(listing_loads_no_simulated_cuda),
 		cmocka_unit_test(
 			sim_is_chosen_where_there_is_no_gpu_and_says_so),

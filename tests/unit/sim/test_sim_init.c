@@ -101,8 +101,8 @@ static void test_device(void **state)
 	assert_ok(cuDeviceGetAttribute(
 		&value, CU_DEVICE_ATTRIBUTE_UNIFIED_ADDRESSING, dev));
 	assert_int_equal(value, 1);
-	assert_ok(cuDeviceGetAttribute(
-		&value, CU_DEVICE_ATTRIBUTE_MANAGED_MEMORY, dev));
+	assert_ok(cuDeviceGetAttribute(&value, CU_DEVICE_ATTRIBUTE_INTEGRATED,
+				       dev));
 	assert_int_equal(value, 0);
 	assert_err(cuDeviceGetAttribute(&value, 0, dev), INVALID_VALUE);
 	assert_err(cuDeviceGetAttribute(&value, 9999, dev), INVALID_VALUE);

@@ -32,7 +32,7 @@ static void test_alloc_errors(void **state)
 	assert_err(cuMemFree_v2(a), INVALID_VALUE);
 	assert_err(cuMemFree_v2(0), INVALID_VALUE);
 	assert_err(cuMemFree_v2((uintptr_t)&a), INVALID_VALUE);
-	assert_err(cuMemAllocManaged(&a, 1, 1), NOT_SUPPORTED);
+	assert_err(cuMemAllocManaged(&a, 1, 0), INVALID_VALUE);
 	/* The wrong variant, a classic. */
 	assert_err(cuMemAlloc((CUdeviceptr_v1 *)&a, 1), INVALID_CONTEXT);
 }

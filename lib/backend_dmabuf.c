@@ -1,0 +1,307 @@
+// SPDX-License-Identifier: MIT
+/*
+ * Through the dma-buf that CUDA makes of its memory, and a plain mmap() of it.
+ * Many drivers make the dma-buf and refuse the mmap(): open tries.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "backend.h"
+#include "backend_dmabuf.h"
+#include "error.h"
+#include "rm_proof.h"
+
+#define GM_DMABUF_PAGE 65536ull
+#define GM_HOST_PAGE 4096ull
+
+/* What open allocates, to see whether its dma-buf can be mapped. */
+#define GM_DMABUF_TRIAL (2ull << 20)
+
+struct gm_dmabuf_buf {
+	int fd;
+	uint64_t length; /* bytes in the dma-buf */
+};
+
+static CUresult gm_dmabuf_get(const struct gm_cuda *cuda, uint64_t addr,
+			      uint64_t length, int *fd)
+{
+	CUresult result;
+
+	*fd = -1;
+	result = cuda->range_handle(fd, addr, length,
+				    CU_MEM_RANGE_HANDLE_TYPE_DMA_BUF_FD, 0);
+	if (!result)
+		fcntl(*fd, F_SETFD, FD_CLOEXEC);
+	return result;
+}
+
+/*
+ * A dma-buf of a buffer's pages. Where an allocation ends inside its last GPU
+ * page CUDA may insist on the host page that it ends in.
+ */
+static int gm_dmabuf_of(struct gm_buf *buf, const char *call, int *fd,
+			uint64_t *length)
+{
+	const struct gm_cuda *cuda = &buf->session->cuda;
+	uint64_t start = buf->addr - buf->addr_offset;
+	uint64_t bytes = buf->addr_offset + buf->length;
+	struct gm_cuda_scope scope;
+	CUresult result;
+	int rc;
+
+	if (!cuda->range_handle)
+		return gm_error(-EOPNOTSUPP,
+				"%s: libcuda has no "
+				"cuMemGetHandleForAddressRange; install a "
+				"newer NVIDIA driver (515 or later)",
+				call);
+	rc = gm_cuda_enter(&scope, cuda, buf->session->context);
+	if (rc)
+		return rc;
+	*length = buf->page_count * buf->page_size;
+	result = gm_dmabuf_get(cuda, start, *length, fd);
+	if (result == CUDA_ERROR_INVALID_VALUE) {
+		*length = (bytes + GM_HOST_PAGE - 1) & ~(GM_HOST_PAGE - 1);
+		result = gm_dmabuf_get(cuda, start, *length, fd);
+	}
+	gm_cuda_leave(&scope);
+	if (!result)
+		return 0;
+	rc = gm_cuda_error(cuda, result, call,
+			   "CUDA makes no dma-buf of this memory: it needs the "
+			   "open kernel modules, and memory of cuMemAlloc or "
+			   "cuMemCreate whose pages are its own");
+	return result == CUDA_ERROR_NOT_SUPPORTED ||
+			       result == CUDA_ERROR_INVALID_VALUE
+		       ? -EOPNOTSUPP
+		       : rc;
+}
+
+int gm_dmabuf_export(struct gm_buf *buf, bool read_only, int *fd)
+{
+	uint64_t length;
+
+	if (read_only)
+		return gm_error(-EOPNOTSUPP,
+				"export_dmabuf: CUDA makes dma-bufs that can "
+				"be written only; leave "
+				"GPUMEM_EXPORT_READ_ONLY away, or use backend "
+				"kmod");
+	return gm_dmabuf_of(buf, "export_dmabuf", fd, &length);
+}
+
+static int gm_dmabuf_probe(char *reason, size_t size)
+{
+	int rc;
+
+	if (access("/dev/nvidiactl", F_OK)) {
+		snprintf(reason, size,
+			 "/dev/nvidiactl: %s: no NVIDIA driver is loaded here; "
+			 "load it: modprobe nvidia, then nvidia-smi",
+			 strerror(errno));
+		return -ENODEV;
+	}
+	rc = gm_cuda_probe(reason, size);
+	if (!rc)
+		snprintf(reason, size,
+			 "CUDA's dma-bufs; whether this driver lets them be "
+			 "mapped is tried when a GPU is opened");
+	return rc;
+}
+
+/* Maps a trial buffer and proves that it shows what CUDA sees. */
+static int gm_dmabuf_try_map(struct gm_session *session, uint64_t addr, int fd)
+{
+	const struct gm_cuda *cuda = &session->cuda;
+	struct gm_range range = {
+		.addr = addr,
+		.length = GM_DMABUF_TRIAL,
+		.alloc_addr = addr,
+		.alloc_length = GM_DMABUF_TRIAL,
+	};
+	struct gm_rm_suspect suspect = {
+		.cuda = cuda,
+		.range = &range,
+		.addr = addr,
+		.length = GM_DMABUF_TRIAL,
+		.may_write = true,
+	};
+	int rc;
+
+	suspect.cpu = gm_backend_mmap(fd, GM_DMABUF_TRIAL, 0);
+	if (!suspect.cpu) {
+		/* ENOTSUPP, which the driver answers, has no text. */
+		rc = errno;
+		return gm_error(-EOPNOTSUPP,
+				"open: this driver makes dma-bufs but does not "
+				"let them be mapped (mmap: %s); use backend rm",
+				rc == 524 ? "not supported" : strerror(rc));
+	}
+	rc = cuda->stream_create(&suspect.stream, CU_STREAM_NON_BLOCKING)
+		     ? gm_error(-EIO, "open: CUDA makes no stream; look for an "
+				      "earlier CUDA error")
+		     : 0;
+	if (!rc) {
+		rc = gm_rm_prove(&suspect);
+		cuda->stream_destroy(suspect.stream);
+	}
+	munmap(suspect.cpu, GM_DMABUF_TRIAL);
+	return rc;
+}
+
+/* With the session's context current. */
+static int gm_dmabuf_try(struct gm_session *session)
+{
+	const struct gm_cuda *cuda = &session->cuda;
+	CUdeviceptr addr;
+	CUresult result;
+	int fd, rc;
+
+	result = cuda->alloc(&addr, GM_DMABUF_TRIAL);
+	if (result)
+		return gm_cuda_error(cuda, result,
+				     "open: allocate memory to try a dma-buf",
+				     "free some GPU memory");
+	result = gm_dmabuf_get(cuda, addr, GM_DMABUF_TRIAL, &fd);
+	if (result) {
+		gm_cuda_error(cuda, result, "open: try a dma-buf",
+			      "this driver makes none; use backend rm");
+		rc = -EOPNOTSUPP;
+	} else {
+		rc = gm_dmabuf_try_map(session, addr, fd);
+		close(fd);
+	}
+	cuda->free(addr);
+	return rc;
+}
+
+static int gm_dmabuf_open(struct gm_session *session)
+{
+	const struct gm_cuda *cuda = &session->cuda;
+	struct gm_cuda_scope scope;
+	int rc;
+
+	rc = gm_backend_check_cuda(session);
+	if (rc)
+		return rc;
+	if (!cuda->range_handle || !cuda->stream_create ||
+	    !cuda->stream_destroy || !cuda->stream_synchronize ||
+	    !cuda->copy_to_host)
+		return gm_error(-ELIBACC,
+				"open: libcuda lacks a function that backend "
+				"dmabuf needs (cuMemGetHandleForAddressRange "
+				"or streams); install a newer NVIDIA driver");
+	rc = gm_cuda_enter(&scope, cuda, session->context);
+	if (rc)
+		return rc;
+	rc = gm_dmabuf_try(session);
+	gm_cuda_leave(&scope);
+	return rc;
+}
+
+static void gm_dmabuf_close(struct gm_session *session)
+{
+	/* The session keeps nothing beside its libcuda. */
+}
+
+static int gm_dmabuf_pin(struct gm_buf *buf, const struct gm_range *range,
+			 const struct gpumem_pin_options *options)
+{
+	struct gm_dmabuf_buf *own;
+	int rc;
+
+	rc = gm_backend_check_pin(buf, options);
+	if (rc)
+		return rc;
+	own = calloc(1, sizeof(*own));
+	if (!own)
+		return gm_error(-ENOMEM, "pin: out of host memory; free some");
+	/* A page of the GPU's, unless the allocation begins inside one. */
+	buf->page_size = range->alloc_addr % GM_DMABUF_PAGE ? GM_HOST_PAGE
+							    : GM_DMABUF_PAGE;
+	buf->addr_offset = range->addr % buf->page_size;
+	buf->page_count =
+		(buf->addr_offset + range->length - 1) / buf->page_size + 1;
+	rc = gm_dmabuf_of(buf, "pin", &own->fd, &own->length);
+	if (rc) {
+		free(own);
+		return rc;
+	}
+	buf->backend = own;
+	return 0;
+}
+
+static void gm_dmabuf_unmap(struct gm_buf *buf)
+{
+	struct gm_dmabuf_buf *own = buf->backend;
+
+	munmap(buf->base, own->length);
+	buf->base = NULL;
+}
+
+static int gm_dmabuf_map(struct gm_buf *buf)
+{
+	struct gm_dmabuf_buf *own = buf->backend;
+	int rc;
+
+	buf->base = gm_backend_mmap(own->fd, own->length, 0);
+	if (buf->base)
+		return 0;
+	rc = errno == ENOMEM ? -ENOMEM : -EIO;
+	return gm_error(rc,
+			"map 0x%" PRIx64 ": mmap of a dma-buf of %" PRIu64
+			" bytes: %s; unmap other buffers, or use backend rm",
+			buf->addr, own->length, strerror(errno));
+}
+
+static void gm_dmabuf_drop_buf(struct gm_buf *buf)
+{
+	struct gm_dmabuf_buf *own = buf->backend;
+
+	close(own->fd);
+	free(own);
+}
+
+static void gm_dmabuf_unpin(struct gm_buf *buf)
+{
+	if (buf->base)
+		gm_dmabuf_unmap(buf);
+	gm_dmabuf_drop_buf(buf);
+}
+
+static int gm_dmabuf_pages(struct gm_buf *buf, uint64_t first, uint64_t *pages,
+			   size_t count)
+{
+	return gm_error(-EOPNOTSUPP,
+			"pages: a dma-buf does not tell physical addresses; "
+			"use backend kmod");
+}
+
+const struct gm_backend_ops gm_backend_dmabuf = {
+	.name = "dmabuf",
+	.spans = true,
+	.probe = gm_dmabuf_probe,
+	.load_cuda = gm_cuda_load,
+	.open = gm_dmabuf_open,
+	.close = gm_dmabuf_close,
+	.drop = gm_dmabuf_close,
+	.pin = gm_dmabuf_pin,
+	.repin = gm_backend_no_repin,
+	.unpin = gm_dmabuf_unpin,
+	.drop_buf = gm_dmabuf_drop_buf,
+	.map = gm_dmabuf_map,
+	.unmap = gm_dmabuf_unmap,
+	.alive = gm_backend_no_alive,
+	.pages = gm_dmabuf_pages,
+	.dma_map = gm_backend_no_dma_map,
+	.dma_unmap = gm_backend_no_dma_unmap,
+	.dma_runs = gm_backend_no_dma_runs,
+	.export_dmabuf = gm_dmabuf_export,
+	.flush = gm_backend_no_flush,
+};

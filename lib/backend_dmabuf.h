@@ -1,0 +1,14 @@
+/* SPDX-License-Identifier: MIT */
+/* CUDA's own dma-bufs. */
+#ifndef GM_BACKEND_DMABUF_H
+#define GM_BACKEND_DMABUF_H
+
+#include "session.h"
+
+/*
+ * A dma-buf of the buffer's whole pages, made by CUDA, close-on-exec. It holds
+ * the memory by itself. -EOPNOTSUPP with its reason where there is none.
+ */
+int gm_dmabuf_export(struct gm_buf *buf, bool read_only, int *fd);
+
+#endif /* GM_BACKEND_DMABUF_H */

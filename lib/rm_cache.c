@@ -1,0 +1,484 @@
+// SPDX-License-Identifier: MIT
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "backend.h"
+#include "error.h"
+#include "handle.h"
+#include "rm_cache.h"
+
+static uint64_t gm_rm_cache_limit(void)
+{
+	const char *text = secure_getenv("GPUMEM_RM_CACHE");
+	unsigned long mib = GM_RM_IDLE_MIB;
+	char *end;
+
+	if (text && *text) {
+		mib = strtoul(text, &end, 10);
+		if (*end || mib > UINT64_MAX >> 20) {
+			gm_debug("rm: GPUMEM_RM_CACHE is no number of MiB: %s",
+				 text);
+			mib = GM_RM_IDLE_MIB;
+		}
+	}
+	return (uint64_t)mib << 20;
+}
+
+void gm_rm_cache_init(struct gm_rm_cache *cache, struct gm_rm *rm,
+		      const struct gm_cuda *cuda)
+{
+	*cache = (struct gm_rm_cache){
+		.rm = rm,
+		.cuda = cuda,
+		.limit = gm_rm_cache_limit(),
+	};
+	TAILQ_INIT(&cache->idle_mems);
+	TAILQ_INIT(&cache->idle_views);
+	pthread_mutex_init(&cache->build, NULL);
+	pthread_mutex_init(&cache->lock, NULL);
+}
+
+static struct gm_rm_mem **gm_rm_bucket(struct gm_rm_cache *cache,
+				       unsigned long long id)
+{
+	return &cache->bucket[id % GM_RM_BUCKETS];
+}
+
+/* Undoes one mapping that nobody can find any more. */
+static void gm_rm_view_free(struct gm_rm_cache *cache, struct gm_rm_view *view)
+{
+	munmap(view->base, view->length);
+	gm_rm_unmap(cache->rm, view->mem->memory, &view->map);
+	close(view->map.fd);
+	free(view);
+}
+
+/* The same for a memory, its mappings first. */
+static void gm_rm_mem_free(struct gm_rm_cache *cache, struct gm_rm_mem *mem)
+{
+	while (mem->views) {
+		struct gm_rm_view *view = mem->views;
+
+		mem->views = view->next;
+		gm_rm_view_free(cache, view);
+	}
+	gm_rm_free(cache->rm, mem->memory);
+	free(mem);
+}
+
+/* Under cache->lock, as all down to gm_rm_mem_unlink(). */
+static void gm_rm_view_set_idle(struct gm_rm_cache *cache,
+				struct gm_rm_view *view)
+{
+	TAILQ_INSERT_TAIL(&cache->idle_views, view, idle);
+	cache->idle_view_bytes += view->length;
+	cache->idle_count++;
+}
+
+static void gm_rm_view_set_busy(struct gm_rm_cache *cache,
+				struct gm_rm_view *view)
+{
+	TAILQ_REMOVE(&cache->idle_views, view, idle);
+	cache->idle_view_bytes -= view->length;
+	cache->idle_count--;
+}
+
+/* What a memory keeps from others while it has no user. */
+static uint64_t gm_rm_mem_weight(const struct gm_rm_mem *mem)
+{
+	uint64_t bytes = mem->place.block;
+
+	for (const struct gm_rm_view *v = mem->views; v; v = v->next)
+		bytes += v->length;
+	return bytes;
+}
+
+/* The views of a memory without users are counted with it. */
+static void gm_rm_mem_set_idle(struct gm_rm_cache *cache, struct gm_rm_mem *mem)
+{
+	for (struct gm_rm_view *v = mem->views; v; v = v->next)
+		gm_rm_view_set_busy(cache, v);
+	TAILQ_INSERT_TAIL(&cache->idle_mems, mem, idle);
+	cache->idle_mem_bytes += gm_rm_mem_weight(mem);
+	cache->idle_count++;
+}
+
+static void gm_rm_mem_set_busy(struct gm_rm_cache *cache, struct gm_rm_mem *mem)
+{
+	if (cache->cursor == mem)
+		cache->cursor = TAILQ_NEXT(mem, idle);
+	TAILQ_REMOVE(&cache->idle_mems, mem, idle);
+	cache->idle_mem_bytes -= gm_rm_mem_weight(mem);
+	cache->idle_count--;
+	for (struct gm_rm_view *v = mem->views; v; v = v->next)
+		gm_rm_view_set_idle(cache, v);
+}
+
+/* Takes a memory without users, and on no idle list, out of the cache. */
+static void gm_rm_mem_unlink(struct gm_rm_cache *cache, struct gm_rm_mem *mem)
+{
+	struct gm_rm_mem **at = gm_rm_bucket(cache, mem->id);
+
+	for (struct gm_rm_view *v = mem->views; v; v = v->next)
+		gm_rm_view_set_busy(cache, v);
+	gm_fork_block();
+	while (*at != mem)
+		at = &(*at)->next;
+	*at = mem->next;
+	gm_fork_allow();
+}
+
+/* Takes a view without users, on no idle list, from its memory. */
+static void gm_rm_view_unlink(struct gm_rm_view *view)
+{
+	struct gm_rm_view **at = &view->mem->views;
+
+	gm_fork_block();
+	while (*at != view)
+		at = &(*at)->next;
+	*at = view->next;
+	gm_fork_allow();
+}
+
+void gm_rm_cache_drop(struct gm_rm_cache *cache)
+{
+	for (int i = 0; i < GM_RM_BUCKETS; i++) {
+		struct gm_rm_mem *mem, *next;
+
+		for (mem = cache->bucket[i]; mem; mem = next) {
+			struct gm_rm_view *view, *after;
+
+			next = mem->next;
+			for (view = mem->views; view; view = after) {
+				after = view->next;
+				close(view->map.fd);
+				free(view);
+			}
+			free(mem);
+		}
+	}
+}
+
+struct gm_rm_mem *gm_rm_cache_find(struct gm_rm_cache *cache,
+				   unsigned long long id, uint64_t addr,
+				   uint64_t length)
+{
+	struct gm_rm_mem *mem = NULL;
+
+	if (!id)
+		return NULL;
+	pthread_mutex_lock(&cache->lock);
+	for (mem = *gm_rm_bucket(cache, id); mem; mem = mem->next)
+		if (mem->id == id && addr >= mem->addr &&
+		    addr - mem->addr <= mem->length &&
+		    length <= mem->length - (addr - mem->addr))
+			break;
+	if (mem && !mem->pins++)
+		gm_rm_mem_set_busy(cache, mem);
+	pthread_mutex_unlock(&cache->lock);
+	return mem;
+}
+
+void gm_rm_cache_add(struct gm_rm_cache *cache, struct gm_rm_mem *mem)
+{
+	struct gm_rm_mem **bucket = gm_rm_bucket(cache, mem->id);
+
+	pthread_mutex_lock(&cache->lock);
+	mem->pins = 1;
+	gm_fork_block();
+	mem->next = *bucket;
+	*bucket = mem;
+	gm_fork_allow();
+	pthread_mutex_unlock(&cache->lock);
+}
+
+bool gm_rm_cache_is_proven(struct gm_rm_cache *cache, struct gm_rm_mem *mem)
+{
+	bool proven;
+
+	pthread_mutex_lock(&cache->lock);
+	proven = mem->proven;
+	pthread_mutex_unlock(&cache->lock);
+	return proven;
+}
+
+void gm_rm_cache_proven(struct gm_rm_cache *cache, struct gm_rm_mem *mem)
+{
+	pthread_mutex_lock(&cache->lock);
+	mem->proven = true;
+	pthread_mutex_unlock(&cache->lock);
+}
+
+/* Takes the memory that was idle longest out of the cache, or NULL. */
+static struct gm_rm_mem *gm_rm_cache_pop_mem(struct gm_rm_cache *cache)
+{
+	struct gm_rm_mem *mem = TAILQ_FIRST(&cache->idle_mems);
+
+	if (mem) {
+		gm_rm_mem_set_busy(cache, mem);
+		gm_rm_mem_unlink(cache, mem);
+	}
+	return mem;
+}
+
+/* The same for a view; its memory, which has users, gets one more. */
+static struct gm_rm_view *gm_rm_cache_pop_view(struct gm_rm_cache *cache)
+{
+	struct gm_rm_view *view = TAILQ_FIRST(&cache->idle_views);
+
+	if (view) {
+		gm_rm_view_set_busy(cache, view);
+		gm_rm_view_unlink(view);
+		view->mem->pins++;
+	}
+	return view;
+}
+
+/* Lets go of what was idle longest until the bounds hold. */
+static bool gm_rm_cache_trim(struct gm_rm_cache *cache, uint64_t bytes,
+			     unsigned int count)
+{
+	bool trimmed = false;
+
+	for (;;) {
+		struct gm_rm_view *view = NULL;
+		struct gm_rm_mem *mem = NULL;
+
+		pthread_mutex_lock(&cache->lock);
+		if (cache->idle_mem_bytes > bytes || cache->idle_count > count)
+			mem = gm_rm_cache_pop_mem(cache);
+		if (!mem && (cache->idle_view_bytes > bytes ||
+			     cache->idle_count > count))
+			view = gm_rm_cache_pop_view(cache);
+		pthread_mutex_unlock(&cache->lock);
+		if (mem) {
+			gm_rm_mem_free(cache, mem);
+		} else if (view) {
+			mem = view->mem;
+			gm_rm_view_free(cache, view);
+			gm_rm_cache_put(cache, mem, true);
+		} else {
+			return trimmed;
+		}
+		trimmed = true;
+	}
+}
+
+bool gm_rm_cache_flush(struct gm_rm_cache *cache)
+{
+	return gm_rm_cache_trim(cache, 0, 0);
+}
+
+void gm_rm_cache_put(struct gm_rm_cache *cache, struct gm_rm_mem *mem,
+		     bool keep)
+{
+	bool gone = false, full = false;
+
+	pthread_mutex_lock(&cache->lock);
+	if (!--mem->pins) {
+		gone = !keep || !mem->id || !mem->proven ||
+		       gm_rm_mem_weight(mem) > cache->limit;
+		if (gone)
+			gm_rm_mem_unlink(cache, mem);
+		else
+			gm_rm_mem_set_idle(cache, mem);
+		full = cache->idle_mem_bytes > cache->limit ||
+		       cache->idle_count > GM_RM_IDLE_COUNT;
+	}
+	pthread_mutex_unlock(&cache->lock);
+	if (gone)
+		gm_rm_mem_free(cache, mem);
+	if (full)
+		gm_rm_cache_trim(cache, cache->limit, GM_RM_IDLE_COUNT);
+}
+
+void gm_rm_cache_sweep(struct gm_rm_cache *cache, unsigned int most)
+{
+	while (most--) {
+		struct gm_rm_mem *mem;
+
+		pthread_mutex_lock(&cache->lock);
+		mem = cache->cursor;
+		if (!mem)
+			mem = TAILQ_FIRST(&cache->idle_mems);
+		if (!mem) {
+			pthread_mutex_unlock(&cache->lock);
+			return;
+		}
+		cache->cursor = TAILQ_NEXT(mem, idle);
+		if (gm_rm_buffer_id(cache->cuda, mem->addr) == mem->id) {
+			mem = NULL;
+		} else {
+			gm_rm_mem_set_busy(cache, mem);
+			gm_rm_mem_unlink(cache, mem);
+		}
+		pthread_mutex_unlock(&cache->lock);
+		if (!mem)
+			continue;
+		gm_debug("rm: 0x%" PRIx64 " was freed: letting go of it",
+			 mem->addr);
+		gm_rm_mem_free(cache, mem);
+	}
+}
+
+void gm_rm_cache_destroy(struct gm_rm_cache *cache)
+{
+	gm_rm_cache_flush(cache);
+	pthread_mutex_destroy(&cache->lock);
+	pthread_mutex_destroy(&cache->build);
+}
+
+/* Finds a view that covers the bytes, and counts its user. */
+static struct gm_rm_view *gm_rm_view_find(struct gm_rm_cache *cache,
+					  struct gm_rm_mem *mem,
+					  uint64_t offset, uint64_t length)
+{
+	struct gm_rm_view *view;
+
+	pthread_mutex_lock(&cache->lock);
+	for (view = mem->views; view; view = view->next)
+		if (view->offset <= offset &&
+		    offset + length <= view->offset + view->length)
+			break;
+	if (view && !view->users++)
+		gm_rm_view_set_busy(cache, view);
+	pthread_mutex_unlock(&cache->lock);
+	return view;
+}
+
+/*
+ * Takes away the views without users that overlap the bytes or touch them, and
+ * widens the bytes by theirs: BAR1 is then used once for all of them.
+ */
+static void gm_rm_view_absorb(struct gm_rm_cache *cache, struct gm_rm_mem *mem,
+			      uint64_t *offset, uint64_t *length)
+{
+	struct gm_rm_view *view, *next, *gone = NULL;
+	uint64_t end = *offset + *length;
+
+	pthread_mutex_lock(&cache->lock);
+	for (view = mem->views; view; view = next) {
+		next = view->next;
+		if (view->users || view->offset > end ||
+		    view->offset + view->length < *offset)
+			continue;
+		if (view->offset < *offset)
+			*offset = view->offset;
+		if (view->offset + view->length > end)
+			end = view->offset + view->length;
+		gm_rm_view_set_busy(cache, view);
+		gm_rm_view_unlink(view);
+		view->next = gone;
+		gone = view;
+	}
+	pthread_mutex_unlock(&cache->lock);
+	*length = end - *offset;
+	for (view = gone; view; view = next) {
+		next = view->next;
+		gm_rm_view_free(cache, view);
+	}
+}
+
+/* Maps bytes of a memory into BAR1 and the process. */
+static int gm_rm_view_map(struct gm_rm_cache *cache, struct gm_rm_view *view)
+{
+	uint64_t start = gm_now(), mapped;
+	int rc;
+
+	rc = gm_rm_map(cache->rm, view->mem->memory, view->offset, view->length,
+		       &view->map);
+	if (rc == -ENOMEM && gm_rm_cache_flush(cache))
+		rc = gm_rm_map(cache->rm, view->mem->memory, view->offset,
+			       view->length, &view->map);
+	if (rc)
+		return rc;
+	mapped = gm_now();
+	view->base = gm_backend_mmap(view->map.fd, view->length, 0);
+	if (!view->base) {
+		rc = errno == ENOMEM ? -ENOMEM : -EIO;
+		gm_error(rc,
+			 "map: mmap of %" PRIu64 " bytes of GPU memory: "
+			 "%s; %s",
+			 view->length, strerror(errno),
+			 rc == -ENOMEM ? "unmap other buffers" : "see dmesg");
+		gm_rm_unmap(cache->rm, view->mem->memory, &view->map);
+		close(view->map.fd);
+		return rc;
+	}
+	gm_debug("rm: %" PRIu64 " bytes at BAR1 address 0x%" PRIx64
+		 ": map %.1f us, mmap %.1f us",
+		 view->length, view->map.linear, (mapped - start) / 1e3,
+		 (gm_now() - mapped) / 1e3);
+	return 0;
+}
+
+/* With cache->build held. */
+static int gm_rm_view_new(struct gm_rm_cache *cache, struct gm_rm_mem *mem,
+			  uint64_t offset, uint64_t length,
+			  struct gm_rm_view **out)
+{
+	struct gm_rm_view *view = calloc(1, sizeof(*view));
+	int rc;
+
+	if (!view)
+		return gm_error(-ENOMEM, "map: out of host memory; free some");
+	gm_rm_view_absorb(cache, mem, &offset, &length);
+	view->mem = mem;
+	view->offset = offset;
+	view->length = length;
+	view->users = 1;
+	rc = gm_rm_view_map(cache, view);
+	if (rc) {
+		free(view);
+		return rc;
+	}
+	pthread_mutex_lock(&cache->lock);
+	gm_fork_block();
+	view->next = mem->views;
+	mem->views = view;
+	gm_fork_allow();
+	pthread_mutex_unlock(&cache->lock);
+	*out = view;
+	return 0;
+}
+
+int gm_rm_view_get(struct gm_rm_cache *cache, struct gm_rm_mem *mem,
+		   uint64_t offset, uint64_t length, struct gm_rm_view **view)
+{
+	int rc = 0;
+
+	*view = gm_rm_view_find(cache, mem, offset, length);
+	if (*view)
+		return 0;
+	pthread_mutex_lock(&cache->build);
+	*view = gm_rm_view_find(cache, mem, offset, length);
+	if (!*view)
+		rc = gm_rm_view_new(cache, mem, offset, length, view);
+	pthread_mutex_unlock(&cache->build);
+	return rc;
+}
+
+void gm_rm_view_put(struct gm_rm_cache *cache, struct gm_rm_view *view)
+{
+	bool gone = false, full = false;
+
+	pthread_mutex_lock(&cache->lock);
+	if (!--view->users) {
+		gone = view->length > cache->limit;
+		if (gone)
+			gm_rm_view_unlink(view);
+		else
+			gm_rm_view_set_idle(cache, view);
+		full = cache->idle_view_bytes > cache->limit ||
+		       cache->idle_count > GM_RM_IDLE_COUNT;
+	}
+	pthread_mutex_unlock(&cache->lock);
+	if (gone)
+		gm_rm_view_free(cache, view);
+	if (full)
+		gm_rm_cache_trim(cache, cache->limit, GM_RM_IDLE_COUNT);
+}

@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: MIT
+#include <errno.h>
+#include <inttypes.h>
+#include <unistd.h>
+
+#include "error.h"
+#include "rm_take.h"
+
+static int gm_rm_vmm_export(const struct gm_cuda *cuda,
+			    CUmemGenericAllocationHandle handle,
+			    const struct gm_range *range, int *fd)
+{
+	CUresult result;
+
+	*fd = -1;
+	result = cuda->vmm_export(fd, handle,
+				  CU_MEM_HANDLE_TYPE_POSIX_FILE_DESCRIPTOR, 0);
+	if (!result)
+		return 0;
+	if (result != CUDA_ERROR_INVALID_VALUE &&
+	    result != CUDA_ERROR_NOT_SUPPORTED)
+		return gm_cuda_error(cuda, result,
+				     "rm: cuMemExportToShareableHandle",
+				     "look for an earlier CUDA error");
+	return gm_error(-EOPNOTSUPP,
+			"pin 0x%" PRIx64 ": this memory of cuMemCreate cannot "
+			"be exported, so backend rm cannot reach it; create it "
+			"with requestedHandleTypes = "
+			"CU_MEM_HANDLE_TYPE_POSIX_FILE_DESCRIPTOR, or use "
+			"backend kmod",
+			range->addr);
+}
+
+int gm_rm_take_vmm(struct gm_rm *rm, const struct gm_cuda *cuda,
+		   const struct gm_range *range, struct gm_rm_place *place,
+		   uint32_t *memory)
+{
+	CUmemGenericAllocationHandle handle;
+	CUresult result;
+	int fd, rc;
+
+	if (!cuda->vmm_export || !cuda->vmm_release)
+		return gm_error(-EOPNOTSUPP,
+				"pin 0x%" PRIx64 ": libcuda has no "
+				"cuMemExportToShareableHandle; install a newer "
+				"NVIDIA driver",
+				range->addr);
+	result = cuda->vmm_retain(&handle, (void *)range->addr);
+	if (result)
+		return gm_cuda_error(cuda, result,
+				     "rm: cuMemRetainAllocationHandle",
+				     "was the memory unmapped meanwhile?");
+	rc = gm_rm_vmm_export(cuda, handle, range, &fd);
+	cuda->vmm_release(handle);
+	if (rc)
+		return rc;
+	rc = gm_rm_import(rm, fd, memory);
+	close(fd);
+	/* cuMemMap() maps from the start of an object only. */
+	*place = (struct gm_rm_place){ .block = range->alloc_length };
+	return rc;
+}

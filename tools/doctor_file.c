@@ -1,0 +1,211 @@
+// SPDX-License-Identifier: MIT
+/* gpumem doctor: reading the machine's files, below a root that tests choose. */
+#include <ctype.h>
+#include <dlfcn.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <grp.h>
+#include <inttypes.h>
+#include <limits.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "doctor.h"
+
+/* False if it is too long. */
+static bool path_make(const struct doctor *doctor, char path[PATH_MAX],
+		      const char *format, va_list args)
+{
+	size_t head = strlen(doctor->root);
+	int n;
+
+	if (head >= PATH_MAX)
+		return false;
+	memcpy(path, doctor->root, head + 1);
+	n = vsnprintf(path + head, PATH_MAX - head, format, args);
+	return n >= 0 && (size_t)n < PATH_MAX - head;
+}
+
+bool doctor_exists(const struct doctor *doctor, const char *format, ...)
+{
+	char path[PATH_MAX];
+	va_list args;
+	bool fits;
+
+	va_start(args, format);
+	fits = path_make(doctor, path, format, args);
+	va_end(args);
+	return fits && !access(path, F_OK);
+}
+
+static bool file_read(const char *path, char *text, size_t room)
+{
+	size_t length = 0;
+	ssize_t n;
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+
+	text[0] = '\0';
+	if (fd < 0)
+		return false;
+	while (length < room - 1) {
+		n = read(fd, text + length, room - 1 - length);
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n <= 0)
+			break;
+		length += n;
+	}
+	close(fd);
+	while (length && text[length - 1] == '\n')
+		length--;
+	text[length] = '\0';
+	return length > 0;
+}
+
+bool doctor_read(const struct doctor *doctor, char *text, size_t room,
+		 const char *format, ...)
+{
+	char path[PATH_MAX];
+	va_list args;
+	bool fits;
+
+	va_start(args, format);
+	fits = path_make(doctor, path, format, args);
+	va_end(args);
+	text[0] = '\0';
+	return fits && file_read(path, text, room);
+}
+
+bool doctor_read_number(const struct doctor *doctor, int base, uint64_t *value,
+			const char *format, ...)
+{
+	char path[PATH_MAX], text[64], *end;
+	va_list args;
+	bool fits;
+
+	va_start(args, format);
+	fits = path_make(doctor, path, format, args);
+	va_end(args);
+	if (!fits || !file_read(path, text, sizeof(text)) ||
+	    !isxdigit((unsigned char)text[0]))
+		return false;
+	errno = 0;
+	*value = strtoull(text, &end, base);
+	return !*end && !errno;
+}
+
+void doctor_link_name(const struct doctor *doctor, char *name, size_t room,
+		      const char *format, ...)
+{
+	char path[PATH_MAX], target[PATH_MAX];
+	const char *slash;
+	ssize_t length = -1;
+	va_list args;
+
+	va_start(args, format);
+	if (path_make(doctor, path, format, args))
+		length = readlink(path, target, sizeof(target) - 1);
+	va_end(args);
+	target[length < 0 ? 0 : length] = '\0';
+	slash = strrchr(target, '/');
+	snprintf(name, room, "%s", slash ? slash + 1 : target);
+}
+
+static int path_open(const struct doctor *doctor, char path[PATH_MAX],
+		     const char *format, ...)
+{
+	va_list args;
+	bool fits;
+
+	va_start(args, format);
+	fits = path_make(doctor, path, format, args);
+	va_end(args);
+	return fits ? 0 : -ENAMETOOLONG;
+}
+
+int doctor_try(const struct doctor *doctor, const char *path)
+{
+	char whole[PATH_MAX];
+	int fd, rc = path_open(doctor, whole, "%s", path);
+
+	if (rc)
+		return rc;
+	fd = open(whole, O_RDWR | O_CLOEXEC | O_NONBLOCK);
+	if (fd < 0)
+		return -errno;
+	close(fd);
+	return 0;
+}
+
+DIR *doctor_dir(const struct doctor *doctor, const char *format, ...)
+{
+	char path[PATH_MAX];
+	va_list args;
+	bool fits;
+
+	va_start(args, format);
+	fits = path_make(doctor, path, format, args);
+	va_end(args);
+	return fits ? opendir(path) : NULL;
+}
+
+void doctor_mend_access(const struct doctor *doctor, const char *path,
+			struct doctor_finding *finding)
+{
+	struct group group, *found = NULL;
+	char whole[PATH_MAX], names[1024];
+	struct stat st;
+
+	if (path_open(doctor, whole, "%s", path) || stat(whole, &st))
+		return;
+	if ((st.st_mode & 0060) == 0060 && st.st_gid &&
+	    !getgrgid_r(st.st_gid, &group, names, sizeof(names), &found) &&
+	    found)
+		doctor_mend(finding,
+			    "sudo usermod -aG %s $USER, then log in again",
+			    found->gr_name);
+	else
+		doctor_mend(finding, "sudo chmod 0666 %s", path);
+}
+
+void *doctor_library(const struct doctor *doctor, const char *name)
+{
+	char path[PATH_MAX];
+
+	if (!doctor->root[0])
+		return dlopen(name, RTLD_LAZY | RTLD_NODELETE);
+	if (path_open(doctor, path, "/lib/%s", name))
+		return NULL;
+	return dlopen(path, RTLD_LAZY | RTLD_NODELETE);
+}
+
+bool doctor_setting(const char *text, const char *name, char separator,
+		    char *value, size_t room)
+{
+	const char *ends = separator == '=' ? " \n" : "\n";
+	size_t length = strlen(name);
+
+	for (const char *at = text; (at = strstr(at, name)); at += length) {
+		bool starts = at == text || strchr(" \n", at[-1]);
+
+		if (!starts || at[length] != separator)
+			continue;
+		at += length + 1;
+		at += strspn(at, " \t");
+		snprintf(value, room, "%.*s", (int)strcspn(at, ends), at);
+		return true;
+	}
+	return false;
+}
+
+const char *doctor_size(char *text, size_t room, uint64_t bytes)
+{
+	if (bytes >= 1ull << 30)
+		snprintf(text, room, "%.4g GiB", bytes / 1073741824.0);
+	else
+		snprintf(text, room, "%.4g MiB", bytes / 1048576.0);
+	return text;
+}
