@@ -117,12 +117,22 @@ static void mode_structs(void)
 		      c->name, strerror(r));
 		call_undo(c, buf, fd, r);
 	}
-	call_fill(&calls[1], buf, fd, addr, pin);
 	for (i = 0; i < 32; i++) {
+		/* Of those that exist, one goes alone and one wants a file. */
+		const int want = i == 0 ? 0 : i == 2 ? EBADF : EINVAL;
+
+		call_fill(&calls[1], buf, fd, addr, pin);
 		((struct gpumem_pin *)buf)->flags = 1u << i;
-		check_result(t_ioctl(fd, GPUMEM_IOC_PIN, buf), EINVAL,
-			     "PIN with flag %zu", i);
+		if (i == 2)
+			((struct gpumem_pin *)buf)->event_fd = fd;
+		r = t_ioctl(fd, GPUMEM_IOC_PIN, buf);
+		check_result(r, want, "PIN with flag %zu", i);
+		call_undo(&calls[1], buf, fd, r);
 	}
+	call_fill(&calls[1], buf, fd, addr, pin);
+	((struct gpumem_pin *)buf)->event_fd = fd;
+	check_result(t_ioctl(fd, GPUMEM_IOC_PIN, buf), EINVAL,
+		     "PIN with an event_fd and no flag for it");
 	check_result(gm_unpin(fd, pin), 0, "UNPIN");
 	emu_check_nothing_pinned("after malformed calls");
 	free(buf);

@@ -3,6 +3,7 @@
 # Builds a small 6.1 kernel with KASAN, lockdep, kmemleak, UBSAN and fault
 # injection from Debian's source into the cache and prints its folder, laid out
 # as kernel-fetch.sh does. debug.config says what is in it; a change builds anew.
+# With --cached it builds nothing: it fails if there is none.
 set -eu
 
 here=$(cd "$(dirname "$0")" && pwd)
@@ -10,6 +11,7 @@ cache=${GPUMEM_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/gpumem}/kernels
 sum=$(sha256sum <"$here/debug.config" | cut -c1-12)
 out=$cache/debug-$sum
 [ -f "$out/complete" ] && { echo "$out"; exit 0; }
+[ "${1:-}" != --cached ] || exit 1
 mkdir -p "$cache"
 exec 9>"$cache/lock-debug"
 flock 9

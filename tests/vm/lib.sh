@@ -27,6 +27,21 @@ modules_load()
 		chmod 0666 /dev/gpumem /dev/gpumem-emu
 }
 
+# is_debug: true on the debug kernel.
+is_debug()
+{
+	[ -e /sys/kernel/debug/kmemleak ]
+}
+
+# lockdep_check: false, saying so, if lockdep has turned itself off.
+lockdep_check()
+{
+	[ -e /proc/lockdep_stats ] || return 0
+	[ "$(awk '$1 == "debug_locks:" {print $2}' /proc/lockdep_stats)" = 1 ] && return 0
+	echo "lockdep has turned itself off"
+	return 1
+}
+
 # counter NAME: a counter of the emulated GPU.
 counter()
 {
@@ -38,7 +53,7 @@ left_check()
 {
 	[ -e /proc/gpumem-emu ] || { echo "the emulated GPU is not loaded"; return 1; }
 	bad=0
-	for n in blocks pins pinned_pages dma_maps holds rm_clients rm_objects rm_maps; do
+	for n in blocks pins pinned_pages dma_maps holds rm_clients rm_objects rm_maps exports; do
 		v=$(counter $n)
 		[ "$v" = 0 ] || { echo "left over after the case: $n is ${v:-missing}"; bad=1; }
 	done
@@ -89,4 +104,29 @@ demo_sizes()
 	for demo_offset in 1 511 4096 65535; do
 		demo $1 --size 100000 --offset $demo_offset || return 1
 	done
+}
+
+# importer_load: loads the test importer of dma-bufs until the case ends.
+importer_load()
+{
+	insmod /lib/modules/importer.ko
+	trap "rmmod importer" EXIT
+}
+
+# board_load: the example's driver and so /dev/fpga-dma0 and 1, for one case.
+board_load()
+{
+	grep -q '^fpga_dma ' /proc/modules || insmod /lib/modules/fpga_dma.ko
+	[ -e /dev/fpga-dma0 ]
+}
+
+# board_address: the PCI address of /dev/fpga-dma0.
+board_address()
+{
+	for board in /sys/bus/pci/devices/*; do
+		[ "$(cat $board/vendor) $(cat $board/device)" = '0x1234 0x11e8' ] || continue
+		basename $board
+		return
+	done
+	return 1
 }

@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: MIT
-# kill -9, 200 times at random moments, as a user.
+# timeout: 300
+# kill -9, 1000 times at random moments, as a user.
 . /cases/lib.sh
-as_user vm-storm 200
+as_user vm-storm 1000

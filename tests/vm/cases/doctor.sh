@@ -1,0 +1,70 @@
+# SPDX-License-Identifier: MIT
+# gpumem doctor on the emulated GPU: says that it is one, through every backend,
+# as root and as a user; finds the module, and what becomes of it.
+. /cases/lib.sh
+/usr/bin/gpumem --version >/dev/null
+
+# doctor CODE ARGUMENTS...: runs it by RUN, expects the exit code.
+doctor()
+{
+	doctor_code=$1
+	shift
+	fails $doctor_code $RUN gpumem doctor "$@" >/tmp/doctor.out 2>&1 ||
+		{ cat /tmp/doctor.out; return 1; }
+}
+
+# line LEVEL CHECK TEXT: that line is there.
+line()
+{
+	grep -q "^$1  *$2  *.*$3" /tmp/doctor.out && return 0
+	echo "no line: $1 $2 $3"
+	cat /tmp/doctor.out
+	return 1
+}
+
+RUN=
+for RUN in "" as_user; do
+	for backend in kmod rm; do
+		doctor 0 --backend $backend
+		line ok gpu EMULATED
+		line ok backend "$backend"
+		line ok nvidiactl "can be opened"
+		line ok kernel-module "through /dev/gpumem"
+		line note write-combining "SIMULATED"
+		line ok bar1 "SIMULATED"
+		line ok container "not in one"
+		line ok wsl2 no
+		line note driver .
+		if grep -E "^(warn|fail)" /tmp/doctor.out; then exit 1; fi
+	done
+done
+cat /tmp/doctor.out
+
+RUN=
+doctor 0
+line ok backend kmod
+doctor 0 --json
+if ! grep -q "without JSON" /tmp/doctor.out; then
+	grep -q '"simulated":true' /tmp/doctor.out
+	grep -q '"exit_status":0' /tmp/doctor.out
+fi
+
+# The node is there, but not for this user.
+chmod 0600 /dev/gpumem
+trap "chmod 0666 /dev/gpumem" EXIT
+RUN=as_user
+doctor 0
+line ok backend rm
+line note kernel-module "chmod 0666 /dev/gpumem"
+chmod 0666 /dev/gpumem
+trap - EXIT
+
+# Without the module.
+RUN=
+rmmod gpumem
+trap "insmod /lib/modules/gpumem.ko; chmod 0666 /dev/gpumem" EXIT
+doctor 0
+line ok backend rm
+line note kernel-module "modprobe gpumem"
+doctor 3 --backend kmod
+line fail backend "modprobe gpumem"

@@ -1,0 +1,3 @@
+# SPDX-License-Identifier: MIT
+# The eventfd is signalled once, at revocation and then only.
+vm-persistent eventfd

@@ -1,0 +1,3 @@
+# SPDX-License-Identifier: MIT
+# Nothing in the kernel gets its pages.
+vm-mmap-access gup

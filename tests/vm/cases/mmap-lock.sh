@@ -1,0 +1,3 @@
+# SPDX-License-Identifier: MIT
+# mlock, MAP_LOCKED, MAP_POPULATE, msync.
+vm-mmap-rules lock

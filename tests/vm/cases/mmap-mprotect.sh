@@ -1,0 +1,3 @@
+# SPDX-License-Identifier: MIT
+# mprotect: read-only, none, back; never executable.
+vm-mmap-rules mprotect

@@ -1,0 +1,3 @@
+# SPDX-License-Identifier: MIT
+# Parts of a mapping; holes in it.
+vm-mmap-rules parts

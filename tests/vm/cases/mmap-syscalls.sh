@@ -1,0 +1,3 @@
+# SPDX-License-Identifier: MIT
+# System calls with it as their buffer, before and after revocation.
+vm-mmap-access syscalls
