@@ -6,7 +6,8 @@ BUILD ?= build
 PREFIX ?= /usr/local
 KDIR ?= /lib/modules/$(shell uname -r)/build
 
-.PHONY: all build demo test unit vm check format module install test-gpu \
+.PHONY: all build demo test unit vm test-debug fuzz-kernel check check-nvidia format module install \
+	install-module uninstall-module test-dma test-gpu \
 	bench-gpu clean help
 
 all: build
@@ -16,9 +17,14 @@ help:
 	@echo 'make test       every test: unit tests, the command, installation, virtual machine'
 	@echo 'make unit       the tests that need no virtual machine'
 	@echo 'make vm         the virtual machine alone; VM="--kernel 6.1 --test abi" narrows it'
+	@echo 'make test-dma   1 GiB moved by PCI boards in the virtual machine, IOMMU off and on (half an hour)'
+	@echo 'make test-debug  every virtual machine test on a kernel with KASAN, lockdep, kmemleak'
+	@echo 'make fuzz-kernel a night of random operations on the kernel module'
 	@echo 'make check      format, checkpatch, sparse, static analysis, both compilers'
 	@echo 'make build      user space into $(BUILD)/'
+	@echo 'make check-nvidia  gpumem.ko against the open NVIDIA driver (builds the driver, once)'
 	@echo 'make module     gpumem.ko for KDIR against NVIDIA_SRC=<NVIDIA driver source>'
+	@echo 'make install-module  gpumem.ko by DKMS, the group gpumem, and loads it (DESTDIR: source only)'
 	@echo 'make install    user space under PREFIX (DESTDIR is honoured)'
 	@echo 'make test-gpu   tests on a machine with an NVIDIA GPU'
 	@echo 'make bench-gpu  benchmarks on a machine with an NVIDIA GPU'
@@ -40,9 +46,24 @@ vm: build
 	@scripts/setup.sh vm
 	@tests/vm/vm.py --build $(BUILD) $(VM)
 
+test-dma: build
+	@scripts/setup.sh vm
+	@tests/vm/vm.py --build $(BUILD) --test bulk-fpga-dma --test iommu-bulk-fpga-dma \
+		--append FPGA_TOTAL=1G --timeout 7200 --verbose $(VM)
+
+test-debug:
+	@scripts/test-debug.sh $(BUILD)
+
+fuzz-kernel:
+	@scripts/fuzz-kernel.sh $(BUILD)
+
 check:
 	@scripts/setup.sh build vm check
 	@scripts/check.sh
+
+check-nvidia:
+	@scripts/setup.sh vm check kernel
+	@scripts/check-nvidia.sh $(NVIDIA)
 
 format:
 	@scripts/check.sh format-write
@@ -53,6 +74,12 @@ module:
 install: build
 	@meson configure $(BUILD) --prefix $(abspath $(PREFIX))
 	@meson install -C $(BUILD) $(if $(DESTDIR),--destdir $(abspath $(DESTDIR)))
+
+install-module:
+	@DESTDIR=$(if $(DESTDIR),$(abspath $(DESTDIR))) scripts/install-module.sh
+
+uninstall-module:
+	@DESTDIR=$(if $(DESTDIR),$(abspath $(DESTDIR))) scripts/install-module.sh uninstall
 
 test-gpu:
 	@tests/gpu/run.sh

@@ -1,0 +1,60 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT
+# Installs the source of gpumem.ko for DKMS, below DESTDIR if it is set. Without
+# DESTDIR, as root: builds and installs the module for the running kernel, makes
+# the group that may use /dev/gpumem, and loads the module.
+#
+# usage: install-module.sh [uninstall]
+set -eu
+
+cd "$(dirname "$0")/.."
+version=$(sed -n 's/^#define GPUMEM_RELEASE "\(.*\)"/\1/p' kernel/gpumem/gpumem_drv.h)
+dest=${DESTDIR:-}/usr/src/gpumem-$version
+
+if [ "${1:-}" = uninstall ]; then
+	[ -n "${DESTDIR:-}" ] || ! command -v dkms >/dev/null ||
+		dkms remove "gpumem/$version" --all || true
+	rm -rf "$dest"
+	exit 0
+fi
+
+if [ -z "${DESTDIR:-}" ]; then
+	[ "$(id -u)" = 0 ] || {
+		echo "install-module: only root can: sudo make install-module" >&2
+		exit 1
+	}
+	command -v dkms >/dev/null || {
+		echo "install-module: dkms is missing; install it (apt install dkms), or build the module yourself (make module)" >&2
+		exit 1
+	}
+	! dkms status "gpumem/$version" | grep -q . || dkms remove "gpumem/$version" --all
+fi
+
+rm -rf "$dest"
+mkdir -p "$dest/kernel/gpumem" "$dest/uapi/linux" "$dest/scripts"
+cp kernel/gpumem/*.[ch] kernel/gpumem/Kbuild "$dest/kernel/gpumem/"
+rm -f "$dest"/kernel/gpumem/*.mod.c
+cp uapi/*.h "$dest/uapi/"
+cp uapi/linux/*.h "$dest/uapi/linux/"
+cp scripts/module.sh scripts/module-symvers.sh "$dest/scripts/"
+cp -r LICENSES "$dest/"
+sed "s/#VERSION#/$version/" packaging/dkms.conf >"$dest/dkms.conf"
+echo "install-module: source in $dest"
+[ -z "${DESTDIR:-}" ] || exit 0
+
+dkms install "gpumem/$version"
+if command -v systemd-sysusers >/dev/null; then
+	systemd-sysusers packaging/gpumem.sysusers
+else
+	getent group gpumem >/dev/null || groupadd --system gpumem
+fi
+if command -v udevadm >/dev/null; then
+	udevadm control --reload || true
+fi
+if modprobe gpumem; then
+	ls -l /dev/gpumem
+	echo "install-module: usermod -aG gpumem NAME lets a user in"
+else
+	echo "install-module: the module does not load; dmesg says why" >&2
+	exit 1
+fi
