@@ -176,6 +176,9 @@ void fuzz_end(struct fuzz_ctx *c, enum fuzz_kind kind,
 void fuzz_result(struct fuzz_ctx *c, enum fuzz_op op, int result);
 /* The same for a call on a file, which may be forbidden to a child. */
 void fuzz_file_result(struct fuzz_ctx *c, enum fuzz_op op, int fd, int result);
+/* Was a file of /proc open in this process at any time after _before()? */
+uint32_t fuzz_proc_before(void);
+bool fuzz_proc_since(uint32_t before);
 void fuzz_wrong(struct fuzz_ctx *c, const char *format, ...)
 	__attribute__((format(printf, 2, 3)));
 void fuzz_step(struct fuzz_ctx *c);

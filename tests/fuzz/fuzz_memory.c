@@ -25,6 +25,7 @@ static void fuzz_map_at(struct fuzz_ctx *c, enum fuzz_op op,
 	int flags = fuzz_chance(c, 95) ? MAP_SHARED : MAP_PRIVATE;
 	struct fuzz_thing map = { .foreign = what->foreign };
 	bool bent = false;
+	uint32_t before = fuzz_proc_before();
 	uint64_t at;
 	void *p;
 	int r;
@@ -41,6 +42,8 @@ static void fuzz_map_at(struct fuzz_ctx *c, enum fuzz_op op,
 			map.bytes += fuzz_below(c, 2 * MIB);
 	}
 	r = t_mmap(what->fd, at, map.bytes, prot, flags, &p);
+	if (r == EIO && fuzz_proc_since(before))
+		r = EBADF;
 	fuzz_file_result(c, op, what->fd, r);
 	if (r)
 		return;

@@ -206,16 +206,35 @@ void fuzz_receive(struct fuzz_ctx *c)
 	fuzz_put(c, FUZZ_BUFS, &buf);
 }
 
+/*
+ * Two threads share their descriptors' numbers. One that closed a file and maps
+ * it all the same may meet the file of /proc that the other opened in between,
+ * and mmap() of such a file is EIO.
+ */
+static atomic_uint fuzz_proc_begun, fuzz_proc_ended;
+
 void fuzz_proc(struct fuzz_ctx *c)
 {
-	int fd =
-		open(fuzz_chance(c, 70) ? GPUMEM_PROC_NODE : "/proc/self/smaps",
-		     O_RDONLY | O_CLOEXEC);
+	int fd;
 
+	atomic_fetch_add(&fuzz_proc_begun, 1);
+	fd = open(fuzz_chance(c, 70) ? GPUMEM_PROC_NODE : "/proc/self/smaps",
+		  O_RDONLY | O_CLOEXEC);
 	while (fd >= 0 && read(fd, c->room, sizeof(c->room)) > 0)
 		;
 	fuzz_result(c, FUZZ_PROC, 0);
 	close(fd);
+	atomic_fetch_add(&fuzz_proc_ended, 1);
+}
+
+uint32_t fuzz_proc_before(void)
+{
+	return atomic_load(&fuzz_proc_ended);
+}
+
+bool fuzz_proc_since(uint32_t before)
+{
+	return atomic_load(&fuzz_proc_begun) != before;
 }
 
 static void *fuzz_thread(void *arg)
