@@ -11,7 +11,7 @@
 #include <sys/prctl.h>
 
 /* A victim lives at most as long as so many steps take on this machine. */
-#define LONGEST_STEPS 4
+#define LONGEST_STEPS 2
 
 /* What the victims got done before they died, in memory that outlives them. */
 struct done {
@@ -77,7 +77,7 @@ static void step_export(int fd, uint32_t pin, uint64_t *state)
 
 static void step_new(int emu, int fd, uint64_t *state)
 {
-	uint64_t length = 1 + t_random(state) % MIB, pages[17], n = 17;
+	uint64_t length = 1 + t_random(state) % (256 * KIB), pages[17], n = 17;
 	uint64_t addr = emu_alloc(emu, 2 * MIB) + t_random(state) % MIB;
 	struct gpumem_pin pin = { .size = sizeof(pin),
 				  .addr = addr,

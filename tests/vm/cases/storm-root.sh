@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-# timeout: 300
+# timeout: 600
 # kill -9, 1000 times at random moments, as root, with a device to map for.
 insmod /lib/modules/fpga_dma.ko
-vm-storm 1000
+vm-storm "${STORM_KILLS:-1000}"
 rmmod fpga_dma
