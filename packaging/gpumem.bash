@@ -19,7 +19,7 @@ _gpumem()
 	COMPREPLY=()
 	case $before in
 	--backend) words="auto kmod rm dmabuf sim" ;;
-	--peer) words=$(_gpumem_words devices) ;;
+	--peer | --device-id) words=$(_gpumem_words devices) ;;
 	esac
 	if [ -z "$words" ]; then
 		if [ "$COMP_CWORD" -eq 1 ]; then

@@ -3,8 +3,12 @@
 #ifndef GPUMEM_COMPAT_H
 #define GPUMEM_COMPAT_H
 
+#include <linux/dma-map-ops.h>
 #include <linux/mm.h>
 #include <linux/version.h>
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 12, 0)
+#include <linux/iommu-dma.h>
+#endif
 
 /*
  * Flags of a VMA that mmap() is still making: nobody else sees it, so it needs no
@@ -21,6 +25,21 @@ static inline void gpumem_vm_flags_mod(struct vm_area_struct *vma,
 #else
 	vm_flags_init(vma, flags);
 #endif
+}
+
+/*
+ * True if the kernel gives the device physical addresses: there is no IOMMU, or it
+ * passes everything through (iommu=pt). With CONFIG_DMA_OPS_BYPASS the kernel
+ * decides that anew for each mapping. Since 6.12 the common IOMMU code has no
+ * operations of the device's own.
+ */
+static inline bool gpumem_dma_is_direct(struct device *dev)
+{
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 12, 0)
+	if (use_dma_iommu(dev))
+		return false;
+#endif
+	return IS_ENABLED(CONFIG_DMA_OPS_BYPASS) || !get_dma_ops(dev);
 }
 
 #ifdef GPUMEM_GPL

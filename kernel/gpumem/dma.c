@@ -5,19 +5,16 @@
  * and the end of nvidia_p2p_dma_map_pages(), which no lock could prevent (the
  * driver holds its own around the callback and takes it for mapping).
  */
-#include <linux/capability.h>
-#include <linux/device.h>
-#include <linux/dma-mapping.h>
-#include <linux/fcntl.h>
-#include <linux/file.h>
-#include <linux/magic.h>
 #include <linux/pci.h>
 #include <linux/slab.h>
-#include <linux/string.h>
 #include <linux/uaccess.h>
 
 #include "gpumem_drv.h"
 #include "trace.h"
+
+/* All that are mapped, for when a device goes away. */
+static LIST_HEAD(gpumem_dma_mapped);
+static DEFINE_SPINLOCK(gpumem_dma_mapped_lock);
 
 static void gpumem_dma_free(struct kref *ref)
 {
@@ -34,99 +31,6 @@ static void gpumem_dma_free(struct kref *ref)
 static void gpumem_dma_put(struct gpumem_dma *dma)
 {
 	kref_put(&dma->ref, gpumem_dma_free);
-}
-
-static bool gpumem_dma_name_is(struct dentry *dentry, const char *name)
-{
-	bool is;
-
-	spin_lock(&dentry->d_lock);
-	is = !strcmp(dentry->d_name.name, name);
-	spin_unlock(&dentry->d_lock);
-	return is;
-}
-
-/* True for config, resource and resourceN. */
-static bool gpumem_dma_is_device_file(struct dentry *dentry)
-{
-	bool is;
-
-	spin_lock(&dentry->d_lock);
-	is = !strcmp(dentry->d_name.name, "config") ||
-	     !strncmp(dentry->d_name.name, "resource", strlen("resource"));
-	spin_unlock(&dentry->d_lock);
-	return is;
-}
-
-/*
- * The names are the dentries' own, in sysfs itself: no mount or link that the
- * caller made changes them.
- */
-static bool gpumem_dma_proves(const struct file *file, struct pci_dev *peer)
-{
-	struct dentry *dentry = file->f_path.dentry;
-	struct dentry *parent;
-	bool proves;
-
-	if (dentry->d_sb->s_magic != SYSFS_MAGIC ||
-	    !(file->f_mode & FMODE_WRITE))
-		return false;
-	parent = dget_parent(dentry);
-	proves = gpumem_dma_is_device_file(dentry) &&
-		 gpumem_dma_name_is(parent, pci_name(peer));
-	dput(parent);
-	return proves;
-}
-
-static int gpumem_dma_may(struct pci_dev *peer, int fd)
-{
-	struct file *file;
-	bool proves;
-
-	if (fd == -1)
-		return capable(CAP_SYS_RAWIO) ? 0 : -EACCES;
-	file = fget(fd);
-	if (!file)
-		return -EBADF;
-	proves = gpumem_dma_proves(file, peer);
-	fput(file);
-	return proves ? 0 : -EACCES;
-}
-
-/*
- * A driver that manages DMA itself (vfio-pci and its variants) gives its device a
- * domain of its own making.
- */
-static bool gpumem_dma_is_vfio(struct pci_dev *peer)
-{
-	bool is;
-
-	device_lock(&peer->dev);
-	is = peer->dev.driver &&
-	     to_pci_driver(peer->dev.driver)->driver_managed_dma;
-	device_unlock(&peer->dev);
-	return is;
-}
-
-static struct pci_dev *gpumem_dma_peer(const struct gpumem_dma_map *args)
-{
-	struct pci_dev *peer;
-	int rc;
-
-	if (args->domain > INT_MAX)
-		return ERR_PTR(-ENODEV);
-	peer = pci_get_domain_bus_and_slot(args->domain, args->bus,
-					   args->devfn);
-	if (!peer)
-		return ERR_PTR(-ENODEV);
-	rc = gpumem_dma_may(peer, args->device_fd);
-	if (!rc && gpumem_dma_is_vfio(peer))
-		rc = -EBUSY;
-	if (rc) {
-		pci_dev_put(peer);
-		return ERR_PTR(rc);
-	}
-	return peer;
 }
 
 static u64 gpumem_dma_merge(const u64 *addresses, u32 count, u32 page_size,
@@ -150,30 +54,13 @@ static u64 gpumem_dma_merge(const u64 *addresses, u32 count, u32 page_size,
 	return n;
 }
 
-/*
- * Without an IOMMU in between the device must reach the pages where they are.
- * Asking the kernel for more than a device's mask allows is a warning in its log.
- */
-static bool gpumem_dma_reaches(const struct gpumem_dma *dma)
-{
-	const struct gpumem_page_set *set = &dma->hold->set;
-	u64 last = 0;
-	u64 i;
-
-	if (device_iommu_mapped(&dma->peer->dev))
-		return true;
-	for (i = 0; i < set->count; i++)
-		last = max(last, set->addr[i]);
-	return last + BIT_ULL(set->shift) - 1 <= dma_get_mask(&dma->peer->dev);
-}
-
 static int gpumem_dma_begin(struct gpumem_dma *dma)
 {
 	const u64 *addresses;
 	u32 count;
 	int rc;
 
-	if (!gpumem_dma_reaches(dma))
+	if (!gpumem_peer_reaches(&dma->peer->dev, &dma->hold->set))
 		return -EIO;
 	rc = gpumem_p2p_dma_map(dma, &addresses, &count);
 	if (rc)
@@ -187,25 +74,35 @@ static int gpumem_dma_begin(struct gpumem_dma *dma)
 		return -ENOMEM;
 	}
 	gpumem_dma_merge(addresses, count, dma->page_size, dma->runs);
+	spin_lock(&gpumem_dma_mapped_lock);
+	list_add_tail(&dma->mapped, &gpumem_dma_mapped);
+	spin_unlock(&gpumem_dma_mapped_lock);
 	trace_gpumem_dma_map(dma, pci_name(dma->peer));
 	return 0;
 }
 
-/* The device loses the addresses. Allowed inside the driver's callback. */
+/*
+ * The device loses the addresses. Allowed inside the driver's callback. Whoever
+ * waits for it may free it when this returns.
+ */
 static void gpumem_dma_end(struct gpumem_dma *dma)
 {
 	trace_gpumem_dma_unmap(dma, pci_name(dma->peer));
 	gpumem_p2p_dma_unmap(dma);
+	spin_lock(&gpumem_dma_mapped_lock);
+	list_del_init(&dma->mapped);
+	spin_unlock(&gpumem_dma_mapped_lock);
+	complete_all(&dma->end_done);
 }
 
-/* Hangs the mapping on its pin, unless that is gone. */
+/* Hangs the mapping on its pin, unless that or the device is gone. */
 static int gpumem_dma_attach(struct gpumem_dma *dma)
 {
 	struct gpumem_pinned *pin = dma->pin;
 	int rc = -ENODEV;
 
 	down_write(&pin->lock);
-	if (pin->state == GPUMEM_PIN_LIVE) {
+	if (pin->state == GPUMEM_PIN_LIVE && !dma->ended) {
 		list_add_tail(&dma->of_pin, &pin->dmas);
 		rc = 0;
 	}
@@ -272,8 +169,35 @@ void gpumem_dma_end_all(struct gpumem_pinned *pin)
 	list_for_each_entry_safe(dma, next, &gone, of_pin) {
 		list_del_init(&dma->of_pin);
 		gpumem_dma_end(dma);
-		/* Whoever forgets it waits for this, and frees it. */
-		complete_all(&dma->end_done);
+	}
+}
+
+/* A mapping for the device, out of the list and with a reference, or NULL. */
+static struct gpumem_dma *gpumem_dma_find_peer(const struct pci_dev *peer)
+{
+	struct gpumem_dma *dma, *found = NULL;
+
+	spin_lock(&gpumem_dma_mapped_lock);
+	list_for_each_entry(dma, &gpumem_dma_mapped, mapped) {
+		if (dma->peer != peer)
+			continue;
+		kref_get(&dma->ref);
+		list_del_init(&dma->mapped);
+		found = dma;
+		break;
+	}
+	spin_unlock(&gpumem_dma_mapped_lock);
+	return found;
+}
+
+/* Ends all mappings for a device; their ids stay. */
+void gpumem_dma_end_peer(const struct pci_dev *peer)
+{
+	struct gpumem_dma *dma;
+
+	while ((dma = gpumem_dma_find_peer(peer))) {
+		gpumem_dma_detach(dma);
+		gpumem_dma_put(dma);
 	}
 }
 
@@ -307,13 +231,14 @@ int gpumem_dma_map_ioctl(struct gpumem_call *call)
 		return -ENOMEM;
 	kref_init(&dma->ref);
 	INIT_LIST_HEAD(&dma->of_pin);
+	INIT_LIST_HEAD(&dma->mapped);
 	init_completion(&dma->end_done);
 	dma->pin = gpumem_pin_find(call->file, args->pin);
 	if (!dma->pin) {
 		kfree(dma);
 		return -ENOENT;
 	}
-	dma->peer = gpumem_dma_peer(args);
+	dma->peer = gpumem_peer_get(args);
 	if (IS_ERR(dma->peer)) {
 		rc = PTR_ERR(dma->peer);
 		dma->peer = NULL;
@@ -328,12 +253,16 @@ int gpumem_dma_map_ioctl(struct gpumem_call *call)
 			rc = -ENODEV;
 		goto err_put;
 	}
-	rc = gpumem_dma_begin(dma);
+	rc = gpumem_peer_hold(dma->peer);
 	if (rc)
 		goto err_put;
-	rc = xa_alloc(&call->file->dmas, &dma->id, NULL, xa_limit_31b,
-		      GFP_KERNEL_ACCOUNT);
-	if (rc) {
+	rc = gpumem_dma_begin(dma);
+	gpumem_peer_release();
+	if (rc)
+		goto err_put;
+	rc = xa_alloc_cyclic(&call->file->dmas, &dma->id, NULL, xa_limit_31b,
+			     &call->file->next_dma, GFP_KERNEL_ACCOUNT);
+	if (rc < 0) {
 		rc = rc == -EBUSY ? -ENOSPC : rc;
 		goto err_end;
 	}
@@ -359,7 +288,7 @@ int gpumem_dma_map_ioctl(struct gpumem_call *call)
 err_erase:
 	xa_erase(&call->file->dmas, dma->id);
 err_end:
-	gpumem_dma_end(dma);
+	gpumem_dma_detach(dma);
 err_put:
 	gpumem_dma_put(dma);
 	return rc;
@@ -377,6 +306,17 @@ static struct gpumem_dma *gpumem_dma_find(struct gpumem_file *file, u32 id)
 	return dma;
 }
 
+/* 0, or -ENODEV when the pin or the device is gone. */
+static int gpumem_dma_alive(struct gpumem_dma *dma)
+{
+	bool ended;
+
+	down_read(&dma->pin->lock);
+	ended = dma->ended;
+	up_read(&dma->pin->lock);
+	return ended ? -ENODEV : gpumem_pin_alive(dma->pin);
+}
+
 int gpumem_dma_runs_ioctl(struct gpumem_call *call)
 {
 	struct gpumem_dma_runs *args = &call->args.dma_runs;
@@ -386,7 +326,7 @@ int gpumem_dma_runs_ioctl(struct gpumem_call *call)
 	dma = gpumem_dma_find(call->file, args->dma);
 	if (!dma)
 		return -ENOENT;
-	rc = gpumem_pin_alive(dma->pin);
+	rc = gpumem_dma_alive(dma);
 	if (rc)
 		goto out_put;
 	rc = -EINVAL;

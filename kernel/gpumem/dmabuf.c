@@ -86,6 +86,8 @@ static int gpumem_export_map_sg(struct device *dev, struct sg_table *sgt,
 	unsigned int i;
 	u64 page = 0;
 
+	if (!gpumem_peer_reaches(dev, set))
+		return -EIO;
 	for_each_sgtable_dma_sg(sgt, sg, i) {
 		u64 length = gpumem_export_run(set, page);
 		dma_addr_t addr;
@@ -158,8 +160,16 @@ static void gpumem_export_unmap(struct dma_buf_attachment *attach,
 static int gpumem_export_attach(struct dma_buf *dmabuf,
 				struct dma_buf_attachment *attach)
 {
+	struct gpumem_exported *ex = dmabuf->priv;
+	bool may;
+
 	/* There are no struct pages to fall back to. */
-	return attach->peer2peer || !attach->importer_ops ? 0 : -EOPNOTSUPP;
+	if (attach->importer_ops)
+		may = attach->peer2peer;
+	else
+		/* It cannot let go. Newer kernels ask us only when it maps. */
+		may = ex->pin->flags & GPUMEM_PIN_PERSISTENT;
+	return may ? 0 : -EOPNOTSUPP;
 }
 
 /*

@@ -3,7 +3,10 @@
  * The objects of gpumem.ko and who may touch them.
  *
  * Locks, outermost first:
+ *   gpumem_file.claim	while the first pin through a file is made
  *   mmap_lock (the kernel's)
+ *   gpumem_peers_lock	in peer.c, while a DMA mapping is made, and while a
+ *			device's are ended because it goes away
  *   gpumem_p2p_tables	in p2p.c, around the driver's calls that make or end a
  *			page table; never taken by what the driver calls
  *   the NVIDIA driver's locks, which it holds around gpumem_pin_revoke()
@@ -16,6 +19,7 @@
  *   i_mmap_rwsem	inside unmap_mapping_range(), taken with no lock inside
  *			dma_resv held
  *   xa_lock		of gpumem_file.pins, gpumem_file.dmas and the windows
+ *   gpumem_dma_mapped_lock	in dma.c, the list of all DMA mappings
  *
  * The NVIDIA driver is never called with one of our other locks held (but for
  * undoing a DMA mapping inside its own callback), and user memory is never
@@ -36,6 +40,7 @@
 #include <linux/mutex.h>
 #include <linux/rwsem.h>
 #include <linux/spinlock.h>
+#include <linux/uidgid.h>
 #include <linux/xarray.h>
 #include <linux/gpumem.h>
 
@@ -47,6 +52,7 @@ struct gpumem_user;
 /* GPU addresses are pinned in units of this, whatever the page size is. */
 #define GPUMEM_GPU_PAGE_SIZE SZ_64K
 
+struct device;
 struct eventfd_ctx;
 struct nvidia_p2p_dma_mapping;
 struct nvidia_p2p_page_table;
@@ -56,20 +62,29 @@ struct pci_dev;
  * struct gpumem_file - one open file of /dev/gpumem
  * @ref:	one for the open file, one for each pin that exists
  * @inode:	the node it was opened by, whose mapping its VMAs hang in; held
- * @lock:	guards @owner and @owner_start
- * @owner:	process that owns the file, 0 while no pin was ever made
+ * @claim:	held by who makes the first pin
+ * @lock:	guards @owner, @owner_start and @owned
+ * @owner:	process that owns the file, or tries to; 0 while no pin was ever made
  * @owner_start: when that process started: a process id alone can come again
+ * @owned:	a pin was made: @owner stays
  * @pins:	id to struct gpumem_pinned; each entry holds a reference
  * @dmas:	id to struct gpumem_dma; each entry holds a reference
+ * @next_pin:	where the search for an id goes on, so that one does not soon come
+ *		again; under the xa_lock of @pins
+ * @next_dma:	likewise, of @dmas
  */
 struct gpumem_file {
 	struct kref ref;
 	struct inode *inode;
-	spinlock_t lock; /* owner, owner_start */
+	struct mutex claim; /* the first pin */
+	spinlock_t lock; /* owner, owner_start, owned */
 	pid_t owner;
 	u64 owner_start;
+	bool owned;
 	struct xarray pins;
 	struct xarray dmas;
+	u32 next_pin;
+	u32 next_dma;
 };
 
 /**
@@ -113,9 +128,10 @@ struct gpumem_hold {
  * @id:		its key in gpumem_file.dmas
  * @pin:	the pin; holds a reference
  * @of_pin:	in gpumem_pinned.dmas
+ * @mapped:	in the list of all that are mapped
  * @ended:	it is undone, or whoever set this is undoing it; under
  *		gpumem_pinned.lock
- * @end_done:	it was undone together with its pin
+ * @end_done:	it is undone
  * @peer:	the device; holds a reference
  * @hold:	the memory that is mapped
  * @mapping:	the driver's mapping
@@ -128,6 +144,7 @@ struct gpumem_dma {
 	u32 id;
 	struct gpumem_pinned *pin;
 	struct list_head of_pin;
+	struct list_head mapped;
 	bool ended;
 	struct completion end_done;
 	struct pci_dev *peer;
@@ -161,6 +178,8 @@ enum gpumem_pin_state {
  * @set:	its pages; constant from the moment the pin is live
  * @flags:	GPUMEM_PIN_* that it was made with
  * @user:	whom its bytes are charged to
+ * @window_user: whose pins it counts among, to its last reference
+ * @uid:	effective user id of its maker
  * @maps:	VMAs of the pin
  * @comm:	name of the owner's thread, for /proc/gpumem
  * @event:	signalled when the driver takes the memory back, or NULL
@@ -190,6 +209,8 @@ struct gpumem_pinned {
 	struct gpumem_page_set set;
 	u32 flags;
 	struct gpumem_user *user;
+	struct gpumem_user *window_user;
+	kuid_t uid;
 	atomic_t maps;
 	char comm[TASK_COMM_LEN];
 	struct eventfd_ctx *event;
@@ -238,7 +259,9 @@ struct gpumem_call {
 /* main.c */
 int gpumem_call_reply(struct gpumem_call *call);
 bool gpumem_file_is_owner(struct gpumem_file *file);
-int gpumem_file_own(struct gpumem_file *file, bool claim);
+int gpumem_file_own(struct gpumem_file *file);
+int gpumem_file_claim(struct gpumem_file *file);
+void gpumem_file_claim_end(struct gpumem_file *file, bool pinned);
 void gpumem_file_put(struct gpumem_file *file);
 
 /* pin.c */
@@ -266,9 +289,11 @@ struct gpumem_hold *gpumem_hold_of(struct gpumem_pinned *pin);
 void gpumem_hold_get(struct gpumem_hold *hold);
 void gpumem_hold_put(struct gpumem_hold *hold);
 
-/* user.c: the limit on what a user pins */
+/* user.c: the limits on what a user pins */
 struct gpumem_user *gpumem_user_charge(u64 bytes);
 void gpumem_user_uncharge(struct gpumem_user *user, u64 bytes);
+struct gpumem_user *gpumem_user_take_window(void);
+void gpumem_user_give_window(struct gpumem_user *user);
 void gpumem_user_exit(void);
 
 /* event.c: the eventfd of a pin */
@@ -276,11 +301,20 @@ int gpumem_event_get(struct gpumem_pinned *pin, int fd);
 void gpumem_event_signal(struct gpumem_pinned *pin);
 void gpumem_event_put(struct gpumem_pinned *pin);
 
+/* peer.c: the PCI devices that memory is mapped for */
+int gpumem_peer_init(void);
+void gpumem_peer_exit(void);
+struct pci_dev *gpumem_peer_get(const struct gpumem_dma_map *args);
+bool gpumem_peer_reaches(struct device *dev, const struct gpumem_page_set *set);
+int gpumem_peer_hold(struct pci_dev *peer);
+void gpumem_peer_release(void);
+
 /* dma.c */
 int gpumem_dma_map_ioctl(struct gpumem_call *call);
 int gpumem_dma_runs_ioctl(struct gpumem_call *call);
 int gpumem_dma_unmap_ioctl(struct gpumem_call *call);
 void gpumem_dma_end_all(struct gpumem_pinned *pin);
+void gpumem_dma_end_peer(const struct pci_dev *peer);
 void gpumem_dma_forget(struct gpumem_file *file,
 		       const struct gpumem_pinned *pin);
 

@@ -39,34 +39,77 @@ void gpumem_file_put(struct gpumem_file *file)
 	kref_put(&file->ref, gpumem_file_free);
 }
 
+static bool gpumem_file_is_mine(const struct gpumem_file *file)
+{
+	lockdep_assert_held(&file->lock);
+	return file->owner == task_tgid_nr(current) &&
+	       file->owner_start == current->group_leader->start_time;
+}
+
 bool gpumem_file_is_owner(struct gpumem_file *file)
 {
 	bool is;
 
 	spin_lock(&file->lock);
-	is = file->owner == task_tgid_nr(current) &&
-	     file->owner_start == current->group_leader->start_time;
+	is = gpumem_file_is_mine(file);
 	spin_unlock(&file->lock);
 	return is;
 }
 
 /*
- * 0 if the calling process may use the file. The first process that pins
- * through it (@claim) owns it from then on: the driver knows pages by process,
- * and a child or a stranger with the descriptor shall not reach them.
+ * 0 if the calling process may use the file. The first process that makes a pin
+ * through it owns it from then on: the driver knows pages by process, and a child
+ * or a stranger with the descriptor shall not reach them.
  */
-int gpumem_file_own(struct gpumem_file *file, bool claim)
+int gpumem_file_own(struct gpumem_file *file)
 {
-	bool unowned;
+	bool may;
 
 	spin_lock(&file->lock);
-	unowned = !file->owner;
-	if (unowned && claim) {
+	may = !file->owner || gpumem_file_is_mine(file);
+	spin_unlock(&file->lock);
+	return may ? 0 : -EPERM;
+}
+
+/*
+ * The same for a call that pins: 0; or 1, if no pin was made before and the caller
+ * owns the file until gpumem_file_claim_end(). Meanwhile others who want to pin
+ * wait, whether it will be theirs.
+ */
+int gpumem_file_claim(struct gpumem_file *file)
+{
+	bool owned;
+
+	spin_lock(&file->lock);
+	owned = file->owned;
+	spin_unlock(&file->lock);
+	if (owned)
+		return gpumem_file_own(file);
+
+	if (mutex_lock_killable(&file->claim))
+		return -EINTR;
+	spin_lock(&file->lock);
+	owned = file->owned;
+	if (!owned) {
 		file->owner = task_tgid_nr(current);
 		file->owner_start = current->group_leader->start_time;
 	}
 	spin_unlock(&file->lock);
-	return unowned || gpumem_file_is_owner(file) ? 0 : -EPERM;
+	if (!owned)
+		return 1;
+	mutex_unlock(&file->claim);
+	return gpumem_file_own(file);
+}
+
+/* Without a pin the file is nobody's again. */
+void gpumem_file_claim_end(struct gpumem_file *file, bool pinned)
+{
+	spin_lock(&file->lock);
+	file->owned = pinned;
+	if (!pinned)
+		file->owner = 0;
+	spin_unlock(&file->lock);
+	mutex_unlock(&file->claim);
 }
 
 static int gpumem_version_ioctl(struct gpumem_call *call)
@@ -174,7 +217,7 @@ out_put:
  * @size:	of its structure in this kernel
  * @first_size:	of its structure as first published
  * @anyone:	needs no ownership of the file
- * @claim:	makes the caller the file's owner if it has none
+ * @claim:	makes the caller the file's owner if it has none and it succeeds
  */
 struct gpumem_ioctl {
 	int (*run)(struct gpumem_call *call);
@@ -213,35 +256,48 @@ static const struct gpumem_ioctl gpumem_ioctls[] = {
 		     struct gpumem_export, __reserved),
 };
 
+static int gpumem_call_copy_run(struct gpumem_call *call,
+				const struct gpumem_ioctl *op)
+{
+	u32 size;
+	int rc;
+
+	if (get_user(size, (u32 __user *)call->user))
+		return -EFAULT;
+	if (size < op->first_size)
+		return -EINVAL;
+	if (size > PAGE_SIZE)
+		return -E2BIG;
+	rc = copy_struct_from_user(&call->args, op->size, call->user, size);
+	if (rc)
+		return rc;
+	call->size = min_t(size_t, size, op->size);
+	return op->run(call);
+}
+
 static long gpumem_call_run(struct gpumem_file *file, unsigned int cmd,
 			    void __user *user)
 {
 	unsigned int nr = _IOC_NR(cmd) - _IOC_NR(GPUMEM_IOC_VERSION);
 	const struct gpumem_ioctl *op;
 	struct gpumem_call call = { .file = file, .user = user };
-	u32 size;
+	int claim = 0;
 	int rc;
 
 	if (cmd != _IO(GPUMEM_IOC_TYPE, _IOC_NR(cmd)) ||
 	    nr >= ARRAY_SIZE(gpumem_ioctls))
 		return -ENOTTY;
 	op = &gpumem_ioctls[array_index_nospec(nr, ARRAY_SIZE(gpumem_ioctls))];
-	if (!op->anyone) {
-		rc = gpumem_file_own(file, op->claim);
-		if (rc)
-			return rc;
-	}
-	if (get_user(size, (u32 __user *)user))
-		return -EFAULT;
-	if (size < op->first_size)
-		return -EINVAL;
-	if (size > PAGE_SIZE)
-		return -E2BIG;
-	rc = copy_struct_from_user(&call.args, op->size, user, size);
-	if (rc)
-		return rc;
-	call.size = min_t(size_t, size, op->size);
-	return op->run(&call);
+	if (op->claim)
+		claim = gpumem_file_claim(file);
+	else if (!op->anyone)
+		claim = gpumem_file_own(file);
+	if (claim < 0)
+		return claim;
+	rc = gpumem_call_copy_run(&call, op);
+	if (claim)
+		gpumem_file_claim_end(file, !rc);
+	return rc;
 }
 
 static long gpumem_unlocked_ioctl(struct file *filp, unsigned int cmd,
@@ -271,6 +327,7 @@ static int gpumem_open(struct inode *inode, struct file *filp)
 	if (!file)
 		return -ENOMEM;
 	kref_init(&file->ref);
+	mutex_init(&file->claim);
 	spin_lock_init(&file->lock);
 	xa_init_flags(&file->pins, XA_FLAGS_ALLOC1);
 	xa_init_flags(&file->dmas, XA_FLAGS_ALLOC1);
@@ -333,15 +390,25 @@ static int __init gpumem_init(void)
 	rc = gpumem_proc_create();
 	if (rc)
 		return rc;
+	rc = gpumem_peer_init();
+	if (rc)
+		goto err_proc;
 	rc = misc_register(&gpumem_misc);
 	if (rc)
-		gpumem_proc_remove();
+		goto err_peer;
+	return 0;
+
+err_peer:
+	gpumem_peer_exit();
+err_proc:
+	gpumem_proc_remove();
 	return rc;
 }
 
 static void __exit gpumem_exit(void)
 {
 	misc_deregister(&gpumem_misc);
+	gpumem_peer_exit();
 	gpumem_proc_remove();
 	gpumem_user_exit();
 }

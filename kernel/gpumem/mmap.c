@@ -182,6 +182,11 @@ void gpumem_mmap_zap(struct gpumem_pinned *pin)
  * write-combined kernel mapping of the pages is the reservation that a module
  * may make. Where someone else holds another type the mapping works, with
  * theirs.
+ *
+ * One for each run of pages: one for all between the first and the last would
+ * reserve what is not ours. In the test machine a run costs 7 us to reserve and 6
+ * to release (512 MiB in 8192 runs of one page: 61 ms in the first mmap(), none in
+ * later ones), a thirtieth of what it costs there to write to the pages once.
  */
 #ifdef CONFIG_X86
 static u64 gpumem_mmap_run(const struct gpumem_pinned *pin, u64 first)
@@ -356,7 +361,7 @@ int gpumem_mmap(struct file *filp, struct vm_area_struct *vma)
 	u64 offset;
 	int rc;
 
-	rc = gpumem_file_own(file, false);
+	rc = gpumem_file_own(file);
 	if (!rc)
 		rc = gpumem_mmap_check(vma);
 	if (rc)

@@ -5,6 +5,7 @@
  * The table entry's reference is dropped by whoever takes the entry out, so a
  * pin is released once however many threads unpin it.
  */
+#include <linux/cred.h>
 #include <linux/module.h>
 #include <linux/overflow.h>
 #include <linux/slab.h>
@@ -24,6 +25,8 @@
 #define GPUMEM_WINDOW_MAX (BIT(62 - GPUMEM_WINDOW_SHIFT) - 1)
 
 static DEFINE_XARRAY_ALLOC1(gpumem_windows);
+/* Where the search for a free one goes on; under its xa_lock. */
+static u32 gpumem_window_next;
 
 u64 gpumem_pin_mmap_offset(const struct gpumem_pinned *pin)
 {
@@ -47,6 +50,8 @@ static void gpumem_pin_free(struct kref *ref)
 	gpumem_mmap_wc_release(pin);
 	gpumem_event_put(pin);
 	gpumem_pin_uncharge(pin);
+	if (pin->window_user)
+		gpumem_user_give_window(pin->window_user);
 	kvfree(pin->set.addr);
 	gpumem_file_put(pin->file);
 	kfree(pin);
@@ -112,6 +117,10 @@ static int gpumem_pin_fill(struct gpumem_pinned *pin, int event_fd)
 	struct gpumem_user *user;
 	int rc;
 
+	user = gpumem_user_take_window();
+	if (IS_ERR(user))
+		return PTR_ERR(user);
+	pin->window_user = user;
 	if (pin->size > GPUMEM_PIN_MAX_LENGTH)
 		return -EOVERFLOW;
 	if (pin->flags & GPUMEM_PIN_EVENTFD) {
@@ -159,6 +168,7 @@ struct gpumem_pinned *gpumem_pin_create(struct gpumem_file *file,
 	pin->flags = args->flags;
 	pin->base = args->addr & ~mask;
 	pin->size = (end & ~mask) - pin->base;
+	pin->uid = current_euid();
 	strscpy_pad(pin->comm, current->comm, sizeof(pin->comm));
 
 	rc = gpumem_pin_fill(pin, args->event_fd);
@@ -176,14 +186,15 @@ int gpumem_pin_reserve(struct gpumem_pinned *pin)
 	u32 window;
 	int rc;
 
-	rc = xa_alloc(&gpumem_windows, &window, NULL,
-		      XA_LIMIT(1, GPUMEM_WINDOW_MAX), GFP_KERNEL);
-	if (rc)
+	rc = xa_alloc_cyclic(&gpumem_windows, &window, NULL,
+			     XA_LIMIT(1, GPUMEM_WINDOW_MAX),
+			     &gpumem_window_next, GFP_KERNEL);
+	if (rc < 0)
 		goto err;
 	pin->window = window;
-	rc = xa_alloc(&pin->file->pins, &pin->id, NULL, xa_limit_31b,
-		      GFP_KERNEL_ACCOUNT);
-	if (rc)
+	rc = xa_alloc_cyclic(&pin->file->pins, &pin->id, NULL, xa_limit_31b,
+			     &pin->file->next_pin, GFP_KERNEL_ACCOUNT);
+	if (rc < 0)
 		goto err;
 	return 0;
 

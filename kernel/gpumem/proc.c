@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: (GPL-2.0 OR MIT)
 /*
- * /proc/gpumem: every pin of the machine. Physical addresses are shown to a
- * reader who opened the file with CAP_SYS_ADMIN.
+ * /proc/gpumem: every pin of the machine. GPU addresses of other users' pins, and
+ * physical addresses, are shown to a reader who opened the file with CAP_SYS_ADMIN.
  */
 #include <linux/capability.h>
 #include <linux/cred.h>
@@ -11,6 +11,12 @@
 #include "gpumem_drv.h"
 
 #define GPUMEM_PROC_NAME "gpumem"
+
+/* Who opened the file. */
+struct gpumem_proc_reader {
+	bool privileged;
+	kuid_t uid;
+};
 
 static void gpumem_proc_show_pages(struct seq_file *m,
 				   struct gpumem_pinned *pin)
@@ -58,6 +64,7 @@ static void gpumem_proc_stop(struct seq_file *m, void *v)
 
 static int gpumem_proc_show(struct seq_file *m, void *v)
 {
+	const struct gpumem_proc_reader *reader = m->private;
 	struct gpumem_pinned *pin = v;
 	enum gpumem_pin_state state;
 
@@ -74,10 +81,14 @@ static int gpumem_proc_show(struct seq_file *m, void *v)
 		return SEQ_SKIP;
 	seq_printf(m, "%d ", pin->file->owner);
 	seq_escape(m, pin->comm, " \t\n\\");
-	seq_printf(m, " %#llx %llu %llu %lu %d %s\n", pin->addr, pin->length,
-		   pin->set.count, BIT(pin->set.shift), atomic_read(&pin->maps),
+	if (reader->privileged || uid_eq(reader->uid, pin->uid))
+		seq_printf(m, " %#llx", pin->addr);
+	else
+		seq_puts(m, " -");
+	seq_printf(m, " %llu %llu %lu %d %s\n", pin->length, pin->set.count,
+		   BIT(pin->set.shift), atomic_read(&pin->maps),
 		   state == GPUMEM_PIN_LIVE ? "live" : "revoked");
-	if (state == GPUMEM_PIN_LIVE && *(bool *)m->private)
+	if (state == GPUMEM_PIN_LIVE && reader->privileged)
 		gpumem_proc_show_pages(m, pin);
 	return 0;
 }
@@ -91,13 +102,13 @@ static const struct seq_operations gpumem_proc_ops = {
 
 static int gpumem_proc_open(struct inode *inode, struct file *filp)
 {
-	bool *privileged;
+	struct gpumem_proc_reader *reader;
 
-	privileged =
-		__seq_open_private(filp, &gpumem_proc_ops, sizeof(*privileged));
-	if (!privileged)
+	reader = __seq_open_private(filp, &gpumem_proc_ops, sizeof(*reader));
+	if (!reader)
 		return -ENOMEM;
-	*privileged = capable(CAP_SYS_ADMIN);
+	reader->privileged = capable(CAP_SYS_ADMIN);
+	reader->uid = current_euid();
 	return 0;
 }
 

@@ -15,9 +15,6 @@ static long gpumem_seed_lock(struct gpumem_file *file, void __user *user)
 	struct gpumem_pinned *pin;
 	int rc;
 
-	rc = gpumem_file_own(file, true);
-	if (rc)
-		return rc;
 	if (copy_from_user(&lock, user, sizeof(lock)))
 		return -EFAULT;
 	args.addr = lock.addr;
@@ -41,12 +38,25 @@ err_abort:
 	return rc;
 }
 
+static long gpumem_seed_claim_lock(struct gpumem_file *file, void __user *user)
+{
+	int claim = gpumem_file_claim(file);
+	long rc;
+
+	if (claim < 0)
+		return claim;
+	rc = gpumem_seed_lock(file, user);
+	if (claim)
+		gpumem_file_claim_end(file, !rc);
+	return rc;
+}
+
 static long gpumem_seed_unlock(struct gpumem_file *file, void __user *user)
 {
 	struct gpudma_unlock_t unlock;
 	int rc;
 
-	rc = gpumem_file_own(file, false);
+	rc = gpumem_file_own(file);
 	if (rc)
 		return rc;
 	if (copy_from_user(&unlock, user, sizeof(unlock)))
@@ -62,7 +72,7 @@ static long gpumem_seed_state(struct gpumem_file *file, void __user *user)
 	size_t room;
 	int rc;
 
-	rc = gpumem_file_own(file, false);
+	rc = gpumem_file_own(file);
 	if (rc)
 		return rc;
 	if (copy_from_user(&state, user, head))
@@ -100,7 +110,7 @@ bool gpumem_seed_ioctl(struct gpumem_file *file, unsigned int cmd,
 
 	switch (cmd) {
 	case IOCTL_GPUMEM_LOCK:
-		*ret = gpumem_seed_lock(file, user);
+		*ret = gpumem_seed_claim_lock(file, user);
 		return true;
 	case IOCTL_GPUMEM_UNLOCK:
 		*ret = gpumem_seed_unlock(file, user);

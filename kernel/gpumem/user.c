@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: (GPL-2.0 OR MIT)
 /*
- * How much GPU memory each user has pinned, and the limit on it. As with
- * RLIMIT_MEMLOCK, CAP_IPC_LOCK lifts the limit; unlike it, the limit is the
- * user's, over all processes, and is counted in whole GPU pages.
+ * How much GPU memory each user has pinned, in how many pins, and the limits on
+ * both. As with RLIMIT_MEMLOCK, CAP_IPC_LOCK lifts the limits; unlike it, they are
+ * the user's, over all processes, and memory is counted in whole GPU pages.
  */
 #include <linux/capability.h>
 #include <linux/cred.h>
@@ -19,16 +19,24 @@ MODULE_PARM_DESC(
 	user_limit,
 	"MiB of GPU memory that a user without CAP_IPC_LOCK may pin (0: no limit)");
 
+/* A sixteenth of the windows of mmap offsets that there are. */
+static unsigned int user_pins = 65536;
+module_param(user_pins, uint, 0644);
+MODULE_PARM_DESC(user_pins,
+		 "pins that a user without CAP_IPC_LOCK may have (0: no limit)");
+
 /**
  * struct gpumem_user - what one user has pinned
  * @uid:	the user
- * @pins:	charges that are not undone
- * @bytes:	their sum
+ * @charges:	charges that are not undone, and windows
+ * @bytes:	sum of the charges
+ * @windows:	windows of mmap offsets that are taken
  */
 struct gpumem_user {
 	uid_t uid;
-	u64 pins;
+	u64 charges;
 	u64 bytes;
+	u64 windows;
 };
 
 /* Guards the table and what is in it. */
@@ -42,6 +50,13 @@ static bool gpumem_user_may(const struct gpumem_user *user, u64 bytes)
 	if (!limit || capable(CAP_IPC_LOCK))
 		return true;
 	return bytes <= limit && user->bytes <= limit - bytes;
+}
+
+static bool gpumem_user_may_window(const struct gpumem_user *user)
+{
+	unsigned int limit = READ_ONCE(user_pins);
+
+	return !limit || user->windows < limit || capable(CAP_IPC_LOCK);
 }
 
 static struct gpumem_user *gpumem_user_find(uid_t uid)
@@ -68,7 +83,7 @@ static struct gpumem_user *gpumem_user_find(uid_t uid)
 static void gpumem_user_drop(struct gpumem_user *user)
 {
 	lockdep_assert_held(&gpumem_users_lock);
-	if (user->pins)
+	if (user->charges)
 		return;
 	xa_erase(&gpumem_users, user->uid);
 	kfree(user);
@@ -84,7 +99,7 @@ struct gpumem_user *gpumem_user_charge(u64 bytes)
 	if (IS_ERR(user))
 		goto out;
 	if (gpumem_user_may(user, bytes)) {
-		user->pins++;
+		user->charges++;
 		user->bytes += bytes;
 	} else {
 		gpumem_user_drop(user);
@@ -98,8 +113,41 @@ out:
 void gpumem_user_uncharge(struct gpumem_user *user, u64 bytes)
 {
 	mutex_lock(&gpumem_users_lock);
-	user->pins--;
+	user->charges--;
 	user->bytes -= bytes;
+	gpumem_user_drop(user);
+	mutex_unlock(&gpumem_users_lock);
+}
+
+/*
+ * Counts a pin of the calling user; -EDQUOT past the limit. Not a matter of bytes:
+ * a window stays taken while a mapping or a dma-buf refers to the pin.
+ */
+struct gpumem_user *gpumem_user_take_window(void)
+{
+	struct gpumem_user *user;
+
+	mutex_lock(&gpumem_users_lock);
+	user = gpumem_user_find(__kuid_val(current_uid()));
+	if (IS_ERR(user))
+		goto out;
+	if (gpumem_user_may_window(user)) {
+		user->charges++;
+		user->windows++;
+	} else {
+		gpumem_user_drop(user);
+		user = ERR_PTR(-EDQUOT);
+	}
+out:
+	mutex_unlock(&gpumem_users_lock);
+	return user;
+}
+
+void gpumem_user_give_window(struct gpumem_user *user)
+{
+	mutex_lock(&gpumem_users_lock);
+	user->charges--;
+	user->windows--;
 	gpumem_user_drop(user);
 	mutex_unlock(&gpumem_users_lock);
 }

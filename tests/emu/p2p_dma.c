@@ -6,11 +6,17 @@
 
 #include <linux/dma-mapping.h>
 #include <linux/module.h>
+#include <linux/moduleparam.h>
 #include <linux/slab.h>
 
 #include "p2p.h"
 
 #define DMA_POISON 0x6b
+
+static int fail_dma_map;
+module_param(fail_dma_map, int, 0644);
+MODULE_PARM_DESC(fail_dma_map,
+		 "errno that every dma_map_pages returns (0: it works)");
 
 struct emu_dma {
 	struct list_head all;
@@ -116,6 +122,7 @@ int nvidia_p2p_dma_map_pages(struct pci_dev *peer,
 			     struct nvidia_p2p_page_table *page_table,
 			     struct nvidia_p2p_dma_mapping **dma_mapping)
 {
+	int fail = READ_ONCE(fail_dma_map);
 	struct emu_pin *pin;
 	struct emu_dma *dma;
 	int ret;
@@ -125,6 +132,8 @@ int nvidia_p2p_dma_map_pages(struct pci_dev *peer,
 	*dma_mapping = NULL;
 	if (emu_pin_in_callback("dma_map_pages"))
 		return -EDEADLK;
+	if (fail)
+		return -abs(fail);
 
 	mutex_lock(&emu_lock);
 	pin = emu_pin_find(page_table);

@@ -9,8 +9,12 @@
  * members must be zero.
  *
  * A pin belongs to the open file it was made through, and an open file belongs
- * to the process that made the first pin through it. Pins of other files do not
- * exist as far as this file is concerned.
+ * to the process that made the first pin through it; one that tries and fails
+ * does not own it. Pins of other files do not exist as far as this file is
+ * concerned.
+ *
+ * Ids and mmap offsets are handed out in turn: one that has ended does not come
+ * again before all others have.
  *
  * Errors that any call may return:
  *   ENOTTY     the command number is unknown
@@ -105,7 +109,8 @@ struct gpumem_version {
  *   ENOMEM	out of kernel memory or of BAR1 space
  *   ENOSPC	the machine or this file holds as many pins as it can
  *   EDQUOT	this user has pinned as much as the module parameter user_limit
- *		allows
+ *		allows, or has as many pins as user_pins allows; a pin counts
+ *		until its last mapping and dma-buf are gone too
  *   EBADF	event_fd is no eventfd
  *   EOPNOTSUPP	the driver says that this GPU or memory cannot be pinned
  *   EBUSY, ENODEV, EIO	from the driver: busy, GPU gone, GPU error
@@ -239,13 +244,21 @@ struct gpumem_pages {
  * caller stops the device first. The GPU memory under it is not given to anyone
  * else before the mapping has ended.
  *
+ * It also ends when the device's driver is unbound or the device is taken out:
+ * DMA_RUNS is ENODEV then. A module without GPUMEM_FEATURE_DMABUF is not told of
+ * either: there the caller unmaps first.
+ *
  * A device that can do DMA can reach whatever its IOMMU domain allows, so only
  * those may map for it who control it anyway: a caller with CAP_SYS_RAWIO, or
  * one who can open for writing the device's sysfs file config, resource or
  * resourceN, and passes that descriptor as @device_fd.
  *
  * For a device that vfio-pci drives, hand the mmap()ed pin to VFIO instead
- * (VFIO_IOMMU_MAP_DMA): its domain is VFIO's, not the kernel's.
+ * (VFIO_IOMMU_MAP_DMA): its domain is VFIO's, not the kernel's. VFIO's type 1
+ * driver looks at the mapping once and is never told that a pin has ended: after
+ * a revocation the device goes on reaching physical addresses that may be somebody
+ * else's by then. So use a GPUMEM_PIN_PERSISTENT pin, which no cuMemFree revokes,
+ * and VFIO_IOMMU_UNMAP_DMA before UNPIN, close and exit.
  *
  * Errors:
  *   ENOENT	this file has no such pin
@@ -256,7 +269,8 @@ struct gpumem_pages {
  *   EOPNOTSUPP	the driver cannot map this memory for this device (topology)
  *   EINVAL	the driver refused the device
  *   EIO	the device cannot address the memory: has its driver set the
- *		DMA mask?
+ *		DMA mask? (No IOMMU translates for it: there is none, or
+ *		iommu=pt.)
  *   ENOSPC	this file holds as many mappings as it can
  *   EDQUOT	the mapping counts against this user's limit like a pin
  */
@@ -296,7 +310,8 @@ struct gpumem_dma_run {
  * Errors:
  *   ENOENT	this file has no such mapping
  *   EINVAL	first is not below the mapping's run count
- *   ENODEV	the pin was revoked; the addresses lead nowhere any more
+ *   ENODEV	the pin was revoked, or the device or its driver is gone; the
+ *		addresses lead nowhere any more
  */
 struct gpumem_dma_runs {
 	__u32 size;
