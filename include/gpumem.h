@@ -71,7 +71,9 @@ struct gpumem_options {
  * Opens a GPU.
  *
  * Loads libcuda.so.1 (the simulated one for the sim backend), initialises CUDA
- * and retains the primary context of the GPU until gpumem_close().
+ * and retains the primary context of the GPU until gpumem_close(). Also makes
+ * ready what large copies need, for which CUDA may wait until the program's
+ * kernels have ended: open before you start kernels that wait for the CPU.
  *
  * Without a choice the backends are tried in the order kmod, dmabuf, rm, sim;
  * sim only where the machine has no NVIDIA GPU at all. GPUs that
@@ -501,6 +503,305 @@ int gpumem_write(struct gpumem_buf *buf, uint64_t offset, const void *src,
 int gpumem_read(struct gpumem_buf *buf, uint64_t offset, void *dst,
 		size_t length);
 
+/*
+ * Ways to copy, and what a copy is told. gpumem_write() and gpumem_read()
+ * choose the way by length, direction and kind of host memory, from a plan that
+ * `gpumem tune` measured on this machine, or else from a built-in one.
+ */
+
+/** The library chooses. */
+#define GPUMEM_COPY_AUTO 0u
+/** The calling thread stores into the mapping, or loads from it. */
+#define GPUMEM_COPY_CPU 1u
+/** The same by several threads. */
+#define GPUMEM_COPY_THREADS 2u
+/** Reads: a kernel on the GPU pushes the data. */
+#define GPUMEM_COPY_COURIER 3u
+/** The GPU's copy engine. */
+#define GPUMEM_COPY_ENGINE 4u
+
+/** From the GPU to the host; without it, to the GPU. */
+#define GPUMEM_COPY_READ (1u << 0)
+/** The host memory is pinned by CUDA (cuMemHostAlloc, cuMemHostRegister). */
+#define GPUMEM_COPY_PINNED (1u << 1)
+/** It is not, so that the library need not ask CUDA. */
+#define GPUMEM_COPY_PAGEABLE (1u << 2)
+
+/** How one copy is done. Zero, but for size, means as gpumem_write(). */
+struct gpumem_copy_options {
+	size_t size; /**< sizeof(struct gpumem_copy_options) */
+	unsigned int method; /**< GPUMEM_COPY_AUTO ... _ENGINE */
+	unsigned int flags; /**< GPUMEM_COPY_PINNED or _PAGEABLE */
+	unsigned int threads; /**< with _THREADS and more; 0: as configured */
+	unsigned int reserved; /**< must be 0 */
+};
+
+/**
+ * Copies as gpumem_write() does, in a way that the caller chooses.
+ *
+ * @param buf      the buffer
+ * @param offset   bytes from the start of the buffer
+ * @param src      host memory
+ * @param length   bytes; 0 does nothing
+ * @param options  how; NULL for the defaults
+ * @return as gpumem_write(), or -EOPNOTSUPP where that way cannot be taken
+ *         here: the message says why; -EBUSY where the GPU has no room for the
+ *         courier now
+ */
+int gpumem_write_with(struct gpumem_buf *buf, uint64_t offset, const void *src,
+		      size_t length, const struct gpumem_copy_options *options);
+
+/**
+ * Copies as gpumem_read() does, in a way that the caller chooses.
+ *
+ * @param buf      the buffer
+ * @param offset   bytes from the start of the buffer
+ * @param dst      host memory
+ * @param length   bytes; 0 does nothing
+ * @param options  how; NULL for the defaults
+ * @return as gpumem_write_with()
+ */
+int gpumem_read_with(struct gpumem_buf *buf, uint64_t offset, void *dst,
+		     size_t length, const struct gpumem_copy_options *options);
+
+/** A piece of a batch. */
+struct gpumem_piece {
+	uint64_t offset; /**< bytes from the start of the buffer */
+	void *host; /**< host memory; only read by gpumem_writev() */
+	size_t length; /**< bytes; 0 does nothing */
+};
+
+/**
+ * Copies many pieces from host memory into a buffer, which costs less than as
+ * many calls. All pieces are checked before the first is copied. Where pieces
+ * overlap it is not defined which one stays.
+ *
+ * @param buf     the buffer
+ * @param pieces  the pieces
+ * @param count   how many
+ * @return as gpumem_write()
+ */
+int gpumem_writev(struct gpumem_buf *buf, const struct gpumem_piece *pieces,
+		  size_t count);
+
+/**
+ * Copies many pieces from a buffer into host memory.
+ *
+ * @param buf     the buffer
+ * @param pieces  the pieces
+ * @param count   how many
+ * @return as gpumem_read()
+ */
+int gpumem_readv(struct gpumem_buf *buf, const struct gpumem_piece *pieces,
+		 size_t count);
+
+/** A rectangle: rows of bytes, some distance apart. */
+struct gpumem_rect {
+	uint64_t offset; /**< of the first row's first byte in the buffer */
+	uint64_t pitch; /**< bytes from row to row in the buffer */
+	uint64_t host_pitch; /**< bytes from row to row in host memory */
+	uint64_t width; /**< bytes of a row; at most either pitch */
+	uint64_t height; /**< rows */
+};
+
+/**
+ * Copies a rectangle from host memory into a buffer.
+ *
+ * @param buf   the buffer
+ * @param rect  the rectangle
+ * @param src   host memory of the first row
+ * @return as gpumem_write(), or -EINVAL when a row is longer than a pitch
+ */
+int gpumem_write_2d(struct gpumem_buf *buf, const struct gpumem_rect *rect,
+		    const void *src);
+
+/**
+ * Copies a rectangle from a buffer into host memory.
+ *
+ * @param buf   the buffer
+ * @param rect  the rectangle
+ * @param dst   host memory of the first row
+ * @return as gpumem_read(), or -EINVAL when a row is longer than a pitch
+ */
+int gpumem_read_2d(struct gpumem_buf *buf, const struct gpumem_rect *rect,
+		   void *dst);
+
+/**
+ * Stores a 4- or 8-byte value that a running kernel polls, by one store, after
+ * everything that this thread wrote before through any mapping or gpumem_write.
+ * The kernel must read it volatile or relaxed, and acquire before it uses data
+ * that was written before (__threadfence_system() or ld.acquire.sys).
+ *
+ * @param buf     the buffer
+ * @param offset  bytes from the start of the buffer; a multiple of width
+ * @param value   what to store
+ * @param width   bytes: 4 or 8
+ * @return as gpumem_write(), or -EINVAL for a wrong width or a device address
+ *         that is no multiple of it
+ */
+int gpumem_doorbell(struct gpumem_buf *buf, uint64_t offset, uint64_t value,
+		    unsigned int width);
+
+/**
+ * Publishes data to a running kernel: writes it, then a 4-byte flag that the
+ * kernel polls. A kernel that sees the flag and acquires, as for
+ * gpumem_doorbell(), sees the data.
+ *
+ * @param buf          the buffer
+ * @param offset       where the data goes, in bytes
+ * @param data         host memory
+ * @param length       bytes
+ * @param flag_offset  where the flag is, in bytes: outside the data, and a
+ *                     device address that is a multiple of 4
+ * @param flag         what to store there
+ * @return as gpumem_doorbell()
+ */
+int gpumem_publish(struct gpumem_buf *buf, uint64_t offset, const void *data,
+		   size_t length, uint64_t flag_offset, uint32_t flag);
+
+/**
+ * Waits until a 4-byte flag that a running kernel sets has a value, and then
+ * reads data that the kernel wrote before it (with __threadfence_system() or a
+ * release at system scope in between).
+ *
+ * Polls without a pause, over the bus.
+ *
+ * @param buf          the buffer
+ * @param flag_offset  where the flag is, in bytes; its device address is a
+ *                     multiple of 4
+ * @param flag         the value to wait for
+ * @param timeout_us   how long to wait, in microseconds; 0: look once
+ * @param offset       where the data is, in bytes
+ * @param data         host memory
+ * @param length       bytes; 0: the flag alone
+ * @return as gpumem_doorbell(), or -ETIMEDOUT when the flag did not come
+ */
+int gpumem_consume(struct gpumem_buf *buf, uint64_t flag_offset, uint32_t flag,
+		   uint64_t timeout_us, uint64_t offset, void *data,
+		   size_t length);
+
+/** How a session copies. */
+struct gpumem_copy_settings {
+	size_t size; /**< sizeof(struct gpumem_copy_settings) */
+	/**
+	 * threads for a large copy, the caller included; GPUMEM_THREADS from
+	 * the environment, otherwise by the number of CPUs. 1: the caller alone
+	 */
+	unsigned int threads;
+	/**
+	 * 1: reads may start a kernel on the GPU; 0: never. GPUMEM_COURIER from
+	 * the environment, otherwise 1.
+	 */
+	unsigned int courier;
+	/** that kernel ends after so many microseconds without work */
+	unsigned int courier_idle_us;
+	/**
+	 * it ends after so many microseconds in any case: an application's
+	 * cuCtxSynchronize, cuMemAlloc and cuMemFree wait no longer for it
+	 */
+	unsigned int courier_life_us;
+};
+
+/**
+ * Tells how a session copies.
+ *
+ * @param session   the session
+ * @param settings  receives the settings; its size member must be set
+ */
+int gpumem_copy_settings_get(struct gpumem *session,
+			     struct gpumem_copy_settings *settings);
+
+/**
+ * Changes how a session copies, from its next copy on.
+ *
+ * @param session   the session
+ * @param settings  the settings, all of them
+ * @return 0, or -EINVAL when a value is out of its range: threads 1 to 64,
+ *         courier 0 or 1, idle 10 to 10000 us, life 100 to 10000 us
+ */
+int gpumem_copy_settings_set(struct gpumem *session,
+			     const struct gpumem_copy_settings *settings);
+
+/**
+ * Makes ready what is not yet: the helping threads, which the first large copy
+ * would start, and the courier, where gpumem_open() could not have it or it was
+ * switched on since.
+ *
+ * @param session  the session
+ * @return 0; -EOPNOTSUPP when a part cannot be had here, with which and why:
+ *         copies work without it; -ENOMEM
+ */
+int gpumem_copy_prepare(struct gpumem *session);
+
+/** One step of the plan: what copies up to some length do. */
+struct gpumem_plan_step {
+	unsigned int flags; /**< GPUMEM_COPY_READ, _PINNED or neither */
+	unsigned int method; /**< GPUMEM_COPY_CPU ... _ENGINE */
+	unsigned int threads; /**< the most threads that work, 1 or more */
+	unsigned int reserved; /**< 0 */
+	uint64_t up_to; /**< longest copy, in bytes; UINT64_MAX: no end */
+};
+
+/** How a copy would be done, see gpumem_copy_explain(). */
+struct gpumem_copy_plan {
+	size_t size; /**< in: sizeof(struct gpumem_copy_plan) */
+	unsigned int method; /**< GPUMEM_COPY_CPU ... _ENGINE */
+	unsigned int threads; /**< the most threads that work */
+	unsigned int measured; /**< 1: from `gpumem tune`; 0: built in */
+	unsigned int reserved; /**< 0 */
+	char text[232]; /**< one line for people: how, and why so */
+};
+
+/**
+ * Explains how the session would copy.
+ *
+ * @param session  the session
+ * @param length   bytes
+ * @param flags    GPUMEM_COPY_READ, GPUMEM_COPY_PINNED or neither
+ * @param plan     receives the answer; its size member must be set
+ */
+int gpumem_copy_explain(struct gpumem *session, uint64_t length,
+			unsigned int flags, struct gpumem_copy_plan *plan);
+
+/**
+ * Gives the whole plan of a session, by direction, kind of memory and length.
+ *
+ * @param session  the session
+ * @param steps    receives the steps
+ * @param count    in: room in steps; out: how many there are
+ * @return 0, or -ENOSPC when there are more
+ */
+int gpumem_plan_get(struct gpumem *session, struct gpumem_plan_step *steps,
+		    size_t *count);
+
+/** Store the plan for later sessions on this GPU model and CPU model. */
+#define GPUMEM_PLAN_SAVE (1u << 0)
+
+/**
+ * Changes the plan of a session.
+ *
+ * @param session  the session
+ * @param steps    the steps; for a direction and kind of memory that has one,
+ *                 they replace the old ones and the last has no end
+ * @param count    how many; 0 with NULL: the built-in plan
+ * @param flags    GPUMEM_PLAN_SAVE or 0
+ * @return 0, -EINVAL for steps that are no plan, or the error of writing the
+ *         file
+ */
+int gpumem_plan_set(struct gpumem *session,
+		    const struct gpumem_plan_step *steps, size_t count,
+		    unsigned int flags);
+
+/**
+ * The file where a session's plan is stored.
+ *
+ * @param session  the session
+ * @param path     receives the path
+ * @param size     bytes of room
+ * @return 0, -ENOENT where neither XDG_CACHE_HOME nor HOME is set, or -ENOSPC
+ */
+int gpumem_plan_path(struct gpumem *session, char *path, size_t size);
+
 /** What a session has done since it was opened. */
 struct gpumem_stats {
 	size_t size; /**< in: sizeof(struct gpumem_stats) */
@@ -509,6 +810,13 @@ struct gpumem_stats {
 	uint64_t proofs; /**< rm: mappings proven to show the right memory */
 	uint64_t trial_writes; /**< of these, by a trial write */
 	uint64_t proof_ns; /**< time that the proofs took, in nanoseconds */
+	/* Times of the other steps of the rm backend, in nanoseconds. */
+	uint64_t find_ns; /**< CUDA was asked which allocation it is */
+	uint64_t handle_ns; /**< CUDA gave a handle of the allocation */
+	uint64_t import_ns; /**< the driver gave its memory for the handle */
+	uint64_t bar1_ns; /**< the driver mapped memory into BAR1 */
+	uint64_t mmap_ns; /**< the kernel mapped BAR1 into the process */
+	uint64_t release_ns; /**< mappings and memory were given back */
 };
 
 /**

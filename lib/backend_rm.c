@@ -12,26 +12,13 @@
 
 #include "backend.h"
 #include "backend_dmabuf.h"
+#include "backend_rm.h"
 #include "error.h"
 #include "range.h"
-#include "rm_span.h"
 #include "rm_take.h"
 
 #define GM_GPU_PAGE 65536ull
 #define GM_CPU_PAGE 4096ull
-
-struct gm_rm_session {
-	struct gm_rm rm;
-	CUstream stream; /* of the primary context, for proofs */
-	struct gm_rm_proofs proofs;
-	struct gm_rm_cache cache;
-};
-
-struct gm_rm_buf {
-	struct gm_rm_view *view; /* of one part; NULL: none is held */
-	size_t count;
-	struct gm_rm_part parts[]; /* each of another allocation */
-};
 
 static int gm_rmb_probe(char *reason, size_t size)
 {
@@ -84,20 +71,6 @@ static int gm_rmb_check_mig(const struct gm_session *session)
 			session->ordinal, name);
 }
 
-/*
- * A stream for proofs in the current context. It does not wait for the
- * program's own work: that may never end.
- */
-static int gm_rmb_stream_new(const struct gm_cuda *cuda, CUstream *stream)
-{
-	CUresult result = cuda->stream_create(stream, CU_STREAM_NON_BLOCKING);
-
-	if (!result)
-		return 0;
-	return gm_cuda_error(cuda, result, "rm: make a stream",
-			     "look for an earlier CUDA error");
-}
-
 static int gm_rmb_open_stream(struct gm_session *session, CUstream *stream)
 {
 	struct gm_cuda_scope scope;
@@ -143,7 +116,7 @@ static int gm_rmb_open(struct gm_session *session)
 	rc = gm_rm_open(&own->rm, session->pci);
 	if (rc)
 		goto close_stream;
-	gm_rm_cache_init(&own->cache, &own->rm, &session->cuda);
+	gm_rm_cache_init(&own->cache, &own->rm, session);
 	session->backend = own;
 	return 0;
 
@@ -175,12 +148,14 @@ static void gm_rmb_drop(struct gm_session *session)
 	free(own);
 }
 
-/* Gets hold of an allocation, with no user counted yet. */
+/*
+ * Gets hold of an allocation, with no user counted yet. Its id was asked for
+ * before, so that an id never stands for later memory.
+ */
 static int gm_rmb_take(struct gm_session *session, const struct gm_range *part,
-		       struct gm_rm_mem **out)
+		       unsigned long long id, struct gm_rm_mem **out)
 {
 	struct gm_rm_session *own = session->backend;
-	const struct gm_cuda *cuda = &session->cuda;
 	uint64_t start = gm_now();
 	struct gm_rm_mem *mem;
 	int rc;
@@ -190,13 +165,12 @@ static int gm_rmb_take(struct gm_session *session, const struct gm_range *part,
 		return gm_error(-ENOMEM, "pin: out of host memory; free some");
 	mem->addr = part->alloc_addr;
 	mem->length = part->alloc_length;
-	/* Before its object, so that an id never stands for later memory. */
-	mem->id = gm_rm_buffer_id(cuda, part->addr);
+	mem->id = id;
 	if (part->kind == GM_MEMORY_VMM)
-		rc = gm_rm_take_vmm(&own->rm, cuda, part, &mem->place,
+		rc = gm_rm_take_vmm(session, &own->rm, part, &mem->place,
 				    &mem->memory);
 	else
-		rc = gm_rm_take_alloc(&own->rm, cuda, part, &mem->place,
+		rc = gm_rm_take_alloc(session, &own->rm, part, &mem->place,
 				      &mem->memory);
 	if (rc) {
 		free(mem);
@@ -215,17 +189,17 @@ static int gm_rmb_take(struct gm_session *session, const struct gm_range *part,
 
 /* The allocation that a part lies in, with its user counted. */
 static int gm_rmb_mem_get(struct gm_session *session,
-			  const struct gm_range *part, struct gm_rm_mem **mem)
+			  const struct gm_range *part, unsigned long long id,
+			  struct gm_rm_mem **mem)
 {
 	struct gm_rm_session *own = session->backend;
-	unsigned long long id = gm_rm_buffer_id(&session->cuda, part->addr);
 	int rc = 0;
 
 	pthread_mutex_lock(&own->cache.build);
 	*mem = gm_rm_cache_find(&own->cache, id, part->addr, part->length);
 	if (!*mem) {
 		gm_rm_cache_sweep(&own->cache, GM_RM_IDLE_COUNT);
-		rc = gm_rmb_take(session, part, mem);
+		rc = gm_rmb_take(session, part, id, mem);
 		if (!rc)
 			gm_rm_cache_add(&own->cache, *mem);
 	}
@@ -241,7 +215,8 @@ static void gm_rmb_put_parts(struct gm_buf *buf)
 	for (size_t i = 0; i < own->count; i++) {
 		struct gm_rm_mem *mem = own->parts[i].mem;
 		/* What was freed meanwhile is given back now. */
-		bool keep = !buf->owned && session->cache.limit && mem->id &&
+		bool keep = !buf->owned && session->cache.memory_limit &&
+			    mem->id &&
 			    gm_rm_buffer_id(&buf->session->cuda, mem->addr) ==
 				    mem->id;
 
@@ -284,7 +259,7 @@ static void gm_rmb_lay_out(struct gm_buf *buf)
 	}
 }
 
-static void gm_rmb_unmap(struct gm_buf *buf)
+void gm_rmb_unmap(struct gm_buf *buf)
 {
 	struct gm_rm_session *session = buf->session->backend;
 	struct gm_rm_buf *own = buf->backend;
@@ -298,7 +273,7 @@ static void gm_rmb_unmap(struct gm_buf *buf)
 	buf->base = NULL;
 }
 
-static int gm_rmb_map(struct gm_buf *buf)
+int gm_rmb_map(struct gm_buf *buf)
 {
 	struct gm_rm_session *session = buf->session->backend;
 	struct gm_rm_buf *own = buf->backend;
@@ -313,96 +288,6 @@ static int gm_rmb_map(struct gm_buf *buf)
 	if (!rc)
 		buf->base =
 			own->view->base + (part->offset - own->view->offset);
-	return rc;
-}
-
-/* Proves the part of the mapping that shows one allocation. */
-static int gm_rmb_prove(struct gm_buf *buf, const struct gm_range *range,
-			CUstream stream, char *cpu, struct gm_rm_part *part,
-			bool may_write)
-{
-	struct gm_session *session = buf->session;
-	struct gm_rm_session *rm = session->backend;
-	struct gm_rm_mem *mem = part->mem;
-	struct gm_rm_suspect suspect = {
-		.cuda = &session->cuda,
-		.stream = stream,
-		.range = range,
-		.cpu = cpu,
-		.addr = mem->addr - mem->place.offset + part->offset,
-		.length = part->length,
-		.may_write = may_write,
-	};
-	uint64_t start = gm_now();
-	int rc;
-
-	rc = gm_rm_prove(&suspect);
-	gm_session_count(session, GM_COUNT_PROOFS, 1);
-	gm_session_count(session, GM_COUNT_TRIAL_WRITES, suspect.wrote);
-	gm_session_count(session, GM_COUNT_PROOF_NS, gm_now() - start);
-	if (rc)
-		return rc;
-	gm_rm_proofs_add(&rm->proofs, mem->id, mem->addr, &mem->place);
-	gm_rm_cache_proven(&rm->cache, mem);
-	return 0;
-}
-
-/* Proves those parts that are not proven yet. */
-static int gm_rmb_prove_parts(struct gm_buf *buf, const struct gm_range *range,
-			      CUstream stream, bool may_write)
-{
-	struct gm_rm_session *session = buf->session->backend;
-	struct gm_rm_buf *own = buf->backend;
-	uint64_t addr = range->addr;
-	char *cpu = buf->base;
-	int rc = 0;
-
-	for (size_t i = 0; i < own->count && !rc; i++) {
-		struct gm_range part;
-
-		rc = gm_range_part(&buf->session->cuda, range, addr, &part);
-		if (!rc &&
-		    !gm_rm_cache_is_proven(&session->cache, own->parts[i].mem))
-			rc = gm_rmb_prove(buf, &part, stream, cpu,
-					  &own->parts[i], may_write);
-		addr += part.length;
-		cpu += own->parts[i].length;
-	}
-	return rc;
-}
-
-/*
- * Leaves the buffer mapped when something had to be proven: the first map then
- * costs nothing.
- */
-static int gm_rmb_ensure_proof(struct gm_buf *buf, const struct gm_range *range,
-			       unsigned int flags)
-{
-	struct gm_session *session = buf->session;
-	struct gm_rm_session *rm = session->backend;
-	struct gm_rm_buf *own = buf->backend;
-	bool other = range->context != session->context;
-	CUstream stream = rm->stream;
-	bool proven = true;
-	int rc;
-
-	for (size_t i = 0; i < own->count; i++)
-		proven &= gm_rm_cache_is_proven(&rm->cache, own->parts[i].mem);
-	if (proven)
-		return 0;
-	rc = gm_rmb_map(buf);
-	if (rc)
-		return rc;
-	if (other)
-		rc = gm_rmb_stream_new(&session->cuda, &stream);
-	if (!rc) {
-		rc = gm_rmb_prove_parts(buf, range, stream,
-					!(flags & GPUMEM_PIN_NO_TRIAL_WRITE));
-		if (other)
-			session->cuda.stream_destroy(stream);
-	}
-	if (rc)
-		gm_rmb_unmap(buf);
 	return rc;
 }
 
@@ -424,7 +309,9 @@ static struct gm_rm_buf *gm_rmb_buf_grow(struct gm_rm_buf *own, size_t count)
 /* Counts the buffer as a user of each allocation of its range. */
 static int gm_rmb_get_parts(struct gm_buf *buf, const struct gm_range *range)
 {
+	const struct gm_cuda *cuda = &buf->session->cuda;
 	uint64_t addr = range->addr, left = range->length;
+	unsigned long long id = buf->memory_id;
 
 	while (left) {
 		struct gm_rm_buf *own = buf->backend;
@@ -432,14 +319,16 @@ static int gm_rmb_get_parts(struct gm_buf *buf, const struct gm_range *range)
 		struct gm_rm_mem *mem;
 		int rc;
 
-		rc = gm_range_part(&buf->session->cuda, range, addr, &part);
+		rc = gm_range_part(cuda, range, addr, &part);
 		if (rc)
 			return rc;
+		if (addr != buf->addr)
+			id = gm_rm_buffer_id(cuda, addr);
 		own = gm_rmb_buf_grow(own, own ? own->count + 1 : 1);
 		if (!own)
 			return -ENOMEM;
 		buf->backend = own;
-		rc = gm_rmb_mem_get(buf->session, &part, &mem);
+		rc = gm_rmb_mem_get(buf->session, &part, id, &mem);
 		if (rc)
 			return rc;
 		own->parts[own->count++] = (struct gm_rm_part){
@@ -485,9 +374,8 @@ static int gm_rmb_repin(struct gm_buf *buf,
 
 	if (buf->owned || gm_backend_check_pin(buf, options))
 		return -ENOENT;
-	mem = gm_rm_cache_find(&session->cache,
-			       gm_rm_buffer_id(&buf->session->cuda, buf->addr),
-			       buf->addr, buf->length);
+	mem = gm_rm_cache_find(&session->cache, buf->memory_id, buf->addr,
+			       buf->length);
 	if (!mem)
 		return -ENOENT;
 	own = gm_rm_cache_is_proven(&session->cache, mem)
@@ -508,9 +396,12 @@ static int gm_rmb_repin(struct gm_buf *buf,
 
 static void gm_rmb_unpin(struct gm_buf *buf)
 {
+	struct gm_rm_session *session = buf->session->backend;
+
 	if (buf->base)
 		gm_rmb_unmap(buf);
 	gm_rmb_put_parts(buf);
+	gm_rm_cache_bury(&session->cache);
 }
 
 static void gm_rmb_drop_buf(struct gm_buf *buf)

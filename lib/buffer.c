@@ -112,10 +112,12 @@ static int gm_buf_pin_new(struct gm_buf *buf,
 {
 	struct gm_session *session = buf->session;
 	struct gm_cuda_scope scope;
+	uint64_t start = gm_now();
 	struct gm_range range;
 	int rc;
 
 	rc = gm_range_find(session, buf->addr, buf->length, &range);
+	gm_session_count(session, GM_COUNT_FIND_NS, gm_now() - start);
 	if (rc)
 		return rc;
 	rc = gm_cuda_enter(&scope, &session->cuda, range.context);
@@ -139,6 +141,13 @@ static int gm_buf_pin(struct gm_session *session, uint64_t addr,
 	if (!buf)
 		return -ENOMEM;
 	buf->owned = owned;
+	/*
+	 * Costs as little as a read of memory, and needs no context. Asked
+	 * before all else, so that an id never stands for later memory.
+	 */
+	if (session->cuda.pointer_get(&buf->memory_id,
+				      CU_POINTER_ATTRIBUTE_BUFFER_ID, addr))
+		buf->memory_id = 0;
 	rc = session->ops->repin(buf, options);
 	if (rc == -ENOENT)
 		rc = gm_buf_pin_new(buf, options);

@@ -1,102 +1,456 @@
 // SPDX-License-Identifier: MIT
 /*
- * Copies between host memory and the write-combined mapping of GPU memory.
- * Stores go out as whole 16-byte pieces past the caches. Loads are streaming
- * loads where the CPU has them: each ordinary load from the mapping would cross
- * the bus alone.
+ * gpumem_write() and gpumem_read(): the choice of a way, and a fall back to the
+ * mapping where that way cannot be taken. Small copies do not look at more than
+ * their length.
  */
-#include <stdint.h>
+#include <errno.h>
+#include <inttypes.h>
 #include <string.h>
 
-#include "session.h"
+#include "backend.h"
+#include "copier.h"
+#include "copy.h"
+#include "cpu.h"
+#include "error.h"
+#include "guard.h"
+#include "handle.h"
 
-#ifdef __x86_64__
-#include <immintrin.h>
+/* What a piece of a copy by several threads is, at least. */
+#define GM_PIECE_MIN ((size_t)16 << 10)
+#define GM_PIECE_MAX ((size_t)256 << 10)
 
-#define GM_PIECE 16u
+/* Reads up to this are done the same way into any host memory. */
+#define GM_STAGED_MAX ((size_t)32 << 10)
 
-void gm_copy_to_gpu(void *gpu, const void *host, size_t length)
+/* A copy whose arguments are checked and whose buffer is mapped. */
+struct gm_copy {
+	struct gm_buf *buf;
+	const char *call;
+	char *map; /* CPU address of the GPU's side */
+	uint64_t gpu; /* device address of it */
+	char *host;
+	size_t length;
+	bool read;
+
+	/* Found out where it matters. */
+	bool pinned; /* host is CUDA's pinned memory */
+	uint64_t host_gpu; /* what the GPU calls host then, or 0 */
+	const char *why_not; /* the GPU may not touch the memory, and why */
+};
+
+int gm_copy_check(struct gm_buf *buf, const char *call, uint64_t offset,
+		  const void *host, size_t length)
 {
-	const char *from = host;
-	char *to = gpu;
-	size_t head = -(uintptr_t)to & (GM_PIECE - 1);
+	if (!host && length)
+		return gm_error(-EINVAL,
+				"%s: the host address is NULL; pass memory "
+				"of %zu bytes",
+				call, length);
+	if (offset > buf->length || length > buf->length - offset)
+		return gm_error(-ERANGE,
+				"%s: %zu bytes at %" PRIu64 " pass the end of "
+				"the buffer, which has %" PRIu64 "; copy less",
+				call, length, offset, buf->length);
+	return 0;
+}
 
-	if (head > length)
-		head = length;
-	memcpy(to, from, head);
-	to += head;
-	from += head;
-	length -= head;
-	for (; length >= GM_PIECE; length -= GM_PIECE) {
-		_mm_stream_si128((__m128i *)to,
-				 _mm_loadu_si128((const __m128i *)from));
-		to += GM_PIECE;
-		from += GM_PIECE;
+static void gm_copy_cpu(const struct gm_copy *copy)
+{
+	if (copy->read)
+		gm_cpu_read(copy->host, copy->map, copy->length);
+	else
+		gm_cpu_write(copy->map, copy->host, copy->length);
+}
+
+/* Each thread orders its own stores before it says that its piece is done. */
+static void gm_copy_piece(void *arg, size_t first, size_t length)
+{
+	struct gm_copy piece = *(struct gm_copy *)arg;
+
+	piece.map += first;
+	piece.host += first;
+	piece.length = length;
+	gm_copy_cpu(&piece);
+}
+
+static int gm_copy_threads(struct gm_copier *copier, struct gm_copy *copy,
+			   unsigned int threads)
+{
+	struct gm_pool *pool = threads > 1 ? gm_copier_pool(copier) : NULL;
+	size_t piece;
+
+	if (!pool) {
+		gm_copy_cpu(copy);
+		return 0;
 	}
-	memcpy(to, from, length);
-	_mm_sfence();
+	/* A few pieces each, so that who wakes up late takes fewer. */
+	piece = copy->length / threads / 4;
+	if (piece < GM_PIECE_MIN)
+		piece = GM_PIECE_MIN;
+	if (piece > GM_PIECE_MAX)
+		piece = GM_PIECE_MAX;
+	piece &= ~(size_t)4095;
+	gm_pool_run(pool, threads, copy->length, piece, gm_copy_piece, copy);
+	return 0;
+}
+
+static int gm_copy_courier(struct gm_copier *copier, struct gm_copy *copy,
+			   unsigned int threads)
+{
+	struct gm_courier *courier = gm_copier_courier(copier);
+	int rc;
+
+	if (!courier)
+		return -EOPNOTSUPP;
+	rc = gm_courier_read(courier, copy->gpu, copy->host, copy->host_gpu,
+			     copy->length,
+			     threads > 1 ? gm_copier_pool(copier) : NULL,
+			     threads);
+	/* Busy is the GPU, for now. */
+	gm_copier_put(&copier->courier, rc == -EBUSY ? 0 : rc);
+	return rc;
+}
+
+static int gm_copy_engine(struct gm_copier *copier, struct gm_copy *copy,
+			  unsigned int threads)
+{
+	struct gm_engine *engine = gm_copier_engine(copier);
+	struct gm_pool *pool;
+	int rc;
+
+	if (!engine)
+		return -EOPNOTSUPP;
+	pool = threads > 1 && !copy->pinned ? gm_copier_pool(copier) : NULL;
+	if (copy->read)
+		rc = gm_engine_read(engine, copy->gpu, copy->host, copy->length,
+				    copy->pinned, pool, threads);
+	else
+		rc = gm_engine_write(engine, copy->gpu, copy->host,
+				     copy->length, copy->pinned, pool, threads);
+	gm_copier_put(&copier->engine, rc);
+	return rc;
 }
 
 /*
- * Loads whole aligned pieces, at the ends too: they lie in the same page as the
- * bytes that are wanted.
+ * Whether the host memory is CUDA's, all of it. CUDA says so in one call, in
+ * which memory that it does not know is no error, as it is in the others: to
+ * make one takes it a microsecond.
  */
-__attribute__((target("sse4.1"))) static void
-gm_copy_streaming(char *to, const char *from, size_t length)
+static void gm_copy_look_at_host(struct gm_copy *copy)
 {
-	size_t skip = (uintptr_t)from & (GM_PIECE - 1);
-	const char *piece = from - skip;
-	char bytes[GM_PIECE];
+	const struct gm_cuda *cuda = &copy->buf->session->cuda;
+	CUdeviceptr host = (uintptr_t)copy->host, start = 0, gpu = 0;
+	unsigned int type = 0;
+	size_t size = 0;
+	CUpointer_attribute attributes[] = {
+		CU_POINTER_ATTRIBUTE_MEMORY_TYPE,
+		CU_POINTER_ATTRIBUTE_RANGE_START_ADDR,
+		CU_POINTER_ATTRIBUTE_RANGE_SIZE,
+		CU_POINTER_ATTRIBUTE_DEVICE_POINTER,
+	};
+	void *values[] = { &type, &start, &size, &gpu };
 
-	if (skip && length) {
-		size_t take = GM_PIECE - skip;
+	if (!cuda->pointer_get_all ||
+	    cuda->pointer_get_all(4, attributes, values, host) ||
+	    type != CU_MEMORYTYPE_HOST || !gpu || host < start ||
+	    host - start > size || copy->length > size - (host - start))
+		return;
+	copy->pinned = true;
+	copy->host_gpu = gpu;
+}
 
-		if (take > length)
-			take = length;
-		_mm_storeu_si128((__m128i *)bytes,
-				 _mm_stream_load_si128((__m128i *)piece));
-		memcpy(to, bytes + skip, take);
-		to += take;
-		length -= take;
-		piece += GM_PIECE;
-	}
-	for (; length >= GM_PIECE; length -= GM_PIECE) {
-		_mm_storeu_si128((__m128i *)to,
-				 _mm_stream_load_si128((__m128i *)piece));
-		to += GM_PIECE;
-		piece += GM_PIECE;
-	}
-	if (length) {
-		_mm_storeu_si128((__m128i *)bytes,
-				 _mm_stream_load_si128((__m128i *)piece));
-		memcpy(to, bytes, length);
+/*
+ * The GPU may touch only memory that is there: an address that was freed, or
+ * belongs to another context, would end the program's context. The mapping
+ * shows the pinned memory in any case.
+ */
+static void gm_copy_look_at_gpu(struct gm_copy *copy)
+{
+	struct gm_buf *buf = copy->buf;
+	const struct gm_cuda *cuda = &buf->session->cuda;
+	uint64_t id = 0;
+
+	copy->why_not = gm_buf_gpu_reach(buf);
+	if (copy->why_not)
+		return;
+	if (cuda->pointer_get(&id, CU_POINTER_ATTRIBUTE_BUFFER_ID, buf->addr) ||
+	    id != buf->memory_id)
+		copy->why_not = "the memory was freed after it was pinned";
+}
+
+/* One way. -EOPNOTSUPP, or the error of the GPU's side, with the reason. */
+static int gm_copy_by(struct gm_copier *copier, struct gm_copy *copy,
+		      const struct gpumem_plan_step *step)
+{
+	switch (step->method) {
+	case GPUMEM_COPY_COURIER:
+	case GPUMEM_COPY_ENGINE:
+		if (copy->why_not)
+			return gm_error(-EOPNOTSUPP,
+					"%s: the GPU itself cannot copy here: "
+					"%s; use GPUMEM_COPY_CPU or _THREADS",
+					copy->call, copy->why_not);
+		if (step->method == GPUMEM_COPY_ENGINE)
+			return gm_copy_engine(copier, copy, step->threads);
+		if (!copy->read)
+			return gm_error(-EOPNOTSUPP,
+					"%s: the courier reads only; use "
+					"another method",
+					copy->call);
+		return gm_copy_courier(copier, copy, step->threads);
+	case GPUMEM_COPY_THREADS:
+		return gm_copy_threads(copier, copy, step->threads);
+	default:
+		gm_copy_cpu(copy);
+		return 0;
 	}
 }
 
-void gm_copy_from_gpu(void *host, const void *gpu, size_t length)
+/* The plan's way, and where it cannot be taken the next best. */
+static int gm_copy_planned(struct gm_copier *copier, struct gm_copy *copy)
 {
-	/* Streaming loads may pass other loads, before and after them. */
-	_mm_mfence();
-	if (__builtin_cpu_supports("sse4.1"))
-		gm_copy_streaming(host, gpu, length);
+	unsigned int flags = (copy->read ? GPUMEM_COPY_READ : 0) |
+			     (copy->pinned ? GPUMEM_COPY_PINNED : 0);
+	struct gpumem_plan_step step =
+		gm_copier_step(copier, flags, copy->length);
+
+	if (!gm_copy_by(copier, copy, &step))
+		return 0;
+	if (step.method == GPUMEM_COPY_COURIER) {
+		step.method = GPUMEM_COPY_ENGINE;
+		if (copy->length >= GM_ENGINE_MIN &&
+		    !gm_copy_by(copier, copy, &step))
+			return 0;
+	}
+	step.method = GPUMEM_COPY_THREADS;
+	step.threads = copier->threads;
+	return gm_copy_by(copier, copy, &step);
+}
+
+static int gm_copy_run(struct gm_copy *copy,
+		       const struct gpumem_copy_options *options)
+{
+	struct gm_copier *copier = copy->buf->session->copier;
+	struct gpumem_plan_step step = { 0 };
+
+	/* A short read comes through staging memory as fast in any case. */
+	if (!(options->flags & GPUMEM_COPY_PAGEABLE) &&
+	    (!copy->read || copy->length > GM_STAGED_MAX))
+		gm_copy_look_at_host(copy);
+	gm_copy_look_at_gpu(copy);
+	if (options->method == GPUMEM_COPY_AUTO)
+		return gm_copy_planned(copier, copy);
+	step.method = options->method;
+	step.threads = options->threads ? options->threads : copier->threads;
+	return gm_copy_by(copier, copy, &step);
+}
+
+/* The buffer is in use, the arguments are checked. */
+static int gm_copy_start(struct gm_copy *copy, uint64_t offset,
+			 const struct gpumem_copy_options *options)
+{
+	struct gm_buf *buf = copy->buf;
+
+	copy->map = buf->base + buf->addr_offset + offset;
+	copy->gpu = buf->addr + offset;
+	return gm_copy_run(copy, options);
+}
+
+static const struct gpumem_copy_options gm_copy_standard = {
+	.size = sizeof(gm_copy_standard)
+};
+
+int gm_copy_held(struct gm_buf *buf, const char *call, uint64_t offset,
+		 void *host, size_t length, bool read)
+{
+	const struct gm_copier *copier = buf->session->copier;
+	struct gm_copy copy = { .buf = buf,
+				.call = call,
+				.host = host,
+				.length = length,
+				.read = read };
+
+	if (length > (read ? copier->read_small : copier->write_small))
+		return gm_copy_start(&copy, offset, &gm_copy_standard);
+	copy.map = buf->base + buf->addr_offset + offset;
+	if (read)
+		gm_cpu()->load(host, copy.map, length);
 	else
-		memcpy(host, gpu, length);
-	_mm_mfence();
+		gm_cpu()->store(copy.map, host, length);
+	return 0;
 }
 
-#else
-
-void gm_copy_to_gpu(void *gpu, const void *host, size_t length)
+static int gm_options_check(const char *call,
+			    const struct gpumem_copy_options *options)
 {
-	memcpy(gpu, host, length);
-	atomic_thread_fence(memory_order_seq_cst);
+	if (options->size != sizeof(*options))
+		return gm_error(-EINVAL,
+				"%s: options->size is %zu: this library knows "
+				"%zu; set it to sizeof(struct "
+				"gpumem_copy_options)",
+				call, options->size, sizeof(*options));
+	if (options->method > GPUMEM_COPY_ENGINE || options->reserved ||
+	    options->threads > GM_POOL_MAX ||
+	    options->flags & ~(GPUMEM_COPY_PINNED | GPUMEM_COPY_PAGEABLE) ||
+	    options->flags == (GPUMEM_COPY_PINNED | GPUMEM_COPY_PAGEABLE))
+		return gm_error(-EINVAL,
+				"%s: options: method %u, flags 0x%x, threads "
+				"%u, reserved %u; a method is GPUMEM_COPY_AUTO "
+				"to _ENGINE, flags are _PINNED or _PAGEABLE, "
+				"threads at most %u, reserved 0",
+				call, options->method, options->flags,
+				options->threads, options->reserved,
+				GM_POOL_MAX);
+	return 0;
 }
 
-void gm_copy_from_gpu(void *host, const void *gpu, size_t length)
+/* All copies but the small ones. */
+static int gm_copy_large(struct gm_copy *copy, uint64_t offset,
+			 const struct gpumem_copy_options *options)
 {
-	atomic_thread_fence(memory_order_seq_cst);
-	memcpy(host, gpu, length);
-	atomic_thread_fence(memory_order_seq_cst);
+	int rc;
+
+	if (!options)
+		options = &gm_copy_standard;
+	rc = gm_options_check(copy->call, options);
+	if (!rc)
+		rc = gm_copy_check(copy->buf, copy->call, offset, copy->host,
+				   copy->length);
+	if (rc || !copy->length)
+		return rc;
+	rc = gm_buf_use(copy->buf, copy->call);
+	if (rc)
+		return rc;
+	rc = gm_copy_start(copy, offset, options);
+	gm_buf_unuse(copy->buf);
+	return rc;
 }
 
-#endif
+int gpumem_write_with(struct gpumem_buf *handle, uint64_t offset,
+		      const void *src, size_t length,
+		      const struct gpumem_copy_options *options)
+{
+	struct gm_copy copy = { .call = "write",
+				.host = (char *)(uintptr_t)src,
+				.length = length };
+	void *object;
+	int rc;
+
+	rc = gm_handle_get(GM_KIND_BUFFER, handle, copy.call, &object);
+	if (rc)
+		return rc;
+	copy.buf = object;
+	rc = gm_copy_large(&copy, offset, options);
+	gm_handle_put(handle);
+	return rc;
+}
+
+int gpumem_read_with(struct gpumem_buf *handle, uint64_t offset, void *dst,
+		     size_t length, const struct gpumem_copy_options *options)
+{
+	struct gm_copy copy = {
+		.call = "read", .host = dst, .length = length, .read = true
+	};
+	void *object;
+	int rc;
+
+	rc = gm_handle_get(GM_KIND_BUFFER, handle, copy.call, &object);
+	if (rc)
+		return rc;
+	copy.buf = object;
+	rc = gm_copy_large(&copy, offset, options);
+	gm_handle_put(handle);
+	return rc;
+}
+
+static int gm_copy_small(struct gm_buf *buf, const char *call, uint64_t offset,
+			 void *host, size_t length, bool read)
+{
+	char *map;
+	int rc;
+
+	rc = gm_copy_check(buf, call, offset, host, length);
+	if (rc || !length)
+		return rc;
+	rc = gm_buf_use(buf, call);
+	if (rc)
+		return rc;
+	map = buf->base + buf->addr_offset + offset;
+	if (read)
+		gm_cpu_read(host, map, length);
+	else
+		gm_cpu_write(map, host, length);
+	gm_buf_unuse(buf);
+	gm_buf_allow_guard(buf);
+	return 0;
+}
+
+static int gm_copy_counted(struct gpumem_buf *handle, uint64_t offset,
+			   void *host, size_t length, bool read)
+{
+	struct gm_copy copy = { .call = read ? "read" : "write",
+				.host = host,
+				.length = length,
+				.read = read };
+	const struct gm_copier *copier;
+	void *object;
+	int rc;
+
+	rc = gm_handle_get(GM_KIND_BUFFER, handle, copy.call, &object);
+	if (rc)
+		return rc;
+	copy.buf = object;
+	copier = copy.buf->session->copier;
+	if (length > (read ? copier->read_small : copier->write_small))
+		rc = gm_copy_large(&copy, offset, NULL);
+	else
+		rc = gm_copy_small(copy.buf, copy.call, offset, host, length,
+				   read);
+	gm_handle_put(handle);
+	return rc;
+}
+
+/* The mapping's byte for a small copy that is right in every way, or NULL. */
+static char *gm_copy_quick(const struct gm_buf *buf, uint64_t offset,
+			   const void *host, size_t length, size_t small)
+{
+	if (length > small || !host || offset > buf->length ||
+	    length > buf->length - offset)
+		return NULL;
+	return buf->base + buf->addr_offset + offset;
+}
+
+int gpumem_write(struct gpumem_buf *handle, uint64_t offset, const void *src,
+		 size_t length)
+{
+	struct gm_buf *buf = gm_buf_guard(handle);
+	char *map = NULL;
+
+	if (buf) {
+		map = gm_copy_quick(buf, offset, src, length,
+				    buf->session->copier->write_small);
+		if (map)
+			gm_cpu_write(map, src, length);
+		gm_guard_end();
+	}
+	return map ? 0
+		   : gm_copy_counted(handle, offset, (void *)(uintptr_t)src,
+				     length, false);
+}
+
+int gpumem_read(struct gpumem_buf *handle, uint64_t offset, void *dst,
+		size_t length)
+{
+	struct gm_buf *buf = gm_buf_guard(handle);
+	char *map = NULL;
+
+	if (buf) {
+		map = gm_copy_quick(buf, offset, dst, length,
+				    buf->session->copier->read_small);
+		if (map)
+			gm_cpu_read(dst, map, length);
+		gm_guard_end();
+	}
+	return map ? 0 : gm_copy_counted(handle, offset, dst, length, true);
+}

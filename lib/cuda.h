@@ -40,27 +40,58 @@ struct gpumem_sim_info;
 	  (const void *data, CUpointer_attribute attribute, CUdeviceptr addr))
 
 /* Functions that one backend needs, or that only add information. */
-#define GM_CUDA_OPTIONAL(F)                                                   \
-	F(device_pci, "cuDeviceGetPCIBusId",                                  \
-	  (char *address, int size, CUdevice dev))                            \
-	F(ipc_handle, "cuIpcGetMemHandle",                                    \
-	  (CUipcMemHandle * handle, CUdeviceptr addr))                        \
-	F(stream_create, "cuStreamCreate",                                    \
-	  (CUstream * stream, unsigned int flags))                            \
-	F(stream_destroy, "cuStreamDestroy_v2", (CUstream stream))            \
-	F(stream_synchronize, "cuStreamSynchronize", (CUstream stream))       \
-	F(copy_to_host, "cuMemcpyDtoHAsync_v2",                               \
-	  (void *host, CUdeviceptr addr, size_t bytes, CUstream stream))      \
-	F(capture_mode, "cuThreadExchangeStreamCaptureMode", (int *mode))     \
-	F(device_uuid, "cuDeviceGetUuid_v2", (CUuuid * uuid, CUdevice dev))   \
-	F(vmm_retain, "cuMemRetainAllocationHandle",                          \
-	  (CUmemGenericAllocationHandle * handle, void *addr))                \
-	F(vmm_release, "cuMemRelease", (CUmemGenericAllocationHandle handle)) \
-	F(vmm_export, "cuMemExportToShareableHandle",                         \
-	  (void *shared, CUmemGenericAllocationHandle handle, int type,       \
-	   unsigned long long flags))                                         \
-	F(range_handle, "cuMemGetHandleForAddressRange",                      \
-	  (void *handle, CUdeviceptr addr, size_t bytes, int type,            \
+#define GM_CUDA_OPTIONAL(F)                                                    \
+	F(device_pci, "cuDeviceGetPCIBusId",                                   \
+	  (char *address, int size, CUdevice dev))                             \
+	F(ipc_handle, "cuIpcGetMemHandle",                                     \
+	  (CUipcMemHandle * handle, CUdeviceptr addr))                         \
+	F(stream_create, "cuStreamCreate",                                     \
+	  (CUstream * stream, unsigned int flags))                             \
+	F(stream_destroy, "cuStreamDestroy_v2", (CUstream stream))             \
+	F(stream_synchronize, "cuStreamSynchronize", (CUstream stream))        \
+	F(copy_to_host, "cuMemcpyDtoHAsync_v2",                                \
+	  (void *host, CUdeviceptr addr, size_t bytes, CUstream stream))       \
+	F(copy_to_device, "cuMemcpyHtoDAsync_v2",                              \
+	  (CUdeviceptr addr, const void *host, size_t bytes, CUstream stream)) \
+	F(event_create, "cuEventCreate",                                       \
+	  (CUevent * event, unsigned int flags))                               \
+	F(event_destroy, "cuEventDestroy_v2", (CUevent event))                 \
+	F(event_record, "cuEventRecord", (CUevent event, CUstream stream))     \
+	F(event_query, "cuEventQuery", (CUevent event))                        \
+	F(host_alloc, "cuMemHostAlloc",                                        \
+	  (void **host, size_t bytes, unsigned int flags))                     \
+	F(host_free, "cuMemFreeHost", (void *host))                            \
+	F(host_register, "cuMemHostRegister_v2",                               \
+	  (void *host, size_t bytes, unsigned int flags))                      \
+	F(host_unregister, "cuMemHostUnregister", (void *host))                \
+	F(host_address, "cuMemHostGetDevicePointer_v2",                        \
+	  (CUdeviceptr * addr, void *host, unsigned int flags))                \
+	F(stream_create_priority, "cuStreamCreateWithPriority",                \
+	  (CUstream * stream, unsigned int flags, int priority))               \
+	F(stream_query, "cuStreamQuery", (CUstream stream))                    \
+	F(module_load, "cuModuleLoadData",                                     \
+	  (CUmodule * module, const void *image))                              \
+	F(module_unload, "cuModuleUnload", (CUmodule module))                  \
+	F(module_function, "cuModuleGetFunction",                              \
+	  (CUfunction * function, CUmodule module, const char *name))          \
+	F(launch, "cuLaunchKernel",                                            \
+	  (CUfunction function, unsigned int grid_x, unsigned int grid_y,      \
+	   unsigned int grid_z, unsigned int block_x, unsigned int block_y,    \
+	   unsigned int block_z, unsigned int shared_bytes, CUstream stream,   \
+	   void **parameters, void **extra))                                   \
+	F(pointer_get_all, "cuPointerGetAttributes",                           \
+	  (unsigned int count, CUpointer_attribute *attributes, void **values, \
+	   CUdeviceptr addr))                                                  \
+	F(capture_mode, "cuThreadExchangeStreamCaptureMode", (int *mode))      \
+	F(device_uuid, "cuDeviceGetUuid_v2", (CUuuid * uuid, CUdevice dev))    \
+	F(vmm_retain, "cuMemRetainAllocationHandle",                           \
+	  (CUmemGenericAllocationHandle * handle, void *addr))                 \
+	F(vmm_release, "cuMemRelease", (CUmemGenericAllocationHandle handle))  \
+	F(vmm_export, "cuMemExportToShareableHandle",                          \
+	  (void *shared, CUmemGenericAllocationHandle handle, int type,        \
+	   unsigned long long flags))                                          \
+	F(range_handle, "cuMemGetHandleForAddressRange",                       \
+	  (void *handle, CUdeviceptr addr, size_t bytes, int type,             \
 	   unsigned long long flags))
 
 /* What a simulated libcuda exports beside: see sim/gpumem_sim.h. */

@@ -22,7 +22,7 @@
  * NVIDIA counts BARs by what they are for: BAR1 is the second that has memory,
  * whether the first takes one register or two.
  */
-static uint64_t gm_bar1_size(const char *pci)
+uint64_t gm_bar1_size(const char *pci)
 {
 	uint64_t start, end, flags;
 	uint64_t size = GPUMEM_UNKNOWN;

@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: MIT
 #include <errno.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdlib.h>
 
 #include "error.h"
+#include "guard.h"
 #include "handle.h"
 
 /*
@@ -17,18 +19,32 @@
 
 _Static_assert(sizeof(void *) == 8, "handles need 64 bits");
 
+/*
+ * A slot's state, one word, so that a call finds its object and is counted
+ * without a lock: generation 32..63, kind 24..31, then GM_SLOT_LIVE,
+ * GM_SLOT_ENDING and the users, which are gm_handle_get() not put yet. Users
+ * are counted only while the slot is live and does not end.
+ */
+#define GM_SLOT_LIVE (1ull << 23)
+#define GM_SLOT_ENDING (1ull << 22) /* gm_handle_kill() waits for the users */
+#define GM_SLOT_USERS (GM_SLOT_ENDING - 1)
+
 struct gm_slot {
-	void *object; /* NULL: the slot is free */
-	uint32_t generation; /* of the object in the slot, never 0 */
-	uint32_t next_free; /* free: the next free slot or GM_NONE */
-	unsigned int users; /* gm_handle_get() not put yet */
+	_Atomic uint64_t state; /* its generation is never 0 */
+	/* What follows is fixed while the slot is live. */
+	void *object;
 	unsigned int fork_generation; /* of the process that made the handle */
-	unsigned char kind;
-	bool ending; /* gm_handle_kill() waits for the users */
+	atomic_bool guarded; /* threads may use it by gm_handle_guard() */
+	uint32_t next_free; /* gm_table_lock: the next free slot, or GM_NONE */
 };
+
+/* Slots never move. Each block is as large as all before it together. */
+#define GM_BLOCK_FIRST 64u
+#define GM_BLOCKS 19u
 
 /*
  * Locks of the library, in the order in which they may be taken:
+ *   copier's locks  what a session copies with, each while a copy uses it
  *   session->lock   a session's list of buffers
  *   buf->lock       a buffer's mapping, its counts and its DMA mappings
  *   rm's build lock makes an allocation or a mapping of the rm backend once
@@ -41,8 +57,8 @@ struct gm_slot {
 static pthread_mutex_t gm_fork_lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_mutex_t gm_table_lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t gm_table_idle = PTHREAD_COND_INITIALIZER;
-static struct gm_slot *gm_slots; /* gm_table_lock */
-static uint32_t gm_slot_count; /* gm_table_lock */
+static struct gm_slot *_Atomic gm_blocks[GM_BLOCKS];
+static _Atomic uint32_t gm_slot_count; /* written under gm_table_lock */
 static uint32_t gm_slot_free = GM_NONE; /* gm_table_lock */
 static unsigned int gm_generation = 1; /* written by a forked child alone */
 
@@ -93,53 +109,78 @@ static void *gm_handle_value(enum gm_kind kind, uint32_t generation,
 			(uint64_t)generation << GM_SLOT_BITS | slot);
 }
 
-/* The slot of a live handle, or NULL. Under gm_table_lock. */
+static uint64_t gm_slot_state(enum gm_kind kind, uint32_t generation)
+{
+	return (uint64_t)generation << 32 | (uint64_t)kind << 24 | GM_SLOT_LIVE;
+}
+
+/* The slot of an index below gm_slot_count. */
+static struct gm_slot *gm_slot_at(uint32_t index)
+{
+	uint32_t in_first = index / GM_BLOCK_FIRST;
+	unsigned int block = in_first ? 32 - __builtin_clz(in_first) : 0;
+	uint32_t start = block ? GM_BLOCK_FIRST << (block - 1) : 0;
+
+	return atomic_load_explicit(&gm_blocks[block], memory_order_relaxed) +
+	       (index - start);
+}
+
+/* The slot that a handle names, whether live or not, or NULL. */
 static struct gm_slot *gm_slot_of(enum gm_kind kind, const void *handle)
 {
 	uint64_t value = (uintptr_t)handle;
 	uint32_t index = value & (GM_SLOTS_MAX - 1);
-	struct gm_slot *slot;
 
-	if (value >> 56 != kind || index >= gm_slot_count)
+	/* Acquires the block that the slot is in. */
+	if (value >> 56 != kind ||
+	    index >= atomic_load_explicit(&gm_slot_count, memory_order_acquire))
 		return NULL;
-	slot = &gm_slots[index];
-	if (!slot->object || slot->kind != kind || slot->ending ||
-	    slot->generation != (uint32_t)(value >> GM_SLOT_BITS))
-		return NULL;
-	return slot;
+	return gm_slot_at(index);
 }
 
+/* The state, without its users, that makes a handle good. */
+static uint64_t gm_handle_state(enum gm_kind kind, const void *handle)
+{
+	return gm_slot_state(kind,
+			     (uint32_t)((uintptr_t)handle >> GM_SLOT_BITS));
+}
+
+/* Adds a block. Under gm_table_lock. */
 static int gm_table_grow(void)
 {
-	uint32_t count = gm_slot_count ? gm_slot_count * 2 : 64;
+	uint32_t count = gm_slot_count;
+	uint32_t more = count ? count : GM_BLOCK_FIRST;
 	struct gm_slot *slots;
+	unsigned int block;
 
-	if (count > GM_SLOTS_MAX)
+	if (count + more > GM_SLOTS_MAX)
 		return -ENOMEM;
-	slots = realloc(gm_slots, count * sizeof(*slots));
+	slots = calloc(more, sizeof(*slots));
 	if (!slots)
 		return -ENOMEM;
-	for (uint32_t i = gm_slot_count; i < count; i++)
-		slots[i] = (struct gm_slot){
-			.generation = 1,
-			.next_free = i + 1 < count ? i + 1 : GM_NONE,
-		};
-	gm_slot_free = gm_slot_count;
-	gm_slots = slots;
-	gm_slot_count = count;
+	for (uint32_t i = 0; i < more; i++) {
+		atomic_init(&slots[i].state, 1ull << 32);
+		slots[i].next_free = i + 1 < more ? count + i + 1 : GM_NONE;
+	}
+	for (block = 0; gm_blocks[block];)
+		block++;
+	atomic_store_explicit(&gm_blocks[block], slots, memory_order_relaxed);
+	gm_slot_free = count;
+	atomic_store_explicit(&gm_slot_count, count + more,
+			      memory_order_release);
 	return 0;
 }
 
-/* Frees a slot. Under gm_table_lock. */
-static void gm_slot_release(struct gm_slot *slot)
+/* Frees a slot that nobody uses. Under gm_table_lock. */
+static void gm_slot_release(struct gm_slot *slot, const void *handle)
 {
-	slot->object = NULL;
-	slot->ending = false;
-	slot->users = 0;
-	if (!++slot->generation)
-		slot->generation = 1;
+	uint32_t generation = (uint32_t)((uintptr_t)handle >> GM_SLOT_BITS) + 1;
+
 	slot->next_free = gm_slot_free;
-	gm_slot_free = slot - gm_slots;
+	gm_slot_free = (uintptr_t)handle & (GM_SLOTS_MAX - 1);
+	atomic_store_explicit(&slot->state,
+			      (uint64_t)(generation ? generation : 1) << 32,
+			      memory_order_relaxed);
 }
 
 static const char *gm_kind_name(enum gm_kind kind)
@@ -192,16 +233,23 @@ void *gm_handle_new(enum gm_kind kind, void *object)
 {
 	void *handle = NULL;
 	struct gm_slot *slot;
+	uint32_t generation;
 
 	pthread_mutex_lock(&gm_table_lock);
 	if (gm_slot_free != GM_NONE || !gm_table_grow()) {
-		slot = &gm_slots[gm_slot_free];
+		uint32_t index = gm_slot_free;
+
+		slot = gm_slot_at(index);
 		gm_slot_free = slot->next_free;
+		generation = (uint32_t)(slot->state >> 32);
 		slot->object = object;
-		slot->kind = kind;
 		slot->fork_generation = gm_generation;
-		handle = gm_handle_value(kind, slot->generation,
-					 slot - gm_slots);
+		atomic_store_explicit(&slot->guarded, false,
+				      memory_order_relaxed);
+		atomic_store_explicit(&slot->state,
+				      gm_slot_state(kind, generation),
+				      memory_order_release);
+		handle = gm_handle_value(kind, generation, index);
 	}
 	pthread_mutex_unlock(&gm_table_lock);
 	return handle;
@@ -210,48 +258,91 @@ void *gm_handle_new(enum gm_kind kind, void *object)
 int gm_handle_get(enum gm_kind kind, const void *handle, const char *call,
 		  void **object)
 {
-	struct gm_slot *slot;
-	int rc = 0;
+	struct gm_slot *slot = gm_slot_of(kind, handle);
+	uint64_t good = gm_handle_state(kind, handle), state;
 
-	pthread_mutex_lock(&gm_table_lock);
-	slot = gm_slot_of(kind, handle);
-	if (!slot) {
-		rc = -EBADF;
-	} else if (slot->fork_generation != gm_generation) {
-		rc = -EPERM;
-	} else {
-		slot->users++;
-		*object = slot->object;
-	}
-	pthread_mutex_unlock(&gm_table_lock);
-	if (rc == -EBADF)
+	if (!slot)
 		return gm_handle_bad(kind, handle, call);
-	if (rc)
+	state = atomic_load_explicit(&slot->state, memory_order_relaxed);
+	do {
+		if ((state & ~GM_SLOT_USERS) != good)
+			return gm_handle_bad(kind, handle, call);
+	} while (!atomic_compare_exchange_weak_explicit(
+		&slot->state, &state, state + 1, memory_order_acquire,
+		memory_order_relaxed));
+	if (slot->fork_generation != gm_generation) {
+		gm_handle_put(handle);
 		return gm_handle_foreign(kind, call);
+	}
+	*object = slot->object;
 	return 0;
 }
 
 void gm_handle_put(const void *handle)
 {
-	uint32_t index = (uintptr_t)handle & (GM_SLOTS_MAX - 1);
-	struct gm_slot *slot;
+	struct gm_slot *slot =
+		gm_slot_at((uintptr_t)handle & (GM_SLOTS_MAX - 1));
+	uint64_t state = atomic_fetch_sub_explicit(&slot->state, 1,
+						   memory_order_release);
 
+	if (!(state & GM_SLOT_ENDING) || (state & GM_SLOT_USERS) != 1)
+		return;
+	/* Who waits holds the lock between its look and its sleep. */
 	pthread_mutex_lock(&gm_table_lock);
-	slot = &gm_slots[index];
-	if (!--slot->users && slot->ending)
-		pthread_cond_broadcast(&gm_table_idle);
+	pthread_cond_broadcast(&gm_table_idle);
 	pthread_mutex_unlock(&gm_table_lock);
+}
+
+bool gm_handle_guard(enum gm_kind kind, const void *handle, void **object)
+{
+	struct gm_slot *slot = gm_slot_of(kind, handle);
+	uint64_t state;
+
+	if (!slot || !gm_guard_begin(handle))
+		return false;
+	state = atomic_load_explicit(&slot->state, memory_order_acquire);
+	if ((state & ~GM_SLOT_USERS) == gm_handle_state(kind, handle) &&
+	    atomic_load_explicit(&slot->guarded, memory_order_acquire) &&
+	    slot->fork_generation == gm_generation) {
+		*object = slot->object;
+		return true;
+	}
+	gm_guard_end();
+	return false;
+}
+
+void gm_handle_allow_guard(const void *handle)
+{
+	struct gm_slot *slot =
+		gm_slot_at((uintptr_t)handle & (GM_SLOTS_MAX - 1));
+
+	gm_guard_make();
+	/*
+	 * The caller is counted until later: who ends the handle waits for it,
+	 * and so sees this.
+	 */
+	if (gm_guard_mine &&
+	    !atomic_load_explicit(&slot->guarded, memory_order_relaxed))
+		atomic_store(&slot->guarded, true);
+}
+
+void gm_handle_wait_guards(const void *handle)
+{
+	struct gm_slot *slot =
+		gm_slot_at((uintptr_t)handle & (GM_SLOTS_MAX - 1));
+
+	if (atomic_load(&slot->guarded))
+		gm_guard_wait(handle);
 }
 
 int gm_handle_kill(enum gm_kind kind, const void *handle, const char *call,
 		   void **object)
 {
-	struct gm_slot *slot;
-	uint32_t index;
+	struct gm_slot *slot = gm_slot_of(kind, handle);
+	uint64_t good = gm_handle_state(kind, handle);
 
 	pthread_mutex_lock(&gm_table_lock);
-	slot = gm_slot_of(kind, handle);
-	if (!slot) {
+	if (!slot || (slot->state & ~GM_SLOT_USERS) != good) {
 		pthread_mutex_unlock(&gm_table_lock);
 		return gm_handle_bad(kind, handle, call);
 	}
@@ -259,14 +350,13 @@ int gm_handle_kill(enum gm_kind kind, const void *handle, const char *call,
 		pthread_mutex_unlock(&gm_table_lock);
 		return gm_handle_foreign(kind, call);
 	}
-	slot->ending = true;
-	index = slot - gm_slots;
-	/* The table may move while this thread waits. */
-	while (gm_slots[index].users)
+	atomic_fetch_or(&slot->state, GM_SLOT_ENDING);
+	while (atomic_load_explicit(&slot->state, memory_order_acquire) &
+	       GM_SLOT_USERS)
 		pthread_cond_wait(&gm_table_idle, &gm_table_lock);
-	slot = &gm_slots[index];
+	gm_handle_wait_guards(handle);
 	*object = slot->object;
-	gm_slot_release(slot);
+	gm_slot_release(slot, handle);
 	pthread_mutex_unlock(&gm_table_lock);
 	return 0;
 }
@@ -274,16 +364,18 @@ int gm_handle_kill(enum gm_kind kind, const void *handle, const char *call,
 int gm_handle_drop(enum gm_kind kind, const void *handle, const char *call,
 		   void **object)
 {
-	struct gm_slot *slot;
+	struct gm_slot *slot = gm_slot_of(kind, handle);
+	uint64_t good = gm_handle_state(kind, handle);
+	bool live;
 
 	pthread_mutex_lock(&gm_table_lock);
-	slot = gm_slot_of(kind, handle);
-	if (slot) {
+	live = slot && (slot->state & ~GM_SLOT_USERS) == good;
+	if (live) {
 		*object = slot->object;
-		gm_slot_release(slot);
+		gm_slot_release(slot, handle);
 	}
 	pthread_mutex_unlock(&gm_table_lock);
-	return slot ? 0 : gm_handle_bad(kind, handle, call);
+	return live ? 0 : gm_handle_bad(kind, handle, call);
 }
 
 void *gm_handle_find(enum gm_kind kind, int (*match)(void *object, void *arg),
@@ -293,11 +385,13 @@ void *gm_handle_find(enum gm_kind kind, int (*match)(void *object, void *arg),
 
 	pthread_mutex_lock(&gm_table_lock);
 	for (uint32_t i = 0; i < gm_slot_count && !handle; i++) {
-		struct gm_slot *slot = &gm_slots[i];
+		struct gm_slot *slot = gm_slot_at(i);
+		uint32_t generation = (uint32_t)(slot->state >> 32);
 
-		if (slot->object && slot->kind == kind && !slot->ending &&
+		if ((slot->state & ~GM_SLOT_USERS) ==
+			    gm_slot_state(kind, generation) &&
 		    match(slot->object, arg))
-			handle = gm_handle_value(kind, slot->generation, i);
+			handle = gm_handle_value(kind, generation, i);
 	}
 	pthread_mutex_unlock(&gm_table_lock);
 	return handle;

@@ -9,6 +9,7 @@
 #ifndef GM_HANDLE_H
 #define GM_HANDLE_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 enum gm_kind {
@@ -34,6 +35,23 @@ int gm_handle_get(enum gm_kind kind, const void *handle, const char *call,
 
 /* Undoes one gm_handle_get(). */
 void gm_handle_put(const void *handle);
+
+/*
+ * The same for a moment, without a lock or a count; ended by gm_guard_end(). In
+ * between nothing that can wait for gm_handle_kill() is done, and no other
+ * handle is got this way. False where it cannot be done so, for whatever reason:
+ * then gm_handle_get() tells. It can be after gm_handle_allow_guard().
+ */
+bool gm_handle_guard(enum gm_kind kind, const void *handle, void **object);
+
+/*
+ * From now on the handle, which the caller has got, and the calling thread know
+ * gm_handle_guard().
+ */
+void gm_handle_allow_guard(const void *handle);
+
+/* Waits for those who found an object by gm_handle_guard() before. */
+void gm_handle_wait_guards(const void *handle);
 
 /*
  * Ends a handle: no one finds it from now on. Returns when its users have put

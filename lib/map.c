@@ -3,7 +3,9 @@
 #include <inttypes.h>
 
 #include "backend.h"
+#include "copy.h"
 #include "error.h"
+#include "guard.h"
 #include "handle.h"
 
 int gm_buf_revoked(const struct gm_buf *buf)
@@ -28,17 +30,35 @@ static int gm_buf_check_alive(struct gm_buf *buf)
 			buf->addr);
 }
 
-/* Under buf->lock. */
+/* Makes the mapping, which nobody gives back before GM_BUF_UNMAP. Locked. */
 static int gm_buf_need_map(struct gm_buf *buf)
 {
-	return buf->base ? 0 : buf->session->ops->map(buf);
+	int rc;
+
+	if (buf->base)
+		return 0;
+	rc = buf->session->ops->map(buf);
+	if (!rc)
+		atomic_store_explicit(&buf->use, GM_BUF_MAPPED,
+				      memory_order_release);
+	return rc;
 }
 
-/* Gives the mapping back once nobody uses it. Under buf->lock. */
+/*
+ * Gives the mapping back if nobody uses it, or lets the last copy do so. Under
+ * buf->lock.
+ */
 static void gm_buf_unmap_unused(struct gm_buf *buf)
 {
-	if (buf->base && !buf->maps && !buf->copies)
-		buf->session->ops->unmap(buf);
+	unsigned int idle = GM_BUF_MAPPED | GM_BUF_UNMAP;
+
+	if (!buf->base || buf->maps)
+		return;
+	atomic_fetch_or(&buf->use, GM_BUF_UNMAP);
+	if (!atomic_compare_exchange_strong(&buf->use, &idle, 0))
+		return;
+	gm_handle_wait_guards(buf->handle);
+	buf->session->ops->unmap(buf);
 }
 
 static int gm_buf_map(struct gm_buf *buf, void **addr)
@@ -60,6 +80,7 @@ static int gm_buf_map(struct gm_buf *buf, void **addr)
 	else
 		rc = gm_buf_need_map(buf);
 	if (!rc) {
+		atomic_fetch_and(&buf->use, ~GM_BUF_UNMAP);
 		buf->maps++;
 		*addr = buf->base + buf->addr_offset;
 	}
@@ -103,82 +124,63 @@ int gpumem_unmap(struct gpumem_buf *handle)
 	return rc;
 }
 
-/*
- * Checks a copy's arguments and, where there is a byte to copy, holds the
- * mapping until gm_copy_end().
- */
-static int gm_copy_begin(struct gm_buf *buf, const char *call, uint64_t offset,
-			 const void *host, size_t length)
+int gm_buf_use(struct gm_buf *buf, const char *call)
 {
-	int rc;
+	unsigned int use =
+		atomic_load_explicit(&buf->use, memory_order_relaxed);
+	int rc = gm_buf_check_alive(buf);
 
-	if (!host && length)
-		return gm_error(-EINVAL,
-				"%s: the host address is NULL; pass memory "
-				"of %zu bytes",
-				call, length);
-	if (offset > buf->length || length > buf->length - offset)
-		return gm_error(-ERANGE,
-				"%s: %zu bytes at %" PRIu64 " pass the end of "
-				"the buffer, which has %" PRIu64 "; copy less",
-				call, length, offset, buf->length);
-	rc = gm_buf_check_alive(buf);
-	if (rc || !length)
+	if (rc)
 		return rc;
+	while (use & GM_BUF_MAPPED)
+		if (atomic_compare_exchange_weak_explicit(
+			    &buf->use, &use, use + 1, memory_order_acquire,
+			    memory_order_relaxed))
+			return 0;
 	pthread_mutex_lock(&buf->lock);
 	rc = gm_buf_need_map(buf);
 	if (!rc)
-		buf->copies++;
+		atomic_fetch_add(&buf->use, 1);
+	/* For this copy alone, unless gpumem_map() comes in between. */
+	if (!rc && !buf->maps)
+		atomic_fetch_or(&buf->use, GM_BUF_UNMAP);
 	pthread_mutex_unlock(&buf->lock);
+	if (rc)
+		gm_debug("%s: no mapping: %s", call, gm_error_text());
 	return rc;
 }
 
-static void gm_copy_end(struct gm_buf *buf)
+struct gm_buf *gm_buf_guard(const void *handle)
 {
+	struct gm_buf *buf;
+	void *object;
+	unsigned int use;
+
+	if (!gm_handle_guard(GM_KIND_BUFFER, handle, &object))
+		return NULL;
+	buf = object;
+	use = atomic_load_explicit(&buf->use, memory_order_acquire);
+	if ((use & (GM_BUF_MAPPED | GM_BUF_UNMAP)) == GM_BUF_MAPPED)
+		return buf;
+	gm_guard_end();
+	return NULL;
+}
+
+void gm_buf_allow_guard(struct gm_buf *buf)
+{
+	/* Whether memory is still there only the kernel knows there. */
+	if (buf->session->ops->alive == gm_backend_no_alive)
+		gm_handle_allow_guard(buf->handle);
+}
+
+void gm_buf_unuse(struct gm_buf *buf)
+{
+	unsigned int use =
+		atomic_fetch_sub_explicit(&buf->use, 1, memory_order_release);
+
+	if (!(use & GM_BUF_UNMAP) || (use & GM_BUF_COPIES) != 1)
+		return;
 	pthread_mutex_lock(&buf->lock);
-	buf->copies--;
 	gm_buf_unmap_unused(buf);
 	pthread_mutex_unlock(&buf->lock);
-}
-
-int gpumem_write(struct gpumem_buf *handle, uint64_t offset, const void *src,
-		 size_t length)
-{
-	struct gm_buf *buf;
-	void *object;
-	int rc;
-
-	rc = gm_handle_get(GM_KIND_BUFFER, handle, "write", &object);
-	if (rc)
-		return rc;
-	buf = object;
-	rc = gm_copy_begin(buf, "write", offset, src, length);
-	if (!rc && length) {
-		gm_copy_to_gpu(buf->base + buf->addr_offset + offset, src,
-			       length);
-		gm_copy_end(buf);
-	}
-	gm_handle_put(handle);
-	return rc;
-}
-
-int gpumem_read(struct gpumem_buf *handle, uint64_t offset, void *dst,
-		size_t length)
-{
-	struct gm_buf *buf;
-	void *object;
-	int rc;
-
-	rc = gm_handle_get(GM_KIND_BUFFER, handle, "read", &object);
-	if (rc)
-		return rc;
-	buf = object;
-	rc = gm_copy_begin(buf, "read", offset, dst, length);
-	if (!rc && length) {
-		gm_copy_from_gpu(dst, buf->base + buf->addr_offset + offset,
-				 length);
-		gm_copy_end(buf);
-	}
-	gm_handle_put(handle);
-	return rc;
 }

@@ -84,8 +84,15 @@ static int gm_range_check_kind(struct gm_session *session, uint64_t addr)
 static enum gm_memory gm_range_kind(const struct gm_cuda *cuda, uint64_t addr)
 {
 	CUmemGenericAllocationHandle handle;
+	unsigned int legacy = 0;
 	void *pool = NULL;
 
+	/* Asked first: the others fail for it, which takes CUDA longer. */
+	if (!cuda->pointer_get(&legacy,
+			       CU_POINTER_ATTRIBUTE_IS_LEGACY_CUDA_IPC_CAPABLE,
+			       addr) &&
+	    legacy)
+		return GM_MEMORY_ALLOC;
 	if (cuda->vmm_retain && !cuda->vmm_retain(&handle, (void *)addr)) {
 		cuda->vmm_release(handle);
 		return GM_MEMORY_VMM;

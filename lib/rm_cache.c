@@ -11,35 +11,60 @@
 #include "handle.h"
 #include "rm_cache.h"
 
-static uint64_t gm_rm_cache_limit(void)
+/* What GPUMEM_RM_CACHE tells, in bytes. */
+static bool gm_rm_cache_told(uint64_t *limit)
 {
 	const char *text = secure_getenv("GPUMEM_RM_CACHE");
-	unsigned long mib = GM_RM_IDLE_MIB;
+	unsigned long mib;
 	char *end;
 
-	if (text && *text) {
-		mib = strtoul(text, &end, 10);
-		if (*end || mib > UINT64_MAX >> 20) {
-			gm_debug("rm: GPUMEM_RM_CACHE is no number of MiB: %s",
-				 text);
-			mib = GM_RM_IDLE_MIB;
-		}
+	if (!text || !*text)
+		return false;
+	mib = strtoul(text, &end, 10);
+	if (*end || mib > UINT64_MAX >> 20) {
+		gm_debug("rm: GPUMEM_RM_CACHE is no number of MiB: %s", text);
+		return false;
 	}
-	return (uint64_t)mib << 20;
+	*limit = (uint64_t)mib << 20;
+	return true;
+}
+
+static uint64_t gm_rm_cache_share(uint64_t bytes, unsigned int part)
+{
+	const uint64_t least = (uint64_t)GM_RM_IDLE_MIB << 20;
+
+	return bytes != GPUMEM_UNKNOWN && bytes / part > least ? bytes / part
+							       : least;
+}
+
+static void gm_rm_cache_set_limits(struct gm_rm_cache *cache)
+{
+	struct gm_session *session = cache->session;
+	size_t memory = 0;
+
+	if (gm_rm_cache_told(&cache->memory_limit)) {
+		cache->bar1_limit = cache->memory_limit;
+		return;
+	}
+	if (session->cuda.device_memory(&memory, session->device))
+		memory = 0;
+	cache->memory_limit = gm_rm_cache_share(memory, GM_RM_IDLE_MEMORY_PART);
+	cache->bar1_limit = gm_rm_cache_share(gm_bar1_size(session->pci),
+					      GM_RM_IDLE_BAR1_PART);
 }
 
 void gm_rm_cache_init(struct gm_rm_cache *cache, struct gm_rm *rm,
-		      const struct gm_cuda *cuda)
+		      struct gm_session *session)
 {
-	*cache = (struct gm_rm_cache){
-		.rm = rm,
-		.cuda = cuda,
-		.limit = gm_rm_cache_limit(),
-	};
+	*cache = (struct gm_rm_cache){ .rm = rm, .session = session };
+	gm_rm_cache_set_limits(cache);
 	TAILQ_INIT(&cache->idle_mems);
 	TAILQ_INIT(&cache->idle_views);
 	pthread_mutex_init(&cache->build, NULL);
 	pthread_mutex_init(&cache->lock, NULL);
+	gm_debug("rm: keeps %" PRIu64 " MiB of memory and %" PRIu64
+		 " MiB of BAR1 for reuse",
+		 cache->memory_limit >> 20, cache->bar1_limit >> 20);
 }
 
 static struct gm_rm_mem **gm_rm_bucket(struct gm_rm_cache *cache,
@@ -60,6 +85,8 @@ static void gm_rm_view_free(struct gm_rm_cache *cache, struct gm_rm_view *view)
 /* The same for a memory, its mappings first. */
 static void gm_rm_mem_free(struct gm_rm_cache *cache, struct gm_rm_mem *mem)
 {
+	uint64_t start = gm_now();
+
 	while (mem->views) {
 		struct gm_rm_view *view = mem->views;
 
@@ -68,42 +95,45 @@ static void gm_rm_mem_free(struct gm_rm_cache *cache, struct gm_rm_mem *mem)
 	}
 	gm_rm_free(cache->rm, mem->memory);
 	free(mem);
+	gm_session_count(cache->session, GM_COUNT_RELEASE_NS, gm_now() - start);
 }
 
-/* Under cache->lock, as all down to gm_rm_mem_unlink(). */
+/* Under cache->lock, as all down to gm_rm_view_unlink(). */
+static void gm_rm_view_list(struct gm_rm_cache *cache, struct gm_rm_view *view)
+{
+	TAILQ_INSERT_TAIL(&cache->idle_views, view, idle);
+	cache->idle_count++;
+}
+
+static void gm_rm_view_unlist(struct gm_rm_cache *cache,
+			      struct gm_rm_view *view)
+{
+	TAILQ_REMOVE(&cache->idle_views, view, idle);
+	cache->idle_count--;
+}
+
+/* A view of a memory that has users. */
 static void gm_rm_view_set_idle(struct gm_rm_cache *cache,
 				struct gm_rm_view *view)
 {
-	TAILQ_INSERT_TAIL(&cache->idle_views, view, idle);
-	cache->idle_view_bytes += view->length;
-	cache->idle_count++;
+	gm_rm_view_list(cache, view);
+	cache->idle_bar1 += view->length;
 }
 
 static void gm_rm_view_set_busy(struct gm_rm_cache *cache,
 				struct gm_rm_view *view)
 {
-	TAILQ_REMOVE(&cache->idle_views, view, idle);
-	cache->idle_view_bytes -= view->length;
-	cache->idle_count--;
+	gm_rm_view_unlist(cache, view);
+	cache->idle_bar1 -= view->length;
 }
 
-/* What a memory keeps from others while it has no user. */
-static uint64_t gm_rm_mem_weight(const struct gm_rm_mem *mem)
-{
-	uint64_t bytes = mem->place.block;
-
-	for (const struct gm_rm_view *v = mem->views; v; v = v->next)
-		bytes += v->length;
-	return bytes;
-}
-
-/* The views of a memory without users are counted with it. */
+/* The views of a memory without users are on no list of their own. */
 static void gm_rm_mem_set_idle(struct gm_rm_cache *cache, struct gm_rm_mem *mem)
 {
 	for (struct gm_rm_view *v = mem->views; v; v = v->next)
-		gm_rm_view_set_busy(cache, v);
+		gm_rm_view_unlist(cache, v);
 	TAILQ_INSERT_TAIL(&cache->idle_mems, mem, idle);
-	cache->idle_mem_bytes += gm_rm_mem_weight(mem);
+	cache->idle_memory += mem->place.block;
 	cache->idle_count++;
 }
 
@@ -112,10 +142,10 @@ static void gm_rm_mem_set_busy(struct gm_rm_cache *cache, struct gm_rm_mem *mem)
 	if (cache->cursor == mem)
 		cache->cursor = TAILQ_NEXT(mem, idle);
 	TAILQ_REMOVE(&cache->idle_mems, mem, idle);
-	cache->idle_mem_bytes -= gm_rm_mem_weight(mem);
+	cache->idle_memory -= mem->place.block;
 	cache->idle_count--;
 	for (struct gm_rm_view *v = mem->views; v; v = v->next)
-		gm_rm_view_set_idle(cache, v);
+		gm_rm_view_list(cache, v);
 }
 
 /* Takes a memory without users, and on no idle list, out of the cache. */
@@ -144,23 +174,28 @@ static void gm_rm_view_unlink(struct gm_rm_view *view)
 	gm_fork_allow();
 }
 
+static void gm_rm_mem_drop_all(struct gm_rm_mem *mem)
+{
+	struct gm_rm_mem *next;
+
+	for (; mem; mem = next) {
+		struct gm_rm_view *view, *after;
+
+		next = mem->next;
+		for (view = mem->views; view; view = after) {
+			after = view->next;
+			close(view->map.fd);
+			free(view);
+		}
+		free(mem);
+	}
+}
+
 void gm_rm_cache_drop(struct gm_rm_cache *cache)
 {
-	for (int i = 0; i < GM_RM_BUCKETS; i++) {
-		struct gm_rm_mem *mem, *next;
-
-		for (mem = cache->bucket[i]; mem; mem = next) {
-			struct gm_rm_view *view, *after;
-
-			next = mem->next;
-			for (view = mem->views; view; view = after) {
-				after = view->next;
-				close(view->map.fd);
-				free(view);
-			}
-			free(mem);
-		}
-	}
+	for (int i = 0; i < GM_RM_BUCKETS; i++)
+		gm_rm_mem_drop_all(cache->bucket[i]);
+	gm_rm_mem_drop_all(cache->dead);
 }
 
 struct gm_rm_mem *gm_rm_cache_find(struct gm_rm_cache *cache,
@@ -238,9 +273,17 @@ static struct gm_rm_view *gm_rm_cache_pop_view(struct gm_rm_cache *cache)
 	return view;
 }
 
+static bool gm_rm_cache_is_over(const struct gm_rm_cache *cache,
+				uint64_t memory, uint64_t bar1,
+				unsigned int count)
+{
+	return cache->idle_memory > memory || cache->idle_bar1 > bar1 ||
+	       cache->idle_count > count;
+}
+
 /* Lets go of what was idle longest until the bounds hold. */
-static bool gm_rm_cache_trim(struct gm_rm_cache *cache, uint64_t bytes,
-			     unsigned int count)
+static bool gm_rm_cache_trim(struct gm_rm_cache *cache, uint64_t memory,
+			     uint64_t bar1, unsigned int count)
 {
 	bool trimmed = false;
 
@@ -249,11 +292,11 @@ static bool gm_rm_cache_trim(struct gm_rm_cache *cache, uint64_t bytes,
 		struct gm_rm_mem *mem = NULL;
 
 		pthread_mutex_lock(&cache->lock);
-		if (cache->idle_mem_bytes > bytes || cache->idle_count > count)
+		if (gm_rm_cache_is_over(cache, memory, bar1, count)) {
 			mem = gm_rm_cache_pop_mem(cache);
-		if (!mem && (cache->idle_view_bytes > bytes ||
-			     cache->idle_count > count))
-			view = gm_rm_cache_pop_view(cache);
+			if (!mem)
+				view = gm_rm_cache_pop_view(cache);
+		}
 		pthread_mutex_unlock(&cache->lock);
 		if (mem) {
 			gm_rm_mem_free(cache, mem);
@@ -268,9 +311,58 @@ static bool gm_rm_cache_trim(struct gm_rm_cache *cache, uint64_t bytes,
 	}
 }
 
+static void gm_rm_cache_trim_to_limits(struct gm_rm_cache *cache)
+{
+	gm_rm_cache_trim(cache, cache->memory_limit, cache->bar1_limit,
+			 GM_RM_IDLE_COUNT);
+}
+
+/* Under cache->lock. */
+static bool gm_rm_cache_is_full(const struct gm_rm_cache *cache)
+{
+	return gm_rm_cache_is_over(cache, cache->memory_limit,
+				   cache->bar1_limit, GM_RM_IDLE_COUNT);
+}
+
+/* Takes one of those that were set aside, or NULL. */
+static struct gm_rm_mem *gm_rm_cache_pop_dead(struct gm_rm_cache *cache)
+{
+	struct gm_rm_mem *mem;
+
+	pthread_mutex_lock(&cache->lock);
+	mem = cache->dead;
+	if (mem) {
+		gm_fork_block();
+		cache->dead = mem->next;
+		gm_fork_allow();
+		cache->dead_memory -= mem->place.block;
+	}
+	pthread_mutex_unlock(&cache->lock);
+	return mem;
+}
+
+static bool gm_rm_cache_bury_all(struct gm_rm_cache *cache)
+{
+	struct gm_rm_mem *mem;
+	bool buried = false;
+
+	while ((mem = gm_rm_cache_pop_dead(cache))) {
+		gm_rm_mem_free(cache, mem);
+		buried = true;
+	}
+	return buried;
+}
+
+void gm_rm_cache_bury(struct gm_rm_cache *cache)
+{
+	gm_rm_cache_bury_all(cache);
+}
+
 bool gm_rm_cache_flush(struct gm_rm_cache *cache)
 {
-	return gm_rm_cache_trim(cache, 0, 0);
+	bool buried = gm_rm_cache_bury_all(cache);
+
+	return gm_rm_cache_trim(cache, 0, 0, 0) || buried;
 }
 
 void gm_rm_cache_put(struct gm_rm_cache *cache, struct gm_rm_mem *mem,
@@ -281,48 +373,56 @@ void gm_rm_cache_put(struct gm_rm_cache *cache, struct gm_rm_mem *mem,
 	pthread_mutex_lock(&cache->lock);
 	if (!--mem->pins) {
 		gone = !keep || !mem->id || !mem->proven ||
-		       gm_rm_mem_weight(mem) > cache->limit;
+		       mem->place.block > cache->memory_limit;
 		if (gone)
 			gm_rm_mem_unlink(cache, mem);
 		else
 			gm_rm_mem_set_idle(cache, mem);
-		full = cache->idle_mem_bytes > cache->limit ||
-		       cache->idle_count > GM_RM_IDLE_COUNT;
+		full = gm_rm_cache_is_full(cache);
 	}
 	pthread_mutex_unlock(&cache->lock);
 	if (gone)
 		gm_rm_mem_free(cache, mem);
 	if (full)
-		gm_rm_cache_trim(cache, cache->limit, GM_RM_IDLE_COUNT);
+		gm_rm_cache_trim_to_limits(cache);
+}
+
+/* Sets an idle memory aside. Under cache->lock. */
+static void gm_rm_mem_set_dead(struct gm_rm_cache *cache, struct gm_rm_mem *mem)
+{
+	gm_debug("rm: 0x%" PRIx64 " was freed: to be let go of", mem->addr);
+	gm_rm_mem_set_busy(cache, mem);
+	gm_rm_mem_unlink(cache, mem);
+	gm_fork_block();
+	mem->next = cache->dead;
+	cache->dead = mem;
+	gm_fork_allow();
+	cache->dead_memory += mem->place.block;
 }
 
 void gm_rm_cache_sweep(struct gm_rm_cache *cache, unsigned int most)
 {
-	while (most--) {
-		struct gm_rm_mem *mem;
+	const struct gm_cuda *cuda = &cache->session->cuda;
+	bool many;
 
-		pthread_mutex_lock(&cache->lock);
-		mem = cache->cursor;
+	pthread_mutex_lock(&cache->lock);
+	if (most > cache->idle_count)
+		most = cache->idle_count;
+	while (most--) {
+		struct gm_rm_mem *mem = cache->cursor;
+
 		if (!mem)
 			mem = TAILQ_FIRST(&cache->idle_mems);
-		if (!mem) {
-			pthread_mutex_unlock(&cache->lock);
-			return;
-		}
-		cache->cursor = TAILQ_NEXT(mem, idle);
-		if (gm_rm_buffer_id(cache->cuda, mem->addr) == mem->id) {
-			mem = NULL;
-		} else {
-			gm_rm_mem_set_busy(cache, mem);
-			gm_rm_mem_unlink(cache, mem);
-		}
-		pthread_mutex_unlock(&cache->lock);
 		if (!mem)
-			continue;
-		gm_debug("rm: 0x%" PRIx64 " was freed: letting go of it",
-			 mem->addr);
-		gm_rm_mem_free(cache, mem);
+			break;
+		cache->cursor = TAILQ_NEXT(mem, idle);
+		if (gm_rm_buffer_id(cuda, mem->addr) != mem->id)
+			gm_rm_mem_set_dead(cache, mem);
 	}
+	many = cache->dead_memory > (uint64_t)GM_RM_DEAD_MIB << 20;
+	pthread_mutex_unlock(&cache->lock);
+	if (many)
+		gm_rm_cache_bury(cache);
 }
 
 void gm_rm_cache_destroy(struct gm_rm_cache *cache)
@@ -394,9 +494,10 @@ static int gm_rm_view_map(struct gm_rm_cache *cache, struct gm_rm_view *view)
 	if (rc == -ENOMEM && gm_rm_cache_flush(cache))
 		rc = gm_rm_map(cache->rm, view->mem->memory, view->offset,
 			       view->length, &view->map);
+	mapped = gm_now();
+	gm_session_count(cache->session, GM_COUNT_BAR1_NS, mapped - start);
 	if (rc)
 		return rc;
-	mapped = gm_now();
 	view->base = gm_backend_mmap(view->map.fd, view->length, 0);
 	if (!view->base) {
 		rc = errno == ENOMEM ? -ENOMEM : -EIO;
@@ -409,6 +510,7 @@ static int gm_rm_view_map(struct gm_rm_cache *cache, struct gm_rm_view *view)
 		close(view->map.fd);
 		return rc;
 	}
+	gm_session_count(cache->session, GM_COUNT_MMAP_NS, gm_now() - mapped);
 	gm_debug("rm: %" PRIu64 " bytes at BAR1 address 0x%" PRIx64
 		 ": map %.1f us, mmap %.1f us",
 		 view->length, view->map.linear, (mapped - start) / 1e3,
@@ -468,17 +570,16 @@ void gm_rm_view_put(struct gm_rm_cache *cache, struct gm_rm_view *view)
 
 	pthread_mutex_lock(&cache->lock);
 	if (!--view->users) {
-		gone = view->length > cache->limit;
+		gone = view->length > cache->bar1_limit;
 		if (gone)
 			gm_rm_view_unlink(view);
 		else
 			gm_rm_view_set_idle(cache, view);
-		full = cache->idle_view_bytes > cache->limit ||
-		       cache->idle_count > GM_RM_IDLE_COUNT;
+		full = gm_rm_cache_is_full(cache);
 	}
 	pthread_mutex_unlock(&cache->lock);
 	if (gone)
 		gm_rm_view_free(cache, view);
 	if (full)
-		gm_rm_cache_trim(cache, cache->limit, GM_RM_IDLE_COUNT);
+		gm_rm_cache_trim_to_limits(cache);
 }

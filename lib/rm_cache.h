@@ -11,7 +11,9 @@
  * What has no user is kept for reuse, within bounds. It holds video memory even
  * after cuMemFree(), so each pin looks whether one kept memory still exists,
  * each look that misses looks at all, and a memory that was freed before its
- * last unpin is not kept.
+ * last unpin is not kept. To let go of one takes the driver as long as to get
+ * hold of one, so that a pin only sets it aside, within another bound, and the
+ * next unpin lets go of it.
  */
 #ifndef GM_RM_CACHE_H
 #define GM_RM_CACHE_H
@@ -22,9 +24,17 @@
 #include "rm.h"
 #include "rm_proof.h"
 
-/* What is kept without a user, at most. GPUMEM_RM_CACHE tells other MiB. */
+/*
+ * What is kept without a user, at most: these parts of the GPU's memory and of
+ * BAR1, but not less than so many MiB of each. GPUMEM_RM_CACHE tells other MiB.
+ */
+#define GM_RM_IDLE_MEMORY_PART 32
+#define GM_RM_IDLE_BAR1_PART 8
 #define GM_RM_IDLE_MIB 64
 #define GM_RM_IDLE_COUNT 32
+
+/* What is set aside at most: more is let go of at once. */
+#define GM_RM_DEAD_MIB 64
 
 #define GM_RM_BUCKETS 64
 
@@ -58,8 +68,10 @@ struct gm_rm_mem {
 
 struct gm_rm_cache {
 	struct gm_rm *rm;
-	const struct gm_cuda *cuda;
-	uint64_t limit; /* bytes of each of the two below; 0: keep nothing */
+	struct gm_session *session;
+	/* Of what has no user, in bytes; 0: keep nothing. */
+	uint64_t memory_limit;
+	uint64_t bar1_limit;
 
 	/* Held while a memory or a view is made, so that it is made once. */
 	pthread_mutex_t build;
@@ -74,13 +86,15 @@ struct gm_rm_cache {
 	TAILQ_HEAD(, gm_rm_mem) idle_mems;
 	TAILQ_HEAD(, gm_rm_view) idle_views; /* of memories that have users */
 	struct gm_rm_mem *cursor; /* the next of idle_mems to look at */
-	unsigned int idle_count; /* memories and views without a user */
-	uint64_t idle_mem_bytes;
-	uint64_t idle_view_bytes;
+	unsigned int idle_count; /* entries of both lists */
+	uint64_t idle_memory; /* bytes of the memories without a user */
+	uint64_t idle_bar1; /* bytes of all views without a user */
+	struct gm_rm_mem *dead; /* freed by CUDA, set aside, in no bucket */
+	uint64_t dead_memory;
 };
 
 void gm_rm_cache_init(struct gm_rm_cache *cache, struct gm_rm *rm,
-		      const struct gm_cuda *cuda);
+		      struct gm_session *session);
 /* Frees all; nothing has a user. */
 void gm_rm_cache_destroy(struct gm_rm_cache *cache);
 /* In a forked child: closes descriptors and frees memory of the process. */
@@ -102,9 +116,11 @@ void gm_rm_cache_proven(struct gm_rm_cache *cache, struct gm_rm_mem *mem);
 void gm_rm_cache_put(struct gm_rm_cache *cache, struct gm_rm_mem *mem,
 		     bool keep);
 
+/* Lets go of what was set aside. */
+void gm_rm_cache_bury(struct gm_rm_cache *cache);
+
 /*
- * Lets go of at most most kept memories whose allocation is gone, out of as
- * many as it looks at.
+ * Looks at so many kept memories and sets those aside whose allocation is gone.
  */
 void gm_rm_cache_sweep(struct gm_rm_cache *cache, unsigned int most);
 

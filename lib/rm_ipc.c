@@ -84,10 +84,12 @@ static int gm_rm_ipc_read(const struct gm_range *range,
 	return 0;
 }
 
-int gm_rm_take_alloc(struct gm_rm *rm, const struct gm_cuda *cuda,
+int gm_rm_take_alloc(struct gm_session *session, struct gm_rm *rm,
 		     const struct gm_range *range, struct gm_rm_place *place,
 		     uint32_t *memory)
 {
+	const struct gm_cuda *cuda = &session->cuda;
+	uint64_t start = gm_now(), given;
 	CUipcMemHandle handle;
 	CUresult result;
 	int rc;
@@ -98,5 +100,9 @@ int gm_rm_take_alloc(struct gm_rm *rm, const struct gm_cuda *cuda,
 	rc = gm_rm_ipc_read(range, &handle, place);
 	if (rc)
 		return rc;
-	return gm_rm_dup(rm, place->client, place->object, memory);
+	given = gm_now();
+	rc = gm_rm_dup(rm, place->client, place->object, memory);
+	gm_session_count(session, GM_COUNT_HANDLE_NS, given - start);
+	gm_session_count(session, GM_COUNT_IMPORT_NS, gm_now() - given);
+	return rc;
 }

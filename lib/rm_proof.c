@@ -4,6 +4,7 @@
 #include <string.h>
 #include <sys/random.h>
 
+#include "cpu.h"
 #include "error.h"
 #include "rm_proof.h"
 
@@ -147,7 +148,7 @@ static int gm_rm_compare(const struct gm_rm_suspect *suspect)
 	for (int look = 0; look < GM_PROOF_LOOKS; look++) {
 		int rc;
 
-		gm_copy_from_gpu(before, window.cpu, window.length);
+		gm_cpu_read(before, window.cpu, window.length);
 		rc = gm_rm_copy_by_cuda(suspect, &window, cuda);
 		if (rc)
 			return rc;
@@ -155,7 +156,7 @@ static int gm_rm_compare(const struct gm_rm_suspect *suspect)
 			return gm_rm_distinct(cuda, window.length) >=
 			       GM_PROOF_DISTINCT;
 		/* They may differ because the GPU writes there just now. */
-		gm_copy_from_gpu(after, window.cpu, window.length);
+		gm_cpu_read(after, window.cpu, window.length);
 		steady = !memcmp(before, after, window.length);
 	}
 	if (steady)
@@ -173,8 +174,8 @@ static void gm_rm_write_through(const struct gm_rm_window *window,
 {
 	unsigned char arrived[GM_PROOF_NONCE];
 
-	gm_copy_to_gpu(window->cpu, bytes, window->length);
-	gm_copy_from_gpu(arrived, window->cpu, window->length);
+	gm_cpu_write(window->cpu, bytes, window->length);
+	gm_cpu_read(arrived, window->cpu, window->length);
 }
 
 static int gm_rm_trial_write(const struct gm_rm_suspect *suspect)
@@ -186,7 +187,7 @@ static int gm_rm_trial_write(const struct gm_rm_suspect *suspect)
 	size_t proven = 0;
 	int rc = 0;
 
-	gm_copy_from_gpu(original, window.cpu, window.length);
+	gm_cpu_read(original, window.cpu, window.length);
 	/* A window of few bytes takes several writes. */
 	while (!rc && proven < GM_PROOF_NONCE) {
 		if (getrandom(nonce, window.length, 0) !=

@@ -13,7 +13,7 @@
  * Memory of cuMemAlloc, by way of its IPC handle. -EPROTO when that does not
  * read as it should, -EOPNOTSUPP for memory that has none.
  */
-int gm_rm_take_alloc(struct gm_rm *rm, const struct gm_cuda *cuda,
+int gm_rm_take_alloc(struct gm_session *session, struct gm_rm *rm,
 		     const struct gm_range *range, struct gm_rm_place *place,
 		     uint32_t *memory);
 
@@ -21,7 +21,7 @@ int gm_rm_take_alloc(struct gm_rm *rm, const struct gm_cuda *cuda,
  * Memory of cuMemCreate, by way of a descriptor of it. -EOPNOTSUPP when it was
  * created without that handle type.
  */
-int gm_rm_take_vmm(struct gm_rm *rm, const struct gm_cuda *cuda,
+int gm_rm_take_vmm(struct gm_session *session, struct gm_rm *rm,
 		   const struct gm_range *range, struct gm_rm_place *place,
 		   uint32_t *memory);
 

@@ -31,10 +31,12 @@ static int gm_rm_vmm_export(const struct gm_cuda *cuda,
 			range->addr);
 }
 
-int gm_rm_take_vmm(struct gm_rm *rm, const struct gm_cuda *cuda,
+int gm_rm_take_vmm(struct gm_session *session, struct gm_rm *rm,
 		   const struct gm_range *range, struct gm_rm_place *place,
 		   uint32_t *memory)
 {
+	const struct gm_cuda *cuda = &session->cuda;
+	uint64_t start = gm_now(), given;
 	CUmemGenericAllocationHandle handle;
 	CUresult result;
 	int fd, rc;
@@ -54,8 +56,11 @@ int gm_rm_take_vmm(struct gm_rm *rm, const struct gm_cuda *cuda,
 	cuda->vmm_release(handle);
 	if (rc)
 		return rc;
+	given = gm_now();
 	rc = gm_rm_import(rm, fd, memory);
 	close(fd);
+	gm_session_count(session, GM_COUNT_HANDLE_NS, given - start);
+	gm_session_count(session, GM_COUNT_IMPORT_NS, gm_now() - given);
 	/* cuMemMap() maps from the start of an object only. */
 	*place = (struct gm_rm_place){ .block = range->alloc_length };
 	return rc;

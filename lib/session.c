@@ -7,6 +7,7 @@
 #include <strings.h>
 
 #include "backend.h"
+#include "copier.h"
 #include "error.h"
 #include "handle.h"
 #include "select.h"
@@ -144,11 +145,16 @@ static int gm_session_open_with(const struct gm_backend_ops *ops,
 	rc = ops->open(session);
 	if (rc)
 		return rc;
-	session->handle = gm_handle_new(GM_KIND_SESSION, session);
+	session->copier = gm_copier_new(session);
+	if (session->copier)
+		session->handle = gm_handle_new(GM_KIND_SESSION, session);
 	if (!session->handle) {
+		if (session->copier)
+			gm_copier_free(session->copier);
 		ops->close(session);
 		return gm_error(-ENOMEM, "open: out of host memory; free some");
 	}
+	gm_copier_prepare(session->copier);
 	gm_debug("open: GPU %d (%s) through %s", session->ordinal,
 		 *session->pci ? session->pci : "no PCI address", ops->name);
 	*spare = NULL;
@@ -336,6 +342,7 @@ static int gm_session_drop(struct gpumem *handle)
 		if (!gm_handle_drop(GM_KIND_BUFFER, found, "close", &object))
 			gm_buf_drop(object);
 	}
+	gm_copier_drop(session->copier);
 	session->ops->drop(session);
 	free(session);
 	return 0;
@@ -353,7 +360,10 @@ int gpumem_close(struct gpumem *handle)
 	if (rc)
 		return rc;
 	session = object;
+	/* Its memory is a buffer of the session too. */
+	gm_copier_stop(session->copier);
 	gm_session_empty(session);
+	gm_copier_free(session->copier);
 	session->ops->close(session);
 	session->cuda.primary_release(session->device);
 	gm_cuda_unload(&session->cuda);
@@ -418,6 +428,12 @@ int gpumem_stats_get(struct gpumem *handle, struct gpumem_stats *stats)
 			.proofs = counts[GM_COUNT_PROOFS],
 			.trial_writes = counts[GM_COUNT_TRIAL_WRITES],
 			.proof_ns = counts[GM_COUNT_PROOF_NS],
+			.find_ns = counts[GM_COUNT_FIND_NS],
+			.handle_ns = counts[GM_COUNT_HANDLE_NS],
+			.import_ns = counts[GM_COUNT_IMPORT_NS],
+			.bar1_ns = counts[GM_COUNT_BAR1_NS],
+			.mmap_ns = counts[GM_COUNT_MMAP_NS],
+			.release_ns = counts[GM_COUNT_RELEASE_NS],
 		};
 	gm_handle_put(handle);
 	return rc;

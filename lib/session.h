@@ -13,6 +13,7 @@
 #include "cuda.h"
 
 struct gm_backend_ops;
+struct gm_copier;
 
 /* What gpumem_stats_get() tells. */
 enum gm_count {
@@ -21,6 +22,12 @@ enum gm_count {
 	GM_COUNT_PROOFS,
 	GM_COUNT_TRIAL_WRITES,
 	GM_COUNT_PROOF_NS,
+	GM_COUNT_FIND_NS,
+	GM_COUNT_HANDLE_NS,
+	GM_COUNT_IMPORT_NS,
+	GM_COUNT_BAR1_NS,
+	GM_COUNT_MMAP_NS,
+	GM_COUNT_RELEASE_NS,
 	GM_COUNTS,
 };
 
@@ -36,6 +43,7 @@ struct gm_session {
 	struct gpumem *handle;
 	atomic_uint refs; /* the open session and each of its buffers */
 	atomic_ullong counts[GM_COUNTS];
+	struct gm_copier *copier; /* what it copies with */
 
 	pthread_mutex_t lock; /* guards the list */
 	pthread_cond_t removed; /* with lock: a buffer left the list */
@@ -51,6 +59,7 @@ struct gm_buf {
 	uint64_t addr;
 	uint64_t length;
 	bool owned; /* gpumem_unpin() frees the memory */
+	uint64_t memory_id; /* CUDA's BUFFER_ID of addr, 0 where it has none */
 
 	/* Set by the backend's pin. */
 	void *backend; /* the backend's own; guarded by lock once pinned */
@@ -59,13 +68,21 @@ struct gm_buf {
 	uint64_t addr_offset;
 	bool simulated_pages;
 
+	/* GM_BUF_* and the copies at work; who is counted may use base. */
+	atomic_uint use;
+	atomic_int reach; /* what gm_buf_gpu_reach() found, see there */
+
 	pthread_mutex_t lock; /* guards what follows */
 	char *base; /* CPU address of the first page, or NULL */
 	unsigned int maps; /* gpumem_map() not undone */
-	unsigned int copies; /* gpumem_read() and _write() at work */
 	struct gm_dma *dmas;
 	pthread_cond_t dma_removed; /* with lock: one left the list */
 };
+
+/* gm_buf.use: there is a mapping; the last copy is to undo it. */
+#define GM_BUF_MAPPED (1u << 31)
+#define GM_BUF_UNMAP (1u << 30)
+#define GM_BUF_COPIES (GM_BUF_UNMAP - 1)
 
 /* A buffer mapped for a PCI device. All but the list is fixed when mapped. */
 struct gm_dma {
@@ -134,15 +151,14 @@ void gm_dma_drop_all(const struct gm_session *session);
 /* Stores the reason for -ENODEV, and returns that: the memory was freed. */
 int gm_buf_revoked(const struct gm_buf *buf);
 
-/* Copies between write-combined memory and host memory; ordered at return. */
-void gm_copy_to_gpu(void *gpu, const void *host, size_t length);
-void gm_copy_from_gpu(void *host, const void *gpu, size_t length);
-
 /* A GPU's PCI address as sysfs spells it, or "". */
 void gm_device_pci(const struct gm_cuda *cuda, CUdevice device, char *pci,
 		   size_t size);
 
-/* BAR1 of the GPU at a PCI address; GPUMEM_UNKNOWN for what is not known. */
+/* BAR1 of the GPU at a PCI address, as the kernel tells; or GPUMEM_UNKNOWN. */
+uint64_t gm_bar1_size(const char *pci);
+
+/* The same, asking NVML; GPUMEM_UNKNOWN for what is not known. */
 void gm_bar1_get(const char *pci, uint64_t *size, uint64_t *bytes_free);
 
 #endif /* GM_SESSION_H */

@@ -34,7 +34,7 @@ boot()
 	n=$1
 	while [ ! -e "$dir/failed" ] && [ "$(done_count)" -lt "$ops" ]; do
 		s=$((seed + n)) log=$dir/$((seed + n)).log
-		if tests/vm/vm.py --build "$build" --kernel "$kernel" --work "-fuzz$1" --test fuzz --verbose \
+		if tests/vm/vm.py --build "$build" --kernel "$kernel" --work="-fuzz$1" --test fuzz --verbose \
 			--timeout 36000 --append "FUZZ_OPS=$step FUZZ_SEED=$s CASE_TIMEOUT=30000" >"$log" 2>&1; then
 			total=$(done_count) now=$(date +%s)
 			echo "seed $s: $(sed -n 's/^ *\([0-9]* operations,.*\)/\1/p' "$log" | head -1)"

@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
 # Installs the Debian packages that the given purposes need and the machine
-# lacks. Purposes: build, test, vm, kernel, check.
+# lacks. Purposes: build, test, vm, kernel, check, bench.
 set -eu
 
 packages=
@@ -17,7 +17,8 @@ for purpose; do
 	vm) packages="$packages python3 qemu-system-x86 busybox-static cpio gcc make kmod util-linux" ;;
 	kernel) packages="$packages gcc make flex bison bc libelf-dev libssl-dev xz-utils perl" ;;
 	check) packages="$packages clang clang-format clang-tidy cppcheck sparse perl g++ xz-utils binutils shellcheck" ;;
-	*) echo "setup: no purpose $purpose (build, test, vm, kernel, check)" >&2; exit 2 ;;
+	bench) packages="$packages python3 gnuplot-nox" ;;
+	*) echo "setup: no purpose $purpose (build, test, vm, kernel, check, bench)" >&2; exit 2 ;;
 	esac
 done
 

@@ -76,10 +76,12 @@ void sim_unlock(void)
 
 void sim_ctx_clear(CUcontext ctx)
 {
+	sim_module_clear(ctx);
 	sim_memory_clear(ctx);
 	sim_host_clear(ctx);
 	sim_stream_clear(ctx);
 	sim_event_clear(ctx);
+	ctx->fault = CUDA_SUCCESS;
 }
 
 /* With sim.lock held. */
@@ -162,6 +164,7 @@ CUresult cuCtxDestroy_v2(CUcontext ctx)
 		return result;
 	if (!ctx)
 		return CUDA_ERROR_INVALID_VALUE;
+	sim_kernel_wait(ctx);
 	pthread_rwlock_wrlock(&sim.lock);
 	for (at = &sim.contexts; *at && *at != ctx; at = &(*at)->next)
 		;
@@ -333,8 +336,15 @@ CUresult cuCtxSynchronize_v2(CUcontext ctx)
 {
 	CUresult result = lock_named(&ctx);
 
-	if (!result)
-		sim_unlock();
+	if (result)
+		return result;
+	sim_unlock();
+	sim_kernel_wait(ctx);
+	result = lock_named(&ctx);
+	if (result)
+		return result;
+	result = ctx->fault;
+	sim_unlock();
 	return result;
 }
 

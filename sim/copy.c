@@ -110,6 +110,11 @@ static int dev_read(void *dst, CUdeviceptr src, uint64_t size)
 	return 0;
 }
 
+bool sim_device_read(void *dst, uint64_t addr, uint64_t length)
+{
+	return dev_readable(addr, length) && !dev_read(dst, addr, length);
+}
+
 static CUresult copy_dev_to_dev(CUdeviceptr dst, CUdeviceptr src, size_t size)
 {
 	char chunk[CHUNK];

@@ -194,6 +194,17 @@ CUresult cuStreamGetPriority(CUstream stream, int *priority);
 CUresult cuStreamGetCtx(CUstream stream, CUcontext *ctx);
 CUresult cuStreamWaitEvent(CUstream stream, CUevent event, unsigned int flags);
 
+/* kernel.c */
+CUresult cuModuleLoadData(CUmodule *module, const void *image);
+CUresult cuModuleUnload(CUmodule module);
+CUresult cuModuleGetFunction(CUfunction *function, CUmodule module,
+			     const char *name);
+CUresult cuLaunchKernel(CUfunction function, unsigned int grid_x,
+			unsigned int grid_y, unsigned int grid_z,
+			unsigned int block_x, unsigned int block_y,
+			unsigned int block_z, unsigned int shared_bytes,
+			CUstream stream, void **parameters, void **extra);
+
 /* event.c */
 CUresult cuEventCreate(CUevent *event, unsigned int flags);
 CUresult cuEventDestroy(CUevent event);

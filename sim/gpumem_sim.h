@@ -11,6 +11,11 @@
  * Device memory is made of pages of 64 KiB that lie scattered in a memory file
  * of the process, one for each GPU, or, where the emulated GPU's kernel module is loaded, in that
  * GPU's video memory.
+ *
+ * Kernels: of all the kernels in a module, the one by which libgpumem reads is
+ * simulated, by a thread of this process; any other is refused with
+ * CUDA_ERROR_NOT_SUPPORTED. GPUMEM_SIM_LAUNCH_DELAY_US lets each wait so long
+ * before it begins, as where other work keeps a GPU busy.
  */
 #ifndef GPUMEM_SIM_H
 #define GPUMEM_SIM_H

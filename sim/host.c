@@ -181,9 +181,11 @@ CUresult cuMemAllocHost(void **host, unsigned int size)
 
 CUresult cuMemFreeHost(void *host)
 {
-	CUresult result = sim_lock_write(NULL);
+	CUresult result = sim_kernel_wait_current();
 	struct sim_host **at;
 
+	if (!result)
+		result = sim_lock_write(NULL);
 	if (result)
 		return result;
 	at = host_link((uintptr_t)host, false);
@@ -222,9 +224,11 @@ SIM_ALIAS(cuMemHostRegister, cuMemHostRegister_v2);
 
 CUresult cuMemHostUnregister(void *host)
 {
-	CUresult result = sim_lock_write(NULL);
+	CUresult result = sim_kernel_wait_current();
 	struct sim_host **at;
 
+	if (!result)
+		result = sim_lock_write(NULL);
 	if (result)
 		return result;
 	at = host_link((uintptr_t)host, true);

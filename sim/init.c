@@ -23,22 +23,32 @@ static CUresult start(void)
 {
 	const struct sim_store *store;
 	unsigned int gpus = 0;
+	CUresult result;
 
 	store = sim_store_open(&gpus);
 	if (!store)
 		return CUDA_ERROR_NO_DEVICE;
 	sim.store = store;
 	sim_visible_choose(gpus);
-	if (!sim.device_count)
-		return CUDA_ERROR_NO_DEVICE;
-	if (pthread_atfork(NULL, NULL, forked))
-		return CUDA_ERROR_OUT_OF_MEMORY;
+	if (!sim.device_count) {
+		result = CUDA_ERROR_NO_DEVICE;
+		goto close;
+	}
+	if (pthread_atfork(NULL, NULL, forked)) {
+		result = CUDA_ERROR_OUT_OF_MEMORY;
+		goto close;
+	}
 	for (int i = 0; i < sim.device_count; i++) {
 		sim.primary[i].id = ++sim.last_id;
 		sim.primary[i].dev = i;
 	}
 	atomic_store(&state, SIM_READY);
 	return CUDA_SUCCESS;
+
+close:
+	sim.store = NULL;
+	store->close();
+	return result;
 }
 
 CUresult cuInit(unsigned int flags)

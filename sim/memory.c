@@ -69,6 +69,26 @@ bool sim_block_touches(uint64_t addr, uint64_t length)
 	return false;
 }
 
+bool sim_blocks_cover(uint64_t addr, uint64_t length, unsigned int gpu)
+{
+	while (length) {
+		struct sim_block *b = blocks;
+		uint64_t there;
+
+		while (b && (b->gpu != gpu || addr < b->addr ||
+			     addr - b->addr >= b->length))
+			b = b->next;
+		if (!b)
+			return false;
+		there = b->length - (addr - b->addr);
+		if (there >= length)
+			return true;
+		addr += there;
+		length -= there;
+	}
+	return true;
+}
+
 uint32_t sim_block_other(const struct sim_block *block)
 {
 	struct sim_block *b;
@@ -306,9 +326,11 @@ CUresult cuMemAllocPitch_v2(CUdeviceptr *addr, size_t *pitch, size_t width,
 
 CUresult cuMemFree_v2(CUdeviceptr addr)
 {
-	CUresult result = sim_lock_write(NULL);
+	CUresult result = sim_kernel_wait_current();
 	struct sim_alloc *alloc;
 
+	if (!result)
+		result = sim_lock_write(NULL);
 	if (result)
 		return result;
 	alloc = sim_alloc_find(addr);

@@ -15,6 +15,16 @@ static CUresult lock_device(CUdevice dev)
 	return CUDA_SUCCESS;
 }
 
+/* The same, once the kernels that were running have ended. */
+static CUresult lock_device_idle(CUdevice dev)
+{
+	CUresult result = sim_ready();
+
+	if (!result && sim_device_valid(dev))
+		sim_kernel_wait(&sim.primary[dev]);
+	return lock_device(dev);
+}
+
 CUresult cuDevicePrimaryCtxRetain(CUcontext *ctx, CUdevice dev)
 {
 	CUresult result = lock_device(dev);
@@ -31,7 +41,7 @@ CUresult cuDevicePrimaryCtxRetain(CUcontext *ctx, CUdevice dev)
 
 CUresult cuDevicePrimaryCtxRelease_v2(CUdevice dev)
 {
-	CUresult result = lock_device(dev);
+	CUresult result = lock_device_idle(dev);
 
 	if (result)
 		return result;
@@ -47,7 +57,7 @@ SIM_ALIAS(cuDevicePrimaryCtxRelease, cuDevicePrimaryCtxRelease_v2);
 /* Frees all that was made in it; who retained it still has to release it. */
 CUresult cuDevicePrimaryCtxReset_v2(CUdevice dev)
 {
-	CUresult result = lock_device(dev);
+	CUresult result = lock_device_idle(dev);
 
 	if (result)
 		return result;

@@ -22,6 +22,7 @@ extern __typeof__(cuMemsetD32Async) cuMemsetD32Async_ptsz;
 extern __typeof__(cuMemsetD8_v2) cuMemsetD8_v2_ptds;
 extern __typeof__(cuMemsetD8Async) cuMemsetD8Async_ptsz;
 extern __typeof__(cuEventRecord) cuEventRecord_ptsz;
+extern __typeof__(cuLaunchKernel) cuLaunchKernel_ptsz;
 extern __typeof__(cuStreamGetCtx) cuStreamGetCtx_ptsz;
 extern __typeof__(cuStreamGetFlags) cuStreamGetFlags_ptsz;
 extern __typeof__(cuStreamGetPriority) cuStreamGetPriority_ptsz;
@@ -112,6 +113,8 @@ static const struct sim_fn functions[] = {
 	SIM_FN(cuIpcGetMemHandle, 4010, cuIpcGetMemHandle),
 	SIM_FN(cuIpcOpenMemHandle, 4010, cuIpcOpenMemHandle),
 	SIM_FN(cuIpcOpenMemHandle, 11000, cuIpcOpenMemHandle_v2),
+	SIM_FN(cuLaunchKernel, 4000, cuLaunchKernel),
+	SIM_FN_PER_THREAD(cuLaunchKernel, 7000, cuLaunchKernel_ptsz),
 	SIM_FN(cuMemAddressFree, 10020, cuMemAddressFree),
 	SIM_FN(cuMemAddressReserve, 10020, cuMemAddressReserve),
 	SIM_FN(cuMemAlloc, 2000, cuMemAlloc),
@@ -196,6 +199,9 @@ static const struct sim_fn functions[] = {
 	SIM_FN_PER_THREAD(cuMemsetD8, 7000, cuMemsetD8_v2_ptds),
 	SIM_FN(cuMemsetD8Async, 3020, cuMemsetD8Async),
 	SIM_FN_PER_THREAD(cuMemsetD8Async, 7000, cuMemsetD8Async_ptsz),
+	SIM_FN(cuModuleGetFunction, 2000, cuModuleGetFunction),
+	SIM_FN(cuModuleLoadData, 2000, cuModuleLoadData),
+	SIM_FN(cuModuleUnload, 2000, cuModuleUnload),
 	SIM_FN(cuPointerGetAttribute, 4000, cuPointerGetAttribute),
 	SIM_FN(cuPointerGetAttributes, 7000, cuPointerGetAttributes),
 	SIM_FN(cuPointerSetAttribute, 6000, cuPointerSetAttribute),

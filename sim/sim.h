@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Inside the simulated CUDA: GPUs whose memory comes from a store, and no
- * engine that runs kernels. Every operation is finished when its call returns,
- * so streams and events only keep books.
+ * engine that runs kernels: a thread stands for the one kernel there is, see
+ * kernel.c. Every other operation is finished when its call returns, so streams
+ * and events only keep books.
  *
  * sim.lock guards everything in here. Copies and queries hold it for reading,
  * all that changes a table holds it for writing. The stacks of current contexts
@@ -109,6 +110,8 @@ struct sim_store {
 	bool emulated;
 	/* Sets the number of GPUs there are, SIM_MAX_GPUS at most. */
 	int (*open)(unsigned int *gpus);
+	/* While nothing is allocated. */
+	void (*close)(void);
 	int (*pci)(unsigned int gpu, struct sim_pci *pci);
 	int (*usage)(unsigned int gpu, struct sim_usage *usage);
 	/* block->length and gpu are set; fills in the rest that is its own. */
@@ -123,9 +126,11 @@ struct sim_store {
 	int (*export)(const struct sim_block *block, int *fd);
 	/* -EINVAL: no such descriptor. */
 	int (*import)(struct sim_block *block, int fd);
-	/* -EOPNOTSUPP: there are no dma-bufs of it. */
-	int (*dmabuf)(const struct sim_block *block, uint64_t offset,
-		      uint64_t length, int *fd);
+	/*
+	 * Of a range over blocks side by side. -EOPNOTSUPP: there are no
+	 * dma-bufs.
+	 */
+	int (*dmabuf)(uint64_t addr, uint64_t length, int *fd);
 	int (*read)(const struct sim_block *block, uint64_t offset, void *dst,
 		    uint64_t length);
 	int (*write)(const struct sim_block *block, uint64_t offset,
@@ -145,6 +150,7 @@ struct CUctx_st {
 	CUdevice dev;
 	unsigned int flags;
 	unsigned int refs; /* of the primary context */
+	CUresult fault; /* what a kernel did wrong: all fails from then on */
 	struct CUctx_st *next;
 };
 
@@ -201,6 +207,8 @@ struct sim_alloc *sim_alloc_range(uint64_t addr, uint64_t length);
 /* The RM handle of another block as large, if there is one; for tests. */
 uint32_t sim_block_other(const struct sim_block *block);
 bool sim_block_touches(uint64_t addr, uint64_t length);
+/* Whether blocks of the GPU, side by side, hold the whole range. */
+bool sim_blocks_cover(uint64_t addr, uint64_t length, unsigned int gpu);
 void sim_memory_clear(CUcontext ctx);
 CUresult sim_memory_alloc(CUcontext ctx, CUmemoryPool pool, size_t size,
 			  CUdeviceptr *addr);
@@ -248,6 +256,21 @@ struct sim_host *sim_managed_range(uint64_t addr, uint64_t length);
 CUresult sim_managed_free(uint64_t addr);
 bool sim_host_mapped(uint64_t addr, size_t size);
 void sim_host_clear(CUcontext ctx);
+
+/* copy.c; with sim.lock held. False: not all of it is device memory. */
+bool sim_device_read(void *dst, uint64_t addr, uint64_t length);
+
+/*
+ * kernel.c. Those that wait are called without sim.lock: kernels need it. On a
+ * GPU, what waits for the device waits for them.
+ */
+void sim_kernel_wait(CUcontext ctx);
+/* For those of the current context, if there is one. */
+CUresult sim_kernel_wait_current(void);
+void sim_stream_wait(CUcontext ctx, CUstream stream);
+bool sim_stream_runs(CUcontext ctx, CUstream stream);
+/* With sim.lock held. */
+void sim_module_clear(CUcontext ctx);
 
 /* stream.c, event.c; with sim.lock held */
 bool sim_stream_live(CUstream stream);

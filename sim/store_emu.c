@@ -38,6 +38,12 @@ static int emu_open(unsigned int *gpus)
 	return emu_fd < 0 ? -errno : 0;
 }
 
+static void emu_close(void)
+{
+	close(emu_fd);
+	emu_fd = -1;
+}
+
 static int emu_pci(unsigned int gpu, struct sim_pci *pci)
 {
 	struct dirent *entry;
@@ -149,13 +155,9 @@ static int emu_import(struct sim_block *block, int fd)
 	return 0;
 }
 
-static int emu_dmabuf(const struct sim_block *block, uint64_t offset,
-		      uint64_t length, int *fd)
+static int emu_dmabuf(uint64_t addr, uint64_t length, int *fd)
 {
-	struct gpumem_emu_dmabuf args = {
-		.addr = block->addr + offset,
-		.length = length,
-	};
+	struct gpumem_emu_dmabuf args = { .addr = addr, .length = length };
 	int err;
 
 	err = emu_call(GPUMEM_EMU_IOC_DMABUF, &args);
@@ -246,6 +248,7 @@ const struct sim_store sim_store_emu = {
 	.uuid = "gpumem emulated",
 	.emulated = true,
 	.open = emu_open,
+	.close = emu_close,
 	.pci = emu_pci,
 	.usage = emu_usage,
 	.alloc = emu_alloc,

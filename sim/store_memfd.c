@@ -119,22 +119,26 @@ static int memory_open(struct memory *mem, uint64_t bytes)
 	return err;
 }
 
+static void memfd_close(void)
+{
+	for (unsigned int i = 0; i < SIM_MAX_GPUS; i++) {
+		if (memory[i].refs)
+			memory_close(&memory[i]);
+	}
+}
+
 static int memfd_open(unsigned int *gpus)
 {
 	unsigned long long mb = DEFAULT_MB, count = 1;
-	unsigned int i;
 	int err;
 
 	err = setting("GPUMEM_SIM_MEMORY_MB", 2, MAX_MB, &mb);
 	if (!err)
 		err = setting("GPUMEM_SIM_GPUS", 1, SIM_MAX_GPUS, &count);
-	for (i = 0; i < count && !err; i++)
+	for (unsigned int i = 0; i < count && !err; i++)
 		err = memory_open(&memory[i], mb << 20);
 	if (err) {
-		while (i-- > 0) {
-			if (memory[i].refs)
-				memory_close(&memory[i]);
-		}
+		memfd_close();
 		return err;
 	}
 	*gpus = (unsigned int)count;
@@ -467,8 +471,7 @@ static int memfd_import(struct sim_block *block, int fd)
 }
 
 /* Memory files have nothing that a device could reach. */
-static int memfd_dmabuf(const struct sim_block *block, uint64_t offset,
-			uint64_t length, int *fd)
+static int memfd_dmabuf(uint64_t addr, uint64_t length, int *fd)
 {
 	return -EOPNOTSUPP;
 }
@@ -478,6 +481,7 @@ const struct sim_store sim_store_memfd = {
 	.device_name = "gpumem simulated GPU",
 	.uuid = "gpumem simulate",
 	.open = memfd_open,
+	.close = memfd_close,
 	.pci = memfd_pci,
 	.usage = memfd_usage,
 	.alloc = memfd_alloc,

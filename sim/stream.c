@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* Streams: handles with nothing behind them, as all work is done at once. */
+/* Streams: handles, as all work but kernels is done at once. */
 #include <stdlib.h>
 
 #include "sim.h"
@@ -128,16 +128,29 @@ static CUresult lock_stream(CUstream stream, CUcontext *ctx)
 
 CUresult cuStreamQuery(CUstream stream)
 {
-	CUresult result = lock_stream(stream, NULL);
+	CUcontext ctx;
+	CUresult result = lock_stream(stream, &ctx);
 
-	if (!result)
-		sim_unlock();
+	if (result)
+		return result;
+	if (sim_stream_runs(ctx, stream))
+		result = CUDA_ERROR_NOT_READY;
+	if (ctx->fault)
+		result = ctx->fault;
+	sim_unlock();
 	return result;
 }
 SIM_ALIAS(cuStreamQuery_ptsz, cuStreamQuery);
 
 CUresult cuStreamSynchronize(CUstream stream)
 {
+	CUcontext ctx;
+	CUresult result = lock_stream(stream, &ctx);
+
+	if (result)
+		return result;
+	sim_unlock();
+	sim_stream_wait(ctx, stream);
 	return cuStreamQuery(stream);
 }
 SIM_ALIAS(cuStreamSynchronize_ptsz, cuStreamSynchronize);

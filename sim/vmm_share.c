@@ -103,7 +103,10 @@ unlock:
 	return result;
 }
 
-/* A range in one allocation, of whatever kind. */
+/*
+ * A range that begins in an allocation of whatever kind; it may go on over the
+ * blocks that follow it without a gap, as on a real GPU.
+ */
 CUresult cuMemGetHandleForAddressRange(void *handle, CUdeviceptr addr,
 				       size_t size, int type,
 				       unsigned long long flags)
@@ -117,11 +120,10 @@ CUresult cuMemGetHandleForAddressRange(void *handle, CUdeviceptr addr,
 	alloc = size ? sim_alloc_find(addr) : NULL;
 	if (!handle || type != CU_MEM_RANGE_HANDLE_TYPE_DMA_BUF_FD || flags ||
 	    !alloc || addr % page || size % page ||
-	    size > alloc->block->length - (addr - alloc->block->addr))
+	    !sim_blocks_cover(addr, size, alloc->block->gpu))
 		result = CUDA_ERROR_INVALID_VALUE;
 	else
-		result = sim_result(sim.store->dmabuf(
-			alloc->block, addr - alloc->block->addr, size, handle));
+		result = sim_result(sim.store->dmabuf(addr, size, handle));
 	sim_unlock();
 	return result;
 }

@@ -1,0 +1,333 @@
+// SPDX-License-Identifier: MIT
+/*
+ * The courier's host side. Jobs go out one ahead of the one that is being
+ * drained, so that the GPU never waits for the host.
+ */
+#include <errno.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "courier_in.h"
+#include "cpu.h"
+#include "error.h"
+#include "pool.h"
+
+/*
+ * Four groups have 64 KiB on their way at once, more than the bus needs to be
+ * busy.
+ */
+#define GM_COURIER_THREADS (4u * GM_COURIER_GROUP)
+#define GM_COURIER_CHUNK_MIN 4096u
+#define GM_COURIER_CHUNK_MAX 32768u
+/* Shorter ones keep a group's threads from loading all that they can. */
+#define GM_COURIER_CHUNK_FULL 8192u
+#define GM_COURIER_TURNS 4u
+
+/* Lines of the target that are asked for before they are written, in bytes. */
+#define GM_COURIER_AHEAD ((size_t)64 << 10)
+#define GM_COURIER_LINE 64u
+
+/* Below this, waking threads takes longer than the copy. */
+#define GM_COURIER_SHARE ((size_t)128 << 10)
+/* What is longer leaves the caches anyway. */
+#define GM_COURIER_PAST_CACHES ((size_t)4 << 20)
+
+/* A simulated GPU's kernels are threads: they begin when there is a CPU. */
+#define GM_COURIER_BUSY_NS (500 * GM_US)
+#define GM_COURIER_PATIENCE_NS (2000 * GM_MS)
+#define GM_COURIER_SIMULATED_NS (30000 * GM_MS)
+
+/* One job of a read. */
+struct gm_courier_part {
+	struct gm_courier *courier;
+	uint64_t number;
+	char *host; /* where it goes; unused where the GPU writes there */
+	const char *stage; /* the target's last multiple of ALIGN */
+	size_t skew; /* of the target from there */
+	size_t length;
+	size_t chunk;
+	bool past_caches;
+	atomic_bool late; /* a chunk did not come */
+};
+
+/*
+ * Asks for the lines that are written soon, while there is nothing to do but
+ * wait: a part's first ones before the data come, the others as it goes on.
+ */
+static void gm_courier_prefetch(const struct gm_courier_part *part,
+				size_t first, size_t length)
+{
+	if (first >= part->length || part->past_caches)
+		return;
+	if (length > part->length - first)
+		length = part->length - first;
+	for (size_t at = 0; at < length; at += GM_COURIER_LINE)
+		gm_cpu_prefetch_write(part->host + first + at);
+}
+
+/* gm_pool_work: one chunk, of those that lie in [0, skew + length). */
+static void gm_courier_drain(void *arg, size_t first, size_t length)
+{
+	struct gm_courier_part *part = arg;
+	size_t low = first > part->skew ? first : part->skew;
+	size_t high = first + length;
+	char *to = part->host + (low - part->skew);
+
+	if (part->late || !gm_courier_wait_chunk(part->courier, part->number,
+						 first / part->chunk)) {
+		part->late = true;
+		return;
+	}
+	if (!part->past_caches) {
+		memcpy(to, part->stage + low, high - low);
+		return;
+	}
+	gm_cpu()->drain(to, part->stage + low, high - low);
+	gm_cpu_fence();
+}
+
+static void gm_courier_drain_all(struct gm_courier_part *part,
+				 struct gm_pool *pool, unsigned int threads)
+{
+	const size_t end = part->skew + part->length;
+
+	if (pool && threads > 1 && part->length >= GM_COURIER_SHARE) {
+		gm_pool_run(pool, threads, end, part->chunk, gm_courier_drain,
+			    part);
+		return;
+	}
+	for (size_t at = 0; at < end; at += part->chunk) {
+		gm_courier_prefetch(part, at + GM_COURIER_AHEAD, part->chunk);
+		gm_courier_drain(part, at,
+				 end - at < part->chunk ? end - at
+							: part->chunk);
+	}
+}
+
+static int gm_courier_finish(struct gm_courier_part *part, bool staged,
+			     struct gm_pool *pool, unsigned int threads)
+{
+	struct gm_courier *courier = part->courier;
+	const size_t end = part->skew + part->length;
+	int rc;
+
+	if (staged)
+		gm_courier_prefetch(part, 0, GM_COURIER_AHEAD);
+	rc = gm_courier_wait(courier, part->number);
+	if (rc)
+		return rc;
+	if (staged)
+		gm_courier_drain_all(part, pool, threads);
+	for (size_t at = 0; !staged && !part->late && at < end;
+	     at += part->chunk)
+		part->late = !gm_courier_wait_chunk(courier, part->number,
+						    at / part->chunk);
+	return part->late ? gm_courier_late(courier) : 0;
+}
+
+/*
+ * A short job: every group gets a chunk. A longer one: several each, so that the
+ * first are drained while the last are pushed.
+ */
+static unsigned int gm_courier_chunk(const struct gm_courier *courier,
+				     size_t length)
+{
+	const size_t groups = courier->threads / GM_COURIER_GROUP;
+	size_t wanted = groups, least = GM_COURIER_CHUNK_MIN;
+	unsigned int shift;
+
+	if (length >= groups * GM_COURIER_CHUNK_FULL) {
+		wanted = groups * GM_COURIER_TURNS;
+		least = GM_COURIER_CHUNK_FULL;
+	}
+	shift = __builtin_ctzll(least);
+	while (length >> shift > wanted && 1u << shift < courier->chunk_max)
+		shift++;
+	while (length >> shift > GM_COURIER_CHUNKS - 2)
+		shift++;
+	return shift;
+}
+
+/*
+ * Sends a part on its way. host_gpu: where the GPU is to write it, or 0. alone:
+ * no other part is out.
+ */
+static int gm_courier_send(struct gm_courier_part *part, uint64_t gpu,
+			   uint64_t host_gpu, bool alone)
+{
+	struct gm_courier *courier = part->courier;
+	const uint64_t number = ++courier->number;
+	const unsigned int slot = number % GM_COURIER_SLOTS;
+	const unsigned int shift = gm_courier_chunk(courier, part->length);
+	const size_t stage = slot * GM_COURIER_STAGE;
+	struct gm_courier_job *job = &courier->jobs[slot];
+
+	*job = (struct gm_courier_job){
+		.from = gpu,
+		.length = (uint32_t)part->length,
+		.number = (uint32_t)number,
+		.to = host_gpu,
+		.how = shift,
+		.number_again = (uint32_t)number,
+	};
+	if (!host_gpu) {
+		job->to = courier->memory_gpu + stage + gpu % GM_COURIER_ALIGN;
+		job->how |= GM_COURIER_WHOLE;
+	}
+	part->number = number;
+	part->stage = courier->memory + stage;
+	part->skew = job->to % GM_COURIER_ALIGN;
+	part->chunk = (size_t)1 << shift;
+	if (alone && (!courier->start || gm_courier_retired(courier)))
+		return gm_courier_launch(courier, number);
+	/* A kernel that retires now leaves it to gm_courier_wait(). */
+	gm_courier_ring(courier, number);
+	return 0;
+}
+
+static int gm_courier_copy(struct gm_courier *courier, uint64_t gpu, char *host,
+			   uint64_t host_gpu, size_t length,
+			   struct gm_pool *pool, unsigned int threads)
+{
+	struct gm_courier_part parts[GM_COURIER_SLOTS];
+	unsigned int sent_parts = 0, done_parts = 0;
+	size_t sent = 0;
+	int rc = 0;
+
+	while (!rc && (sent < length || done_parts < sent_parts)) {
+		struct gm_courier_part *part;
+
+		if (sent < length &&
+		    sent_parts - done_parts < GM_COURIER_SLOTS) {
+			part = &parts[sent_parts % GM_COURIER_SLOTS];
+			*part = (struct gm_courier_part){
+				.courier = courier,
+				.host = host + sent,
+				.length = length - sent < GM_COURIER_JOB
+						  ? length - sent
+						  : GM_COURIER_JOB,
+				.past_caches = length >= GM_COURIER_PAST_CACHES,
+			};
+			rc = gm_courier_send(part, gpu + sent,
+					     host_gpu ? host_gpu + sent : 0,
+					     sent_parts == done_parts);
+			sent += part->length;
+			sent_parts++;
+			continue;
+		}
+		part = &parts[done_parts % GM_COURIER_SLOTS];
+		rc = gm_courier_finish(part, !host_gpu, pool, threads);
+		done_parts++;
+	}
+	return rc;
+}
+
+/* Whether the GPU brings what the CPU wrote, before anyone relies on it. */
+static int gm_courier_prove(struct gm_courier *courier)
+{
+	const size_t at = sizeof(struct gm_courier_bell) + 5;
+	unsigned char wrote[200], read[sizeof(wrote)] = { 0 };
+	int rc;
+
+	for (size_t i = 0; i < sizeof(wrote); i++)
+		wrote[i] = (unsigned char)(i * 151 + 7);
+	gm_cpu()->store((char *)courier->bell + at, wrote, sizeof(wrote));
+	gm_cpu_fence();
+	rc = gm_courier_copy(courier, courier->bell_gpu + at, (char *)read, 0,
+			     sizeof(read), NULL, 1);
+	if (rc)
+		return rc;
+	courier->proven = !memcmp(wrote, read, sizeof(read));
+	if (courier->proven)
+		return 0;
+	return courier->dead = gm_error(
+		       -EOPNOTSUPP, "courier: the GPU brings other bytes than "
+				    "the CPU wrote; switch the courier off and "
+				    "report this machine");
+}
+
+/* Before a read: 0 where the kernel runs or can be started. */
+static int gm_courier_ready(struct gm_courier *courier)
+{
+	if (courier->dead)
+		return gm_error(courier->dead,
+				"courier: it failed before and is not used "
+				"again; open the session anew");
+	if (courier->given_up) {
+		if (!gm_courier_retired(courier))
+			return gm_courier_busy();
+		courier->given_up = false;
+	}
+	return courier->proven ? 0 : gm_courier_prove(courier);
+}
+
+int gm_courier_read(struct gm_courier *courier, uint64_t gpu, void *host,
+		    uint64_t host_gpu, size_t length, struct gm_pool *pool,
+		    unsigned int threads)
+{
+	int rc = gm_courier_ready(courier);
+
+	return rc ? rc
+		  : gm_courier_copy(courier, gpu, host, host_gpu, length, pool,
+				    threads);
+}
+
+int gm_courier_new(struct gm_session *session,
+		   const struct gm_courier_limits *limits,
+		   struct gm_courier **courier)
+{
+	const bool simulated = session->cuda.simulated;
+	struct gm_courier *c = calloc(1, sizeof(*c));
+	int rc;
+
+	if (!c)
+		return gm_error(-ENOMEM, "courier: out of host memory; free "
+					 "some");
+	c->session = session;
+	c->limits = *limits;
+	c->threads = GM_COURIER_THREADS;
+	c->chunk_max = GM_COURIER_CHUNK_MAX;
+	c->patience_ns = simulated ? GM_COURIER_SIMULATED_NS
+				   : GM_COURIER_PATIENCE_NS;
+	c->busy_ns = simulated ? GM_COURIER_SIMULATED_NS : GM_COURIER_BUSY_NS;
+	rc = gm_courier_load(c);
+	if (rc) {
+		free(c);
+		return rc;
+	}
+	rc = gm_courier_ready(c);
+	if (rc && rc != -EBUSY) {
+		gm_courier_free(c);
+		return rc;
+	}
+	*courier = c;
+	return 0;
+}
+
+void gm_courier_free(struct gm_courier *courier)
+{
+	if (gm_courier_ended(courier))
+		gm_courier_unload(courier);
+	else
+		gm_debug("courier: its kernel does not end; its host memory "
+			 "is left to it");
+	free(courier);
+}
+
+void gm_courier_drop(struct gm_courier *courier)
+{
+	/* What the kernel writes was not inherited, see courier_load.c. */
+	free(courier);
+}
+
+void gm_courier_set_limits(struct gm_courier *courier,
+			   const struct gm_courier_limits *limits)
+{
+	courier->limits = *limits;
+}
+
+uint64_t gm_courier_starts(const struct gm_courier *courier)
+{
+	return courier->start;
+}

@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The courier: a kernel on the GPU that pushes device memory into pinned host
+ * memory on a doorbell. It is started with its first job, takes further ones
+ * through the mapping, and retires when it had nothing to do for a while or has
+ * lived long enough, so that nothing that waits for the GPU waits for it long.
+ */
+#ifndef GM_COURIER_H
+#define GM_COURIER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "session.h"
+
+struct gm_courier;
+struct gm_pool;
+
+/* When the courier retires; an application's synchronize waits no longer. */
+struct gm_courier_limits {
+	uint32_t idle_us; /* without a job */
+	uint32_t life_us; /* in all; a job that it has begun it ends first */
+};
+
+/* The longest job: what it pushes before it looks at the time again. */
+#define GM_COURIER_JOB ((size_t)1 << 20)
+
+/*
+ * Loads the kernel and allocates its staging memory and doorbell. Takes
+ * milliseconds. -EOPNOTSUPP with its reason where the GPU or the driver cannot,
+ * or as gpumem_alloc(): the doorbell is a buffer of the session.
+ */
+int gm_courier_new(struct gm_session *session,
+		   const struct gm_courier_limits *limits,
+		   struct gm_courier **courier);
+
+/* Waits for the kernel to retire, and frees all. Before the session's buffers. */
+void gm_courier_free(struct gm_courier *courier);
+
+/* In a forked child: frees the host's memory alone. */
+void gm_courier_drop(struct gm_courier *courier);
+
+void gm_courier_set_limits(struct gm_courier *courier,
+			   const struct gm_courier_limits *limits);
+
+/*
+ * Copies device memory to the host. One call at a time; the caller locks.
+ *
+ * gpu      device address, of memory that is known to be allocated
+ * host     where to
+ * host_gpu what the GPU calls host where it is pinned memory, or 0: through the
+ *          staging memory
+ * threads  that may drain the staging memory, out of pool
+ *
+ * -EBUSY: the GPU does not begin the kernel, because others keep it busy; it is
+ * to be copied another way. Nothing or a part was copied, and nothing will be
+ * written later. The courier can be used again: it says the same at once while
+ * that lasts.
+ * -EIO, -ETIMEDOUT: the kernel could not be started or does not answer; nothing
+ * or a part was copied, and the courier is not to be used again.
+ */
+int gm_courier_read(struct gm_courier *courier, uint64_t gpu, void *host,
+		    uint64_t host_gpu, size_t length, struct gm_pool *pool,
+		    unsigned int threads);
+
+/* Kernels started so far. */
+uint64_t gm_courier_starts(const struct gm_courier *courier);
+
+#endif /* GM_COURIER_H */

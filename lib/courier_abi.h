@@ -1,0 +1,95 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What the host, the kernel (courier.cu) and the simulated GPU agree on. C and
+ * CUDA.
+ *
+ * A job copies a range of device memory to a range of host memory that the GPU
+ * can write, in chunks that begin at multiples of the chunk's size from the
+ * last multiple of GM_COURIER_ALIGN at or before the target. After a chunk its
+ * flag is set to the job's number. Jobs are numbered in a row and done in that
+ * order. A kernel takes its first one, any number, as its parameter and waits
+ * for each further one in one of two slots in device memory, which the host
+ * writes through its mapping. A job is taken at once or not at all: a kernel
+ * that says that it has retired has set all flags of those that it took.
+ */
+#ifndef GM_COURIER_ABI_H
+#define GM_COURIER_ABI_H
+
+#include <stdint.h>
+
+#define GM_COURIER_KERNEL "gpumem_courier"
+
+/*
+ * Threads that do a chunk: those that push it and a warp that says so. A block
+ * has up to GM_COURIER_GROUPS such groups.
+ */
+#define GM_COURIER_PUSHERS 128
+#define GM_COURIER_GROUP (GM_COURIER_PUSHERS + 32)
+#define GM_COURIER_GROUPS 6
+
+#define GM_COURIER_ALIGN 128
+#define GM_COURIER_CHUNKS 65 /* of one job, at most */
+#define GM_COURIER_SLOTS 2
+
+/* In how: the power of two of the chunk's size. */
+#define GM_COURIER_CHUNK 0xffu
+/*
+ * Source and target are equally far from a multiple of 16, and what lies beside
+ * the target in the same 16 bytes may be overwritten.
+ */
+#define GM_COURIER_WHOLE 0x100u
+/* Never set by the host. */
+#define GM_COURIER_END 0x200u
+
+/* Each half carries the number's lower bits: it may arrive alone. */
+struct gm_courier_job {
+	uint64_t from;
+	uint32_t length;
+	uint32_t number;
+	uint64_t to; /* as the GPU calls it */
+	uint32_t how;
+	uint32_t number_again;
+};
+
+/* Device memory that the host writes. Job n comes in slot n % 2. */
+struct gm_courier_bell {
+	struct {
+		struct gm_courier_job job;
+		uint32_t rest[8];
+	} slot[GM_COURIER_SLOTS];
+	/* The start that is to end without its job, where it has not begun. */
+	uint64_t cancelled;
+	uint64_t rest[7];
+};
+
+/* A line of its own. */
+struct gm_courier_word {
+	uint64_t value;
+	uint64_t rest[7];
+};
+
+/* Pinned host memory that the GPU writes. */
+struct gm_courier_flags {
+	/*
+	 * The last start of the kernel that began: it will do its job unless it
+	 * finds itself cancelled, at which it looks after it wrote this.
+	 */
+	struct gm_courier_word started;
+	/* The last one that ended; it writes nothing after this. */
+	struct gm_courier_word retired;
+	/* By the job's slot: the job that the chunk was copied for. */
+	struct gm_courier_word done[GM_COURIER_SLOTS][GM_COURIER_CHUNKS];
+};
+
+/* The kernel's parameter. */
+struct gm_courier_start {
+	struct gm_courier_job job; /* the first */
+	uint64_t number; /* of it, in full */
+	uint64_t start; /* counts the starts of the kernel, from 1 */
+	uint64_t bell; /* device address of struct gm_courier_bell */
+	uint64_t flags; /* what the GPU calls struct gm_courier_flags */
+	uint64_t idle_ns;
+	uint64_t life_ns;
+};
+
+#endif /* GM_COURIER_ABI_H */

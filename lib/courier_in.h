@@ -1,0 +1,95 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The inside of a courier: courier.c cuts reads into jobs and drains them,
+ * courier_run.c deals with the kernel, courier_load.c makes what both need.
+ */
+#ifndef GM_COURIER_IN_H
+#define GM_COURIER_IN_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "courier.h"
+#include "courier_abi.h"
+
+#define GM_US 1000ull
+#define GM_MS 1000000ull
+
+/* The staging memory of a slot; more than a job for its place in a line. */
+#define GM_COURIER_STAGE (GM_COURIER_JOB + 4096)
+
+struct gm_courier {
+	struct gm_session *session;
+
+	/* Made by gm_courier_load(). */
+	struct gpumem_buf *bell_buf;
+	struct gm_courier_bell *bell; /* its mapping */
+	uint64_t bell_gpu;
+	char *memory; /* pinned: the slots' stages, then the flags */
+	uint64_t memory_gpu;
+	struct gm_courier_flags *flags;
+	CUmodule module;
+	CUfunction function;
+	CUstream stream;
+	/* The GPU may see the doorbell before what was stored earlier. */
+	bool unordered;
+
+	struct gm_courier_limits limits;
+	unsigned int threads; /* of the block: whole groups */
+	unsigned int chunk_max; /* longest chunk, a power of two */
+	uint64_t patience_ns; /* without an answer */
+	uint64_t busy_ns; /* until the kernel begins */
+
+	bool proven; /* a read brought what was expected */
+	uint64_t number; /* the last job's */
+	struct gm_courier_job jobs[GM_COURIER_SLOTS];
+	uint64_t start; /* the last start's number */
+	uint64_t start_time;
+	uint64_t look_time; /* when the stream was asked last */
+	bool given_up; /* the last start was cancelled before it began */
+	int dead; /* why it is not to be used again */
+};
+
+/* The kernel's text, for the driver to compile. */
+extern const char gm_courier_ptx[];
+
+/* Makes all that session and the limits allow; -EOPNOTSUPP, -ENOMEM, ... */
+int gm_courier_load(struct gm_courier *courier);
+
+/* Undoes it, whole or in part. The kernel has ended. */
+void gm_courier_unload(struct gm_courier *courier);
+
+/*
+ * Starts the kernel with a job; a later one that is out already is rung for
+ * again. The last one has retired.
+ */
+int gm_courier_launch(struct gm_courier *courier, uint64_t number);
+
+/*
+ * Lets a running kernel know of a job, after all that this thread stored into
+ * GPU memory. If it retires just then the job is left to gm_courier_wait().
+ */
+void gm_courier_ring(struct gm_courier *courier, uint64_t number);
+
+/*
+ * Until the job's first chunk is there: from then on all the others come. Sees
+ * to it that a kernel runs. -EBUSY: the GPU does not begin one.
+ */
+int gm_courier_wait(struct gm_courier *courier, uint64_t number);
+
+/* A further chunk of such a job; for any thread. False: it does not come. */
+bool gm_courier_wait_chunk(const struct gm_courier *courier, uint64_t number,
+			   size_t chunk);
+
+/* The kernel that was started last has ended or will do nothing any more. */
+bool gm_courier_retired(const struct gm_courier *courier);
+
+/* Waits for that. False: it may still write, later. */
+bool gm_courier_ended(struct gm_courier *courier);
+
+/* Store the reason for -EBUSY, and for why a chunk did not come. */
+int gm_courier_busy(void);
+int gm_courier_late(struct gm_courier *courier);
+
+#endif /* GM_COURIER_IN_H */

@@ -1,0 +1,292 @@
+// SPDX-License-Identifier: MIT
+/*
+ * The courier's kernel as the host sees it: starting it, ringing for it,
+ * waiting for what it does.
+ */
+#include <errno.h>
+#include <sched.h>
+#include <stdatomic.h>
+
+#include "courier_in.h"
+#include "cpu.h"
+#include "error.h"
+
+/* Between two kernels, where the first was ended by its age. */
+#define GM_COURIER_GAP_NS (20 * GM_US)
+#define GM_COURIER_RECENT_NS (200 * GM_US)
+
+/* Looks at a flag between two looks at the clock. */
+#define GM_COURIER_SPINS 64u
+/* Then others may need the CPU more. */
+#define GM_COURIER_YIELD_NS (30 * GM_US)
+#define GM_COURIER_LOOK_NS (1 * GM_MS)
+
+static uint64_t gm_courier_word(const struct gm_courier_word *word)
+{
+	return __atomic_load_n(&word->value, __ATOMIC_ACQUIRE);
+}
+
+static bool gm_courier_has(const struct gm_courier *courier, uint64_t number,
+			   size_t chunk)
+{
+	return gm_courier_word(&courier->flags->done[number % GM_COURIER_SLOTS]
+						    [chunk]) == number;
+}
+
+bool gm_courier_retired(const struct gm_courier *courier)
+{
+	return gm_courier_word(&courier->flags->retired) == courier->start;
+}
+
+static bool gm_courier_began(const struct gm_courier *courier)
+{
+	return gm_courier_word(&courier->flags->started) == courier->start;
+}
+
+static void gm_courier_store_job(struct gm_courier *courier, uint64_t number)
+{
+	const unsigned int slot = number % GM_COURIER_SLOTS;
+
+	gm_cpu()->store32(&courier->bell->slot[slot].job, &courier->jobs[slot]);
+}
+
+void gm_courier_ring(struct gm_courier *courier, uint64_t number)
+{
+	uint64_t word;
+
+	if (courier->unordered) {
+		/* What comes back over the bus pushes stores ahead of it. */
+		gm_cpu_load_fence();
+		gm_cpu()->load(&word, &courier->bell->rest, sizeof(word));
+	}
+	gm_courier_store_job(courier, number);
+	gm_cpu_fence();
+}
+
+/*
+ * After a kernel that lived its whole life others get their turn: a call that
+ * waits for the GPU to be idle must find it so.
+ */
+static void gm_courier_make_way(const struct gm_courier *courier)
+{
+	const uint64_t life = courier->limits.life_us * GM_US;
+	const uint64_t now = gm_now();
+
+	if (!courier->start || now - courier->start_time < life ||
+	    now - courier->start_time > life + GM_COURIER_RECENT_NS)
+		return;
+	while (gm_now() - now < GM_COURIER_GAP_NS)
+		gm_cpu_pause();
+}
+
+/* No kernel looks at the bell now. */
+int gm_courier_launch(struct gm_courier *courier, uint64_t number)
+{
+	const struct gm_cuda *cuda = &courier->session->cuda;
+	const struct gm_courier_job silent = { 0 };
+	struct gm_courier_start start = {
+		.job = courier->jobs[number % GM_COURIER_SLOTS],
+		.number = number,
+		.start = courier->start + 1,
+		.bell = courier->bell_gpu,
+		.flags = courier->memory_gpu +
+			 (uint64_t)((char *)courier->flags - courier->memory),
+		.idle_ns = courier->limits.idle_us * GM_US,
+		.life_ns = courier->limits.life_us * GM_US,
+	};
+	void *parameters[] = { &start };
+	struct gm_cuda_scope scope;
+	CUresult result;
+	int rc;
+
+	gm_courier_make_way(courier);
+	/* Old numbers would come round again after 2^32 jobs. */
+	for (unsigned int i = 0; i < GM_COURIER_SLOTS; i++)
+		gm_cpu()->store32(&courier->bell->slot[i].job, &silent);
+	if (courier->number != number)
+		gm_courier_store_job(courier, courier->number);
+	gm_cpu_fence();
+	rc = gm_cuda_enter(&scope, cuda, courier->session->context);
+	if (rc)
+		return courier->dead = rc;
+	result = cuda->launch(courier->function, 1, 1, 1, courier->threads, 1,
+			      1, 0, courier->stream, parameters, NULL);
+	gm_cuda_leave(&scope);
+	if (result)
+		return courier->dead = gm_cuda_error(
+			       cuda, result, "courier: start its kernel",
+			       "look for an earlier CUDA error");
+	courier->start++;
+	courier->start_time = courier->look_time = gm_now();
+	return 0;
+}
+
+int gm_courier_busy(void)
+{
+	return gm_error(-EBUSY, "courier: the GPU does not begin its kernel, "
+				"others keep it busy; copy another way, or try "
+				"later");
+}
+
+/*
+ * Takes back a start that has not begun. It may begin at the same moment: then
+ * it goes on, and both sides know, see gm_courier_flags.started.
+ */
+static int gm_courier_give_up(struct gm_courier *courier)
+{
+	const uint64_t line[4] = { courier->start };
+	uint64_t seen;
+
+	gm_cpu()->store32(&courier->bell->cancelled, line);
+	gm_cpu_fence();
+	gm_cpu_load_fence();
+	gm_cpu()->load(&seen, &courier->bell->cancelled, sizeof(seen));
+	atomic_thread_fence(memory_order_seq_cst);
+	if (gm_courier_began(courier))
+		return 0;
+	courier->given_up = true;
+	return gm_courier_busy();
+}
+
+static int gm_courier_query(const struct gm_courier *courier, CUresult *result)
+{
+	const struct gm_cuda *cuda = &courier->session->cuda;
+	struct gm_cuda_scope scope;
+	int rc;
+
+	rc = gm_cuda_enter(&scope, cuda, courier->session->context);
+	if (rc)
+		return rc;
+	*result = cuda->stream_query(courier->stream);
+	gm_cuda_leave(&scope);
+	return 0;
+}
+
+/* Asks CUDA, which knows more than the flags where something went wrong. */
+static int gm_courier_look(struct gm_courier *courier)
+{
+	CUresult result;
+	int rc;
+
+	rc = gm_courier_query(courier, &result);
+	if (rc)
+		return courier->dead = rc;
+	if (result == CUDA_ERROR_NOT_READY)
+		return 0;
+	if (result)
+		return courier->dead = gm_cuda_error(
+			       &courier->session->cuda, result,
+			       "courier: its kernel was ended",
+			       "look for memory that was freed during a copy");
+	if (gm_courier_retired(courier))
+		return 0;
+	return courier->dead = gm_error(
+		       -EIO, "courier: its kernel ended without a word; the "
+			     "GPU cannot write this host memory: switch the "
+			     "courier off");
+}
+
+int gm_courier_late(struct gm_courier *courier)
+{
+	int rc = gm_courier_look(courier);
+
+	if (rc)
+		return rc;
+	return courier->dead = gm_error(
+		       -ETIMEDOUT,
+		       "courier: the GPU did not answer for %llu ms; see "
+		       "nvidia-smi and dmesg",
+		       (unsigned long long)(courier->patience_ns / GM_MS));
+}
+
+/* What there is to do while a job has not begun to come, since some time. */
+static int gm_courier_mind(struct gm_courier *courier, uint64_t number,
+			   uint64_t since)
+{
+	const uint64_t now = gm_now();
+
+	if (gm_courier_retired(courier)) {
+		if (gm_courier_has(courier, number, 0))
+			return 0;
+		return gm_courier_launch(courier, number);
+	}
+	if (!gm_courier_began(courier) &&
+	    now - courier->start_time > courier->busy_ns)
+		return gm_courier_give_up(courier);
+	if (now - since > courier->patience_ns)
+		return gm_courier_late(courier);
+	if (now - since > GM_COURIER_YIELD_NS)
+		sched_yield();
+	if (now - courier->look_time < GM_COURIER_LOOK_NS)
+		return 0;
+	courier->look_time = now;
+	return gm_courier_look(courier);
+}
+
+int gm_courier_wait(struct gm_courier *courier, uint64_t number)
+{
+	uint64_t since = 0;
+	int rc = 0;
+
+	for (unsigned int i = 1; !rc && !gm_courier_has(courier, number, 0);
+	     i++) {
+		gm_cpu_pause();
+		if (i % GM_COURIER_SPINS)
+			continue;
+		if (!since)
+			since = gm_now();
+		rc = gm_courier_mind(courier, number, since);
+	}
+	return rc;
+}
+
+/* Whether the chunk will not come any more, after some time without it. */
+static bool gm_courier_lost(const struct gm_courier *courier, uint64_t waited)
+{
+	CUresult result;
+
+	if (waited > GM_COURIER_YIELD_NS)
+		sched_yield();
+	if (waited < GM_COURIER_LOOK_NS)
+		return false;
+	return waited > courier->patience_ns ||
+	       gm_courier_query(courier, &result) ||
+	       result != CUDA_ERROR_NOT_READY;
+}
+
+bool gm_courier_wait_chunk(const struct gm_courier *courier, uint64_t number,
+			   size_t chunk)
+{
+	uint64_t now, since = 0;
+	bool lost = false;
+
+	for (unsigned int i = 1; !gm_courier_has(courier, number, chunk); i++) {
+		if (lost)
+			return false;
+		gm_cpu_pause();
+		if (i % GM_COURIER_SPINS)
+			continue;
+		now = gm_now();
+		if (!since)
+			since = now;
+		lost = gm_courier_lost(courier, now - since);
+	}
+	return true;
+}
+
+bool gm_courier_ended(struct gm_courier *courier)
+{
+	const uint64_t since = gm_now();
+	uint64_t now = since;
+
+	while (courier->start && !gm_courier_retired(courier)) {
+		if (now - since > courier->patience_ns)
+			return false;
+		/* An error ends kernels too. */
+		if (gm_courier_look(courier))
+			return true;
+		sched_yield();
+		now = gm_now();
+	}
+	return true;
+}

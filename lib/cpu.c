@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: MIT
+/* Chooses the copy routines for this CPU. */
+#include <stdatomic.h>
+#include <stdlib.h>
+
+#include "cpu_arch.h"
+#include "error.h"
+
+const struct gm_cpu *gm_cpu_at(unsigned int index)
+{
+	for (const struct gm_cpu_entry *entry = gm_cpu_entries; entry->cpu;
+	     entry++) {
+		if (entry->runs() && !index--)
+			return entry->cpu;
+	}
+	return NULL;
+}
+
+static const struct gm_cpu *gm_cpu_choose(void)
+{
+	const char *name = secure_getenv("GPUMEM_CPU");
+	const struct gm_cpu *best = gm_cpu_at(0);
+	const struct gm_cpu *cpu;
+
+	if (!name || !*name)
+		return best;
+	for (unsigned int i = 0; (cpu = gm_cpu_at(i)); i++) {
+		if (!strcmp(cpu->name, name))
+			return cpu;
+	}
+	gm_debug("GPUMEM_CPU=%s: this CPU cannot run that; using %s", name,
+		 best->name);
+	return best;
+}
+
+const struct gm_cpu *gm_cpu(void)
+{
+	static _Atomic(const struct gm_cpu *) chosen;
+	const struct gm_cpu *cpu =
+		atomic_load_explicit(&chosen, memory_order_relaxed);
+
+	/* Threads that come at once choose the same. */
+	if (!cpu) {
+		cpu = gm_cpu_choose();
+		atomic_store_explicit(&chosen, cpu, memory_order_relaxed);
+	}
+	return cpu;
+}

@@ -1,0 +1,94 @@
+/* SPDX-License-Identifier: MIT */
+/* Between cpu.c and the routines of each kind of CPU. */
+#ifndef GM_CPU_ARCH_H
+#define GM_CPU_ARCH_H
+
+#include <stdint.h>
+#include <string.h>
+
+#include "cpu.h"
+
+/* Bytes that leave the CPU together: a cache line, a full bus write. */
+#define GM_LINE 64u
+
+/*
+ * Below this drain() leaves the data in the caches: it fits, and the caller
+ * will most likely look at it.
+ */
+#define GM_DRAIN_MIN ((size_t)256 << 10)
+
+struct gm_cpu_entry {
+	const struct gm_cpu *cpu;
+	bool (*runs)(void); /* on this CPU, under this kernel */
+};
+
+/* Those that were built, the best first; a NULL cpu past the last. */
+extern const struct gm_cpu_entry gm_cpu_entries[];
+
+/*
+ * For what loads whole lines. Neighbouring bytes, which are dropped, may belong
+ * to other threads, and to no object of the program.
+ */
+#define GM_WHOLE_LINES __attribute__((no_sanitize("address", "thread")))
+
+/*
+ * One access each, at any address: the compiler neither splits nor repeats it.
+ * Other threads may look: a flag is such a word.
+ */
+#define GM_MOVE static inline __attribute__((no_sanitize("thread")))
+
+typedef uint8_t gm_byte __attribute__((may_alias));
+typedef uint16_t gm_u16 __attribute__((may_alias, aligned(1)));
+typedef uint32_t gm_u32 __attribute__((may_alias, aligned(1)));
+typedef uint64_t gm_u64 __attribute__((may_alias, aligned(1)));
+
+GM_MOVE void gm_move8(void *to, const void *from)
+{
+	*(volatile gm_byte *)to = *(const volatile gm_byte *)from;
+}
+
+GM_MOVE void gm_move16(void *to, const void *from)
+{
+	*(volatile gm_u16 *)to = *(const volatile gm_u16 *)from;
+}
+
+GM_MOVE void gm_move32(void *to, const void *from)
+{
+	*(volatile gm_u32 *)to = *(const volatile gm_u32 *)from;
+}
+
+GM_MOVE void gm_move64(void *to, const void *from)
+{
+	*(volatile gm_u64 *)to = *(const volatile gm_u64 *)from;
+}
+
+/* Bytes from an address up to the next line; 0 at the start of a line. */
+static inline size_t gm_line_room(const void *address)
+{
+	return -(uintptr_t)address & (GM_LINE - 1);
+}
+
+/* Loads 1, 2, 4 or 8 aligned bytes in one; false for all else. */
+static inline bool gm_load_word(void *to, const void *from, size_t length)
+{
+	if (length > 8 || (uintptr_t)from & (length - 1))
+		return false;
+	switch (length) {
+	case 1:
+		gm_move8(to, from);
+		return true;
+	case 2:
+		gm_move16(to, from);
+		return true;
+	case 4:
+		gm_move32(to, from);
+		return true;
+	case 8:
+		gm_move64(to, from);
+		return true;
+	default:
+		return false;
+	}
+}
+
+#endif /* GM_CPU_ARCH_H */

@@ -1,0 +1,184 @@
+// SPDX-License-Identifier: MIT
+#include <linux/membarrier.h>
+#include <pthread.h>
+#include <sched.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "error.h"
+#include "guard.h"
+
+/* Longer than a CPU keeps a store to itself, by far. */
+#define GM_GUARD_DRAIN_NS 1000000
+
+#define GM_GUARD_PAGE 4096
+
+/* How all threads are made to pass a barrier. */
+enum gm_guard_way {
+	GM_GUARD_NONE, /* there is no way, so there are no guards */
+	GM_GUARD_MEMBARRIER,
+	/*
+	 * x86 in a container whose kernel has no membarrier(): to take a right
+	 * away from a page, the kernel interrupts every CPU that runs a thread
+	 * of the process, to have it forget the page.
+	 */
+	GM_GUARD_MPROTECT,
+};
+
+_Thread_local struct gm_guard *gm_guard_mine
+	__attribute__((tls_model("initial-exec")));
+
+static struct gm_guard *_Atomic gm_guards; /* never freed, but used again */
+static pthread_once_t gm_guard_once = PTHREAD_ONCE_INIT;
+static pthread_key_t gm_guard_key;
+static enum gm_guard_way gm_guard_way;
+static char *gm_guard_page; /* with GM_GUARD_MPROTECT */
+static pthread_mutex_t gm_guard_lock = PTHREAD_MUTEX_INITIALIZER; /* the page */
+
+static int gm_membarrier(int command)
+{
+	return (int)syscall(SYS_membarrier, command, 0, 0);
+}
+
+/* The thread ends. */
+static void gm_guard_give(void *arg)
+{
+	struct gm_guard *guard = arg;
+
+	gm_guard_mine = NULL;
+	atomic_store_explicit(&guard->taken, false, memory_order_release);
+}
+
+#ifdef __x86_64__
+static bool gm_guard_map_page(void)
+{
+	void *page = mmap(NULL, GM_GUARD_PAGE, PROT_READ | PROT_WRITE,
+			  MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	if (page == MAP_FAILED)
+		return false;
+	gm_guard_page = page;
+	return true;
+}
+
+/* The page is there, and may be written, when it loses that right. */
+static int gm_guard_protect(void)
+{
+	int rc;
+
+	pthread_mutex_lock(&gm_guard_lock);
+	rc = mprotect(gm_guard_page, GM_GUARD_PAGE, PROT_READ | PROT_WRITE);
+	if (!rc) {
+		atomic_fetch_add((atomic_char *)gm_guard_page, 1);
+		rc = mprotect(gm_guard_page, GM_GUARD_PAGE, PROT_READ);
+	}
+	pthread_mutex_unlock(&gm_guard_lock);
+	return rc;
+}
+#else
+static bool gm_guard_map_page(void)
+{
+	return false;
+}
+
+static int gm_guard_protect(void)
+{
+	return -1;
+}
+#endif
+
+static void gm_guard_start(void)
+{
+	enum gm_guard_way way = GM_GUARD_NONE;
+
+	if (!gm_membarrier(MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED))
+		way = GM_GUARD_MEMBARRIER;
+	else if (gm_guard_map_page())
+		way = GM_GUARD_MPROTECT;
+	if (way && pthread_key_create(&gm_guard_key, gm_guard_give))
+		way = GM_GUARD_NONE;
+	gm_debug("open: uses of a moment are %s",
+		 way == GM_GUARD_MEMBARRIER ? "ended through membarrier()"
+		 : way == GM_GUARD_MPROTECT ? "ended through mprotect()"
+					    : "counted: no membarrier() here");
+	gm_guard_way = way;
+}
+
+bool gm_guard_setup(void)
+{
+	pthread_once(&gm_guard_once, gm_guard_start);
+	return gm_guard_way;
+}
+
+static int gm_guard_barrier(void)
+{
+	return gm_guard_way == GM_GUARD_MPROTECT
+		       ? gm_guard_protect()
+		       : gm_membarrier(MEMBARRIER_CMD_PRIVATE_EXPEDITED);
+}
+
+static struct gm_guard *gm_guard_find(void)
+{
+	struct gm_guard *guard;
+
+	for (guard = atomic_load(&gm_guards); guard; guard = guard->next) {
+		bool taken = false;
+
+		if (atomic_compare_exchange_strong(&guard->taken, &taken, true))
+			return guard;
+	}
+	return NULL;
+}
+
+static struct gm_guard *gm_guard_new(void)
+{
+	void *memory;
+	struct gm_guard *guard;
+
+	if (posix_memalign(&memory, sizeof(*guard), sizeof(*guard)))
+		return NULL;
+	guard = memset(memory, 0, sizeof(*guard));
+	atomic_init(&guard->taken, true);
+	guard->next = atomic_load(&gm_guards);
+	while (!atomic_compare_exchange_weak(&gm_guards, &guard->next, guard))
+		;
+	return guard;
+}
+
+void gm_guard_make(void)
+{
+	struct gm_guard *guard;
+
+	if (gm_guard_mine || !gm_guard_setup())
+		return;
+	guard = gm_guard_find();
+	if (!guard)
+		guard = gm_guard_new();
+	if (!guard)
+		return;
+	if (pthread_setspecific(gm_guard_key, guard))
+		atomic_store(&guard->taken, false);
+	else
+		gm_guard_mine = guard;
+}
+
+void gm_guard_wait(const void *handle)
+{
+	const struct timespec drain = { .tv_nsec = GM_GUARD_DRAIN_NS };
+	struct gm_guard *guard;
+
+	/*
+	 * Fails only where a filter of system calls that was put in place since
+	 * forbids it. Then time does what the barrier would have done.
+	 */
+	if (gm_guard_barrier())
+		nanosleep(&drain, NULL);
+	for (guard = atomic_load(&gm_guards); guard; guard = guard->next)
+		while (atomic_load_explicit(&guard->handle,
+					    memory_order_acquire) == handle)
+			sched_yield();
+}

@@ -1,0 +1,253 @@
+// SPDX-License-Identifier: MIT
+/*
+ * Plans in the user's cache folder, one file for each GPU model and CPU model:
+ * a line that says what it is, then a line for each step,
+ *   read|write pageable|pinned METHOD THREADS UP_TO
+ * with UP_TO in bytes, or "end".
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "error.h"
+#include "plan.h"
+
+#define GM_PLAN_HEAD "gpumem plan 1"
+
+static const char *const gm_method_names[] = {
+	[GPUMEM_COPY_AUTO] = "auto",	   [GPUMEM_COPY_CPU] = "cpu",
+	[GPUMEM_COPY_THREADS] = "threads", [GPUMEM_COPY_COURIER] = "courier",
+	[GPUMEM_COPY_ENGINE] = "engine",
+};
+
+const char *gm_method_name(unsigned int method)
+{
+	return method <= GPUMEM_COPY_ENGINE ? gm_method_names[method] : "?";
+}
+
+/* The CPU's model as /proc/cpuinfo says it, or the architecture. */
+static void gm_cpu_model(char *model, size_t size)
+{
+	FILE *in = fopen("/proc/cpuinfo", "re");
+	char line[256];
+
+	snprintf(model, size, "%s",
+#ifdef __x86_64__
+		 "x86-64"
+#elif defined(__aarch64__)
+		 "arm64"
+#else
+		 "cpu"
+#endif
+	);
+	if (!in)
+		return;
+	while (fgets(line, sizeof(line), in)) {
+		char *value = strchr(line, ':');
+
+		if (strncmp(line, "model name", 10) != 0 || !value)
+			continue;
+		value[strcspn(value, "\n")] = 0;
+		snprintf(model, size, "%s",
+			 value + 1 + strspn(value + 1, " \t"));
+		break;
+	}
+	fclose(in);
+}
+
+/* Appends a name with everything but letters and digits as one '-'. */
+static size_t gm_path_name(char *path, size_t used, size_t size,
+			   const char *name)
+{
+	bool gap = false;
+
+	for (; *name && used + 2 < size; name++) {
+		bool plain = (*name >= 'a' && *name <= 'z') ||
+			     (*name >= 'A' && *name <= 'Z') ||
+			     (*name >= '0' && *name <= '9');
+
+		if (plain) {
+			if (gap)
+				path[used++] = '-';
+			path[used++] = *name;
+		}
+		gap = !plain && used && path[used - 1] != '/';
+	}
+	path[used] = 0;
+	return used;
+}
+
+int gm_plan_path(const char *gpu, char *path, size_t size)
+{
+	const char *cache = secure_getenv("XDG_CACHE_HOME");
+	const char *home = secure_getenv("HOME");
+	char model[128];
+	int n;
+
+	/* The specification of these folders: a relative path is ignored. */
+	if (cache && *cache == '/')
+		n = snprintf(path, size, "%s/gpumem/", cache);
+	else if (home && *home == '/')
+		n = snprintf(path, size, "%s/.cache/gpumem/", home);
+	else
+		return gm_error(-ENOENT,
+				"plan: neither XDG_CACHE_HOME nor HOME names a "
+				"folder to keep it in; set one");
+	if (n < 0 || (size_t)n >= size)
+		goto too_long;
+	n = (int)gm_path_name(path, n, size, gpu);
+	if ((size_t)n + 2 >= size)
+		goto too_long;
+	path[n++] = '_';
+	path[n] = 0;
+	gm_cpu_model(model, sizeof(model));
+	n = (int)gm_path_name(path, n, size, model);
+	if ((size_t)n + sizeof(".plan") > size)
+		goto too_long;
+	memcpy(path + n, ".plan", sizeof(".plan"));
+	return 0;
+
+too_long:
+	return gm_error(-ENOSPC,
+			"plan: the path of its file is longer than "
+			"%zu bytes; give more room",
+			size);
+}
+
+static int gm_line_parse(const char *line, struct gpumem_plan_step *step)
+{
+	char direction[8], kind[12], method[12], end[24];
+	char *rest;
+
+	*step = (struct gpumem_plan_step){ 0 };
+	if (sscanf(line, "%7s %11s %11s %u %23s", direction, kind, method,
+		   &step->threads, end) != 5)
+		return -EINVAL;
+	if (!strcmp(direction, "read"))
+		step->flags |= GPUMEM_COPY_READ;
+	else if (strcmp(direction, "write") != 0)
+		return -EINVAL;
+	if (!strcmp(kind, "pinned"))
+		step->flags |= GPUMEM_COPY_PINNED;
+	else if (strcmp(kind, "pageable") != 0)
+		return -EINVAL;
+	for (unsigned int i = GPUMEM_COPY_CPU; i <= GPUMEM_COPY_ENGINE; i++)
+		if (!strcmp(method, gm_method_names[i]))
+			step->method = i;
+	if (!strcmp(end, "end")) {
+		step->up_to = UINT64_MAX;
+		return 0;
+	}
+	errno = 0;
+	step->up_to = strtoull(end, &rest, 10);
+	return *rest || errno ? -EINVAL : 0;
+}
+
+int gm_plan_load(struct gm_plan *plan, const char *path)
+{
+	struct gpumem_plan_step steps[GM_PLAN_WAYS * GM_PLAN_STEPS];
+	FILE *in = fopen(path, "re");
+	char line[160];
+	size_t count = 0;
+	int rc = -EINVAL;
+
+	if (!in)
+		return -ENOENT;
+	if (!fgets(line, sizeof(line), in) ||
+	    strncmp(line, GM_PLAN_HEAD, strlen(GM_PLAN_HEAD)) != 0)
+		goto close;
+	while (fgets(line, sizeof(line), in)) {
+		if (*line == '#' || *line == '\n')
+			continue;
+		if (count == GM_PLAN_WAYS * GM_PLAN_STEPS ||
+		    gm_line_parse(line, &steps[count++]))
+			goto close;
+	}
+	rc = gm_plan_set(plan, steps, count);
+	if (!rc)
+		plan->measured = count;
+close:
+	fclose(in);
+	return rc;
+}
+
+/* Makes the folders of a file's path. */
+static void gm_path_make(const char *path)
+{
+	char folder[512];
+
+	snprintf(folder, sizeof(folder), "%s", path);
+	for (char *c = folder + 1; *c; c++) {
+		if (*c != '/')
+			continue;
+		*c = 0;
+		mkdir(folder, 0700);
+		*c = '/';
+	}
+}
+
+static void gm_plan_write(FILE *out, const struct gm_plan *plan,
+			  const char *gpu)
+{
+	char model[128];
+
+	gm_cpu_model(model, sizeof(model));
+	fprintf(out, GM_PLAN_HEAD "\n# %s, %s\n", gpu, model);
+	for (unsigned int i = 0; i < GM_PLAN_WAYS; i++) {
+		const struct gm_plan_list *list = &plan->list[i];
+
+		for (unsigned int k = 0; k < list->count; k++) {
+			const struct gpumem_plan_step *step = &list->step[k];
+
+			fprintf(out, "%s %s %s %u ",
+				step->flags & GPUMEM_COPY_READ ? "read"
+							       : "write",
+				step->flags & GPUMEM_COPY_PINNED ? "pinned"
+								 : "pageable",
+				gm_method_name(step->method), step->threads);
+			if (step->up_to == UINT64_MAX)
+				fprintf(out, "end\n");
+			else
+				fprintf(out, "%" PRIu64 "\n", step->up_to);
+		}
+	}
+}
+
+int gm_plan_save(const struct gm_plan *plan, const char *path, const char *gpu)
+{
+	char part[560];
+	FILE *out;
+	int fd, err;
+
+	gm_path_make(path);
+	snprintf(part, sizeof(part), "%s.XXXXXX", path);
+	fd = mkostemp(part, O_CLOEXEC);
+	if (fd < 0)
+		goto fail;
+	out = fdopen(fd, "w");
+	if (!out) {
+		close(fd);
+		goto remove;
+	}
+	gm_plan_write(out, plan, gpu);
+	err = ferror(out);
+	if (fclose(out) || err || rename(part, path))
+		goto remove;
+	return 0;
+
+remove:
+	err = errno;
+	unlink(part);
+	errno = err;
+fail:
+	err = errno ? errno : EIO;
+	return gm_error(-err,
+			"plan: %s cannot be written: %s; check the folder and "
+			"its free space",
+			path, strerror(err));
+}

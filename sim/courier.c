@@ -1,0 +1,194 @@
+// SPDX-License-Identifier: MIT
+/*
+ * What the library's courier does on a GPU, done by a thread: see
+ * lib/courier.cu, and lib/courier_abi.h for what the two sides agree on.
+ */
+#include <sched.h>
+#include <stddef.h>
+#include <string.h>
+#include <time.h>
+
+#include "courier_abi.h"
+#include "kernel.h"
+
+#define PIECE 16u
+#define PART 4096u
+
+static uint64_t time_ns(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
+}
+
+/* [low, high) of the target; what is read lies in whole pieces if that is so */
+static CUresult push_range(const struct sim_kernel *kernel, uint64_t low,
+			   uint64_t high, uint64_t by)
+{
+	unsigned char bytes[PART];
+	CUresult result = CUDA_SUCCESS;
+
+	while (low < high && !result) {
+		uint64_t part = high - low < PART ? high - low : PART;
+
+		result = sim_kernel_read(kernel, bytes, low + by, part);
+		if (!result)
+			result = sim_kernel_write(kernel, low, bytes, part);
+		low += part;
+	}
+	return result;
+}
+
+/*
+ * The bytes beside the range, up to whole pieces, which the GPU writes with
+ * what lies beside the source: here with what cannot be taken for that.
+ */
+static CUresult push_beside(const struct sim_kernel *kernel, uint64_t low,
+			    uint64_t high)
+{
+	static const unsigned char beside[PIECE] = {
+		0xbe, 0xbe, 0xbe, 0xbe, 0xbe, 0xbe, 0xbe, 0xbe,
+		0xbe, 0xbe, 0xbe, 0xbe, 0xbe, 0xbe, 0xbe, 0xbe,
+	};
+	CUresult result = CUDA_SUCCESS;
+
+	if (low % PIECE)
+		result = sim_kernel_write(kernel, low - low % PIECE, beside,
+					  low % PIECE);
+	if (!result && high % PIECE)
+		result = sim_kernel_write(kernel, high, beside,
+					  PIECE - high % PIECE);
+	return result;
+}
+
+static CUresult push_job(const struct sim_kernel *kernel,
+			 const struct gm_courier_job *job, uint64_t number,
+			 uint64_t done)
+{
+	const uint64_t chunk = 1ull << (job->how & GM_COURIER_CHUNK);
+	const uint64_t to = job->to, end = to + job->length;
+	uint64_t at = to - to % GM_COURIER_ALIGN;
+	CUresult result = CUDA_SUCCESS;
+
+	for (; at < end && !result; at += chunk) {
+		uint64_t low = at > to ? at : to;
+		uint64_t high = at + chunk < end ? at + chunk : end;
+
+		if (job->how & GM_COURIER_WHOLE)
+			result = push_beside(kernel, low, high);
+		if (!result)
+			result = push_range(kernel, low, high, job->from - to);
+		if (!result)
+			result = sim_kernel_signal(kernel, done, number);
+		done += sizeof(struct gm_courier_word);
+	}
+	return result;
+}
+
+/*
+ * A job whose number is there is whole only if a second look shows the same:
+ * reading is not as one step here.
+ */
+static CUresult look(const struct sim_kernel *kernel, uint64_t slot,
+		     uint64_t number, struct gm_courier_job *job, bool *there)
+{
+	struct gm_courier_job again;
+	CUresult result;
+
+	*there = false;
+	result = sim_kernel_read(kernel, job, slot, sizeof(*job));
+	if (result || job->number != (uint32_t)number ||
+	    job->number_again != (uint32_t)number)
+		return result;
+	result = sim_kernel_read(kernel, &again, slot, sizeof(again));
+	*there = !result && !memcmp(job, &again, sizeof(again));
+	return result;
+}
+
+static CUresult next_job(const struct sim_kernel *kernel, uint64_t born,
+			 uint64_t number, struct gm_courier_job *job)
+{
+	const struct gm_courier_start *start = kernel->parameter;
+	const uint64_t slot =
+		start->bell + offsetof(struct gm_courier_bell, slot) +
+		number % GM_COURIER_SLOTS *
+			sizeof(((struct gm_courier_bell *)0)->slot[0]);
+	const uint64_t idle_since = time_ns();
+	bool there = false;
+	CUresult result;
+
+	for (;;) {
+		uint64_t now = time_ns();
+
+		if (now - born > start->life_ns ||
+		    now - idle_since > start->idle_ns) {
+			job->how = GM_COURIER_END;
+			return CUDA_SUCCESS;
+		}
+		result = look(kernel, slot, number, job, &there);
+		if (result || there)
+			return result;
+		sched_yield();
+	}
+}
+
+static CUresult first_job(const struct sim_kernel *kernel,
+			  struct gm_courier_job *job)
+{
+	const struct gm_courier_start *start = kernel->parameter;
+	uint64_t cancelled = 0;
+	CUresult result;
+
+	*job = start->job;
+	result = sim_kernel_signal(
+		kernel,
+		start->flags + offsetof(struct gm_courier_flags, started),
+		start->start);
+	__atomic_thread_fence(__ATOMIC_SEQ_CST);
+	if (!result)
+		result = sim_kernel_read(
+			kernel, &cancelled,
+			start->bell +
+				offsetof(struct gm_courier_bell, cancelled),
+			sizeof(cancelled));
+	if (cancelled == start->start)
+		job->how = GM_COURIER_END;
+	return result;
+}
+
+static CUresult courier_run(struct sim_kernel *kernel)
+{
+	const struct gm_courier_start *start = kernel->parameter;
+	const uint64_t born = time_ns();
+	uint64_t number = start->number;
+	struct gm_courier_job job;
+	CUresult result;
+
+	if (kernel->threads % GM_COURIER_GROUP)
+		return CUDA_ERROR_LAUNCH_FAILED;
+	result = first_job(kernel, &job);
+	while (!result && !(job.how & GM_COURIER_END)) {
+		result = push_job(
+			kernel, &job, number,
+			start->flags + offsetof(struct gm_courier_flags, done) +
+				number % GM_COURIER_SLOTS *
+					sizeof(((struct gm_courier_flags *)0)
+						       ->done[0]));
+		number++;
+		if (!result)
+			result = next_job(kernel, born, number, &job);
+	}
+	if (result)
+		return result;
+	return sim_kernel_signal(
+		kernel,
+		start->flags + offsetof(struct gm_courier_flags, retired),
+		start->start);
+}
+
+const struct sim_program sim_courier = {
+	.name = GM_COURIER_KERNEL,
+	.parameter_size = sizeof(struct gm_courier_start),
+	.run = courier_run,
+};
