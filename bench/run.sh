@@ -6,8 +6,12 @@
 #   bench/run.sh [--backend NAME] [--dry-run-sim]
 #
 # --backend NAME   kmod or rm (rm: it needs no kernel module)
-# --dry-run-sim    run everything on the simulated GPU instead, to test this
-#                  script: its figures say nothing about a real one
+# --dry-run-sim    run a little of everything on the simulated GPU instead, to
+#                  test this script: its figures say nothing about a real one
+#
+# About four minutes on an H100. Where there is gnuplot the copies are drawn into
+# BUILD/bench/plots (scripts/setup.sh bench installs it); bench/plot.sh draws
+# them later and elsewhere from BUILD/bench/copy.json.
 set -u
 
 root=$(cd "$(dirname "$0")/.." && pwd)
@@ -17,6 +21,7 @@ build=${BUILD:-$root/build-gpu}
 backend="rm"
 label=
 big=1G
+small=
 while [ $# -gt 0 ]; do
 	case $1 in
 	--backend)
@@ -28,6 +33,7 @@ while [ $# -gt 0 ]; do
 		backend=sim
 		label=' (SIMULATED: a dry run, no real GPU)'
 		big=64M
+		small=yes
 		;;
 	*)
 		die "$1: no such option; there are --backend and --dry-run-sim"
@@ -73,19 +79,49 @@ if ! "$tool" info --json >/dev/null 2>&1; then
 	json=
 fi
 
-measure pin txt "$tool" bench pin --backend "$backend" \
+# both NAME COMMAND...: as text, and once more as JSON.
+both()
+{
+	name=$1
+	shift
+	measure "$name" txt "$@"
+	[ -z "$json" ] || measure "$name" json "$@" --json
+}
+
+# The copies are measured once; their JSON object goes into a file beside.
+copies()
+{
+	if [ -n "$json" ]; then
+		set -- "$@" --save "$out/copy.json"
+	fi
+	measure copy txt "$tool" bench copy --backend "$backend" "$@"
+	if [ -n "$json" ] && command -v gnuplot >/dev/null 2>&1; then
+		GPUMEM=$tool "$root/bench/plot.sh" "$out/copy.json" \
+			"$out/plots" || failed=$((failed + 1))
+	else
+		say "# not drawn: that takes gnuplot, and JSON"
+	fi
+}
+
+both pin "$tool" bench pin --backend "$backend" \
 	--size 1M --size 4K --size 64K --size 64M --size "$big"
 for size in 4K 1M "$big"; do
-	measure "demo-$size" txt "$tool" demo --backend "$backend" \
-		--size "$size"
+	both "demo-$size" "$tool" demo --backend "$backend" --size "$size"
 done
-if [ -n "$json" ]; then
-	measure pin json "$tool" bench pin --backend "$backend" \
-		--size 1M --size 4K --size 64K --size 64M --size "$big"
-	for size in 4K 1M "$big"; do
-		measure "demo-$size" json "$tool" demo --json \
-			--backend "$backend" --size "$size"
-	done
+if [ -n "$small" ]; then
+	both api "$tool" bench api --backend "$backend" --rounds 20
+	copies --max 64K --time 5
+	both threads "$tool" bench threads --backend "$backend" --size 64K \
+		--time 5
+	both stall "$tool" bench stall --backend "$backend" --seconds 1
+	say "# not measured: the ping-pong, which takes a GPU that runs kernels"
+else
+	both api "$tool" bench api --backend "$backend"
+	copies
+	both pingpong "$tool" bench pingpong --backend "$backend"
+	both threads "$tool" bench threads --backend "$backend"
+	both stall "$tool" bench stall --backend "$backend"
+	measure tune txt "$tool" tune --dry-run --backend "$backend"
 fi
 say "results in $out$label"
 [ "$failed" -eq 0 ]

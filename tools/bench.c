@@ -5,14 +5,18 @@
 #include "tool.h"
 
 static const struct tool_command *const benches[] = {
-	&tool_bench_pin,
+	&tool_bench_copy,  &tool_bench_pingpong, &tool_bench_threads,
+	&tool_bench_stall, &tool_bench_api,	 &tool_bench_pin,
 };
 
 #define BENCH_COUNT (sizeof(benches) / sizeof(benches[0]))
 
 static void bench_help(FILE *out)
 {
-	fprintf(out, "Usage: gpumem bench WHAT [OPTION]...\n"
+	fprintf(out, "Usage: gpumem bench ");
+	for (size_t i = 0; i < BENCH_COUNT; i++)
+		fprintf(out, "%s%s", i ? "|" : "", benches[i]->name);
+	fprintf(out, " [OPTION]...\n"
 		     "Measures, on this machine:\n");
 	for (size_t i = 0; i < BENCH_COUNT; i++)
 		fprintf(out, "  %-8s %s\n", benches[i]->name,

@@ -20,22 +20,56 @@
 #define TIME_US 10e6
 #define ROUNDS_MIN 5
 
-enum call { PIN, MAP, PIN_MAP, UNMAP, UNPIN, TO_GPU, FROM_GPU, CALL_COUNT };
-
-static const char *const call_names[CALL_COUNT] = {
-	"pin",	 "map",		 "pin+map",	 "unmap",
-	"unpin", "cuMemcpyHtoD", "cuMemcpyDtoH",
+enum call {
+	PIN,
+	MAP,
+	PIN_MAP,
+	UNMAP,
+	UNPIN,
+	CYCLE,
+	COLD_CYCLE,
+	TO_GPU,
+	FROM_GPU,
+	CALL_COUNT
 };
 
-/* The same, as members of a JSON object. */
-static const char *const call_keys[CALL_COUNT] = {
-	"pin", "map", "pin_map", "unmap", "unpin", "memcpy_htod", "memcpy_dtoh",
+static const struct {
+	const char *name;
+	const char *key; /* as a member of a JSON object */
+} calls[CALL_COUNT] = {
+	[PIN] = { "pin", "pin" },
+	[MAP] = { "map", "map" },
+	[PIN_MAP] = { "pin+map", "pin_map" },
+	[UNMAP] = { "unmap", "unmap" },
+	[UNPIN] = { "unpin", "unpin" },
+	[CYCLE] = { "all four", "cycle" },
+	[COLD_CYCLE] = { "after copies", "cycle_after_copies" },
+	[TO_GPU] = { "cuMemcpyHtoD", "memcpy_htod" },
+	[FROM_GPU] = { "cuMemcpyDtoH", "memcpy_dtoh" },
+};
+
+/* What the library tells of a first pin and map; the rest is what is left. */
+enum step {
+	FIND,
+	HANDLE,
+	IMPORT,
+	BAR1,
+	MMAP,
+	PROOF,
+	RELEASE,
+	REST,
+	STEP_COUNT
+};
+
+static const char *const step_names[STEP_COUNT] = {
+	"find", "handle", "import", "bar1", "mmap", "proof", "release", "rest",
 };
 
 struct bench_size {
 	uint64_t size;
 	struct stats fresh[CALL_COUNT]; /* first calls on a new buffer */
 	struct stats later[CALL_COUNT]; /* calls on a buffer seen before */
+	struct stats step[STEP_COUNT]; /* of fresh[PIN_MAP] */
 };
 
 struct bench {
@@ -56,17 +90,22 @@ static void bench_pin_help(FILE *out)
 		"Usage: gpumem bench pin [OPTION]...\n"
 		"Measures pin, map, unmap and unpin of cuMemAlloc buffers: "
 		"the first time on\n"
-		"each of %d new buffers, and again and again on one. Beside "
-		"them, in the same\n"
-		"rounds, one cuMemcpyHtoD and one cuMemcpyDtoH of the whole "
-		"buffer (from and to\n"
-		"ordinary host memory), for scale.\n"
+		"each of %d new buffers, with its steps where the backend "
+		"tells them, and again\n"
+		"and again on one: each call, all four as one, and all four "
+		"right after copies\n"
+		"that push them out of the CPU's caches. Those copies are for "
+		"scale too: one\n"
+		"cuMemcpyHtoD and one cuMemcpyDtoH of the whole buffer, from "
+		"and to ordinary\n"
+		"host memory, in each round.\n"
 		"\n"
 		"  --size N[K|M|G]   buffer size; may be given up to %d times "
 		"(1M)\n"
 		"  --rounds N        rounds on the one buffer (100), cut "
 		"short after 10 s\n"
 		"  --device N        CUDA ordinal of the GPU (0)\n"
+		"  --device-id ID    the same by PCI address or UUID\n"
 		"  --backend NAME    kmod, dmabuf, rm or sim (the first that works)\n"
 		"  --json            print a JSON object instead of text\n"
 		"  --help            print this\n",
@@ -109,12 +148,12 @@ static int bench_pin_parse(struct bench *bench, int argc, char **argv)
 	return tool_no_more_words(argc, argv);
 }
 
-/* One pin, map, unmap and unpin of [addr, addr + size). */
+/* One pin, map, unmap and unpin of [addr, addr + size), each timed. */
 static int bench_pin_round(struct bench *bench, uint64_t addr, uint64_t size,
 			   struct stats *stats)
 {
+	double start, pinned, mapped, unmapped, unpinned;
 	struct gpumem_buf *buf;
-	double start, pinned, mapped;
 	void *cpu;
 
 	start = tool_now();
@@ -127,21 +166,83 @@ static int bench_pin_round(struct bench *bench, uint64_t addr, uint64_t size,
 		return TOOL_FAILED;
 	}
 	mapped = tool_now();
-	stats_add(&stats[PIN], pinned - start);
-	stats_add(&stats[MAP], mapped - pinned);
-	stats_add(&stats[PIN_MAP], mapped - start);
-
-	start = tool_now();
 	if (gpumem_unmap(buf)) {
 		tool_gpumem_error("unmapping");
 		gpumem_unpin(buf);
 		return TOOL_FAILED;
 	}
-	stats_add(&stats[UNMAP], tool_now() - start);
-	start = tool_now();
+	unmapped = tool_now();
 	if (gpumem_unpin(buf))
 		return tool_gpumem_error("unpinning");
-	stats_add(&stats[UNPIN], tool_now() - start);
+	unpinned = tool_now();
+	stats_add(&stats[PIN], pinned - start);
+	stats_add(&stats[MAP], mapped - pinned);
+	stats_add(&stats[PIN_MAP], mapped - start);
+	stats_add(&stats[UNMAP], unmapped - mapped);
+	stats_add(&stats[UNPIN], unpinned - unmapped);
+	return 0;
+}
+
+/* The same four calls, timed as one. */
+static int bench_pin_cycle(struct bench *bench, uint64_t addr, uint64_t size,
+			   struct stats *stats)
+{
+	struct gpumem_buf *buf;
+	double start;
+	void *cpu;
+
+	start = tool_now();
+	if (gpumem_pin(bench->session, addr, size, 0, &buf))
+		return tool_gpumem_error("pinning");
+	if (gpumem_map(buf, &cpu) || gpumem_unmap(buf)) {
+		tool_gpumem_error("mapping");
+		gpumem_unpin(buf);
+		return TOOL_FAILED;
+	}
+	if (gpumem_unpin(buf))
+		return tool_gpumem_error("unpinning");
+	stats_add(stats, tool_now() - start);
+	return 0;
+}
+
+static int bench_stats(struct bench *bench, struct gpumem_stats *stats)
+{
+	stats->size = sizeof(*stats);
+	if (gpumem_stats_get(bench->session, stats))
+		return tool_gpumem_error("asking for the costs");
+	return 0;
+}
+
+/* A first round on a buffer, and the steps of its pin and map. */
+static int bench_first_round(struct bench *bench, uint64_t addr,
+			     struct bench_size *size)
+{
+	struct gpumem_stats before, after;
+	double step[STEP_COUNT], rest;
+	int status;
+
+	status = bench_stats(bench, &before);
+	if (!status)
+		status = bench_pin_round(bench, addr, size->size, size->fresh);
+	if (!status)
+		status = bench_stats(bench, &after);
+	if (status)
+		return status;
+	rest = size->fresh[PIN_MAP].sample[size->fresh[PIN_MAP].count - 1];
+	step[FIND] = after.find_ns - before.find_ns;
+	step[HANDLE] = after.handle_ns - before.handle_ns;
+	step[IMPORT] = after.import_ns - before.import_ns;
+	step[BAR1] = after.bar1_ns - before.bar1_ns;
+	step[MMAP] = after.mmap_ns - before.mmap_ns;
+	step[PROOF] = after.proof_ns - before.proof_ns;
+	/* In the unpin. */
+	step[RELEASE] = after.release_ns - before.release_ns;
+	for (int i = 0; i < REST; i++) {
+		stats_add(&size->step[i], step[i] / 1e3);
+		if (i != RELEASE)
+			rest -= step[i] / 1e3;
+	}
+	stats_add(&size->step[REST], rest);
 	return 0;
 }
 
@@ -183,7 +284,7 @@ static int bench_new_buffers(struct bench *bench, struct bench_size *size,
 
 		if (result)
 			return bench_cuda_failed(bench, "cuMemAlloc", result);
-		status = bench_pin_round(bench, addr, size->size, size->fresh);
+		status = bench_first_round(bench, addr, size);
 		if (!status)
 			status = bench_copy_round(bench, addr, host, size->size,
 						  size->fresh);
@@ -206,10 +307,17 @@ static int bench_one_buffer(struct bench *bench, struct bench_size *size,
 	for (int i = 0; i < bench->rounds && !status; i++) {
 		if (i >= ROUNDS_MIN && tool_now() - begin > TIME_US)
 			break;
-		status = bench_pin_round(bench, addr, size->size, size->later);
+		status = bench_copy_round(bench, addr, host, size->size,
+					  size->later);
 		if (!status)
-			status = bench_copy_round(bench, addr, host, size->size,
-						  size->later);
+			status = bench_pin_cycle(bench, addr, size->size,
+						 &size->later[COLD_CYCLE]);
+		if (!status)
+			status = bench_pin_round(bench, addr, size->size,
+						 size->later);
+		if (!status)
+			status = bench_pin_cycle(bench, addr, size->size,
+						 &size->later[CYCLE]);
 	}
 	bench->cuda.mem_free(addr);
 	return status;
@@ -220,6 +328,28 @@ static void bench_print_device(const struct bench *bench)
 	printf("GPU      %d: %s%s\n", bench->device.ordinal, bench->device.name,
 	       tool_device_label(&bench->device, bench->backend));
 	printf("backend  %s, opened in %.0f us\n", bench->backend, bench->open);
+}
+
+static void bench_print_steps(const struct bench_size *size)
+{
+	if (!stats_median(&size->step[HANDLE]))
+		return;
+	printf("steps of a new buffer's pin+map:");
+	for (int i = 0; i < STEP_COUNT; i++)
+		if (i != RELEASE)
+			printf(" %s %.1f", step_names[i],
+			       stats_median(&size->step[i]));
+	printf("; of its unpin: release %.1f\n",
+	       stats_median(&size->step[RELEASE]));
+}
+
+/* The first time on new buffers, where that was measured. */
+static void bench_print_first(const struct stats *stats)
+{
+	if (stats->count)
+		printf(" %10.1f %10.1f", stats->sample[0], stats_median(stats));
+	else
+		printf(" %10s %10s", "-", "-");
 }
 
 static void bench_print_size(const struct bench_size *size)
@@ -235,31 +365,38 @@ static void bench_print_size(const struct bench_size *size)
 		struct spread spread;
 
 		stats_spread(&size->later[i], &spread);
-		printf("%-13s %10.1f %10.1f %10.1f %10.1f %10.1f %10.1f "
-		       "%8.3f\n",
-		       call_names[i], size->fresh[i].sample[0],
-		       stats_median(&size->fresh[i]), spread.median, spread.p10,
-		       spread.p90, spread.max,
+		printf("%-13s", calls[i].name);
+		bench_print_first(&size->fresh[i]);
+		printf(" %10.2f %10.2f %10.2f %10.1f %8.4f\n", spread.median,
+		       spread.p10, spread.p90, spread.max,
 		       spread.median / stats_median(&size->later[TO_GPU]));
 	}
+	bench_print_steps(size);
 }
 
 static void bench_report_size(const struct bench_size *size, struct report *to)
 {
 	struct report *object = report_object();
+	struct report *steps = report_object();
 
 	report_number(object, "size", size->size);
 	for (int i = 0; i < CALL_COUNT; i++) {
 		struct report *call = report_object();
 
-		report_real(call, "very_first_us", size->fresh[i].sample[0]);
-		stats_report(&size->fresh[i], call, "new_buffer_us");
+		if (size->fresh[i].count) {
+			report_real(call, "very_first_us",
+				    size->fresh[i].sample[0]);
+			stats_report(&size->fresh[i], call, "new_buffer_us");
+		}
 		stats_report(&size->later[i], call, "later_us");
 		report_real(call, "of_memcpy_htod",
 			    stats_median(&size->later[i]) /
 				    stats_median(&size->later[TO_GPU]));
-		report_member(object, call_keys[i], call);
+		report_member(object, calls[i].key, call);
 	}
+	for (int i = 0; i < STEP_COUNT; i++)
+		stats_report(&size->step[i], steps, step_names[i]);
+	report_member(object, "new_buffer_steps_us", steps);
 	report_member(to, NULL, object);
 }
 

@@ -45,6 +45,29 @@ int tool_gpumem_error(const char *format, ...)
 	return TOOL_FAILED;
 }
 
+static int tool_target_twice(void)
+{
+	tool_error("--device and --device-id: give one of them");
+	return TOOL_USAGE;
+}
+
+static int tool_target_device(struct tool_target *target, const char *text)
+{
+	if (target->device_id)
+		return tool_target_twice();
+	target->device_given = true;
+	return tool_parse_number("--device", text, 0, INT_MAX, &target->device);
+}
+
+static int tool_target_device_id(struct tool_target *target, const char *text)
+{
+	if (target->device_given && !target->device_id)
+		return tool_target_twice();
+	target->device_given = true;
+	target->device_id = text;
+	return 0;
+}
+
 int tool_target_option(struct tool_target *target, int option, char **argv)
 {
 	const char *word = argv[optind - 1];
@@ -54,8 +77,9 @@ int tool_target_option(struct tool_target *target, int option, char **argv)
 		target->backend = optarg;
 		return 0;
 	case TOOL_OPTION_DEVICE:
-		return tool_parse_number("--device", optarg, 0, INT_MAX,
-					 &target->device);
+		return tool_target_device(target, optarg);
+	case TOOL_OPTION_DEVICE_ID:
+		return tool_target_device_id(target, optarg);
 	case TOOL_OPTION_JSON:
 		if (!report_available()) {
 			tool_error("--json: gpumem was built without JSON "
@@ -89,19 +113,34 @@ int tool_no_more_words(int argc, char **argv)
 	return TOOL_USAGE;
 }
 
-int tool_open(const struct tool_target *target, struct gpumem **session)
+struct gpumem_options tool_target_options(const struct tool_target *target)
 {
-	struct gpumem_options options = {
-		.size = sizeof(options),
+	return (struct gpumem_options){
+		.size = sizeof(struct gpumem_options),
 		.backend = target->backend,
 		.device = target->device,
+		.device_id = target->device_id,
 	};
+}
+
+int tool_target_refused(const struct tool_target *target, int error,
+			const char *why)
+{
+	if (target->device_id)
+		tool_error("opening GPU %s: %s", target->device_id, why);
+	else
+		tool_error("opening GPU %d: %s", target->device, why);
+	return error == -EINVAL ? TOOL_USAGE : TOOL_FAILED;
+}
+
+int tool_open(const struct tool_target *target, struct gpumem **session)
+{
+	struct gpumem_options options = tool_target_options(target);
 	int error = gpumem_open(&options, session);
 
 	if (!error)
 		return 0;
-	tool_gpumem_error("opening GPU %d", target->device);
-	return error == -EINVAL ? TOOL_USAGE : TOOL_FAILED;
+	return tool_target_refused(target, error, gpumem_last_error());
 }
 
 int tool_device(struct gpumem *session, struct gpumem_device *device)

@@ -34,6 +34,7 @@ static void demo_help(FILE *out)
 		"  --offset N[K|M|G] bytes of the allocation before them "
 		"(0)\n"
 		"  --device N        CUDA ordinal of the GPU (0)\n"
+		"  --device-id ID    the same by PCI address or UUID\n"
 		"  --backend NAME    kmod, dmabuf, rm or sim (the first that "
 		"works)\n"
 		"  --json            print a JSON object instead of text\n"

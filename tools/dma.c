@@ -65,6 +65,7 @@ static void dma_help(FILE *out)
 		"Enter is pressed;\n"
 		"                    0: until Enter\n"
 		"  --device N        CUDA ordinal of the GPU (0)\n"
+		"  --device-id ID    the same by PCI address or UUID\n"
 		"  --backend NAME    kmod, dmabuf, rm or sim (the first that "
 		"works)\n"
 		"  --json            print a JSON object instead of text\n"

@@ -72,6 +72,7 @@ static void doctor_help(FILE *out)
 		"and what mends it.\n"
 		"\n"
 		"  --device N        look at this GPU only\n"
+		"  --device-id ID    the same by PCI address or UUID\n"
 		"  --backend NAME    open it with kmod, dmabuf, rm or sim (the "
 		"first that works;\n"
 		"                    sim only when it is named)\n"
@@ -230,21 +231,17 @@ static int doctor_parse(struct doctor *doctor, int argc, char **argv)
 		status = tool_target_option(&doctor->target, option, argv);
 		if (status || doctor->target.help)
 			return status;
-		if (option == TOOL_OPTION_DEVICE)
-			doctor->device_given = true;
 	}
 	return tool_no_more_words(argc, argv);
 }
 
 static int doctor_open_with(struct doctor *doctor, const char *backend)
 {
-	struct gpumem_options options = {
-		.size = sizeof(options),
-		.backend = backend,
-		.device = doctor->target.device,
-	};
-	int rc = gpumem_open(&options, &doctor->session);
+	struct gpumem_options options = tool_target_options(&doctor->target);
+	int rc;
 
+	options.backend = backend;
+	rc = gpumem_open(&options, &doctor->session);
 	if (rc) {
 		doctor->session = NULL;
 		snprintf(doctor->error, sizeof(doctor->error), "%s",
@@ -298,11 +295,8 @@ static int doctor_open(struct doctor *doctor)
 	} else {
 		rc = doctor_open_first(doctor);
 	}
-	if (rc == -EINVAL || rc == -ENOENT) {
-		tool_error("opening GPU %d: %s", doctor->target.device,
-			   doctor->error);
-		return rc == -EINVAL ? TOOL_USAGE : TOOL_FAILED;
-	}
+	if (rc == -EINVAL || rc == -ENOENT)
+		return tool_target_refused(&doctor->target, rc, doctor->error);
 	if (rc)
 		return 0;
 	doctor->backend = gpumem_backend_name(doctor->session);

@@ -48,7 +48,6 @@ struct doctor_gpu {
 
 struct doctor {
 	struct tool_target target;
-	bool device_given;
 	const char *root; /* where /proc, /sys and /dev are; "": at / */
 	struct gpumem *session; /* NULL: no GPU is open */
 	const char *backend;

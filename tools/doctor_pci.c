@@ -134,7 +134,7 @@ void doctor_find_gpus(struct doctor *doctor)
 	gpumem_device_count(doctor->session, &count);
 	for (int i = 0; i < count; i++)
 		gpus_add_known(doctor, i);
-	if (!doctor->device_given)
+	if (!doctor->target.device_given)
 		return;
 	for (unsigned int i = 0; i < doctor->gpu_count; i++)
 		if (doctor->gpus[i].open)

@@ -33,6 +33,7 @@ static void info_help(FILE *out)
 		"backends work here.\n"
 		"\n"
 		"  --device N        open this GPU to look (0)\n"
+		"  --device-id ID    the same by PCI address or UUID\n"
 		"  --backend NAME    open it with kmod, dmabuf, rm or sim (the "
 		"first "
 		"that works)\n"
@@ -186,7 +187,7 @@ static int info_parse(struct info *info, int argc, char **argv)
 static int info_run(int argc, char **argv)
 {
 	struct info info = { 0 };
-	struct gpumem_options options = { .size = sizeof(options) };
+	struct gpumem_options options;
 	int status = info_parse(&info, argc, argv);
 
 	if (status)
@@ -197,13 +198,11 @@ static int info_run(int argc, char **argv)
 	}
 	info_find_module(&info);
 	info_find_backends(&info);
-	options.backend = info.target.backend;
-	options.device = info.target.device;
+	options = tool_target_options(&info.target);
 	status = gpumem_open(&options, &info.session);
-	if (status == -EINVAL || status == -ENOENT) {
-		tool_gpumem_error("opening GPU %d", options.device);
-		return status == -EINVAL ? TOOL_USAGE : TOOL_FAILED;
-	}
+	if (status == -EINVAL || status == -ENOENT)
+		return tool_target_refused(&info.target, status,
+					   gpumem_last_error());
 	if (status) {
 		info.session = NULL;
 		snprintf(info.error, sizeof(info.error), "%s",

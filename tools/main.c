@@ -9,7 +9,8 @@
 #include "tool.h"
 
 static const struct tool_command *const commands[] = {
-	&tool_demo, &tool_info, &tool_dma, &tool_doctor, &tool_bench,
+	&tool_demo,   &tool_info,  &tool_dma,
+	&tool_doctor, &tool_bench, &tool_tune,
 };
 
 #define COMMAND_COUNT (sizeof(commands) / sizeof(commands[0]))

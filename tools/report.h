@@ -9,6 +9,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <stdio.h>
 
 struct report;
 
@@ -37,7 +38,9 @@ void report_member(struct report *to, const char *key, struct report *member);
 /* Frees a report that was put into no other and is not to be printed. */
 void report_drop(struct report *report);
 
-/* Writes the report to stdout and frees it. */
+/* Writes the report and frees it. */
+void report_write(struct report *report, FILE *out);
+/* The same to stdout. */
 void report_print(struct report *report);
 
 #endif /* GPUMEM_TOOL_REPORT_H */

@@ -88,10 +88,17 @@ void report_drop(struct report *report)
 	json_object_put((struct json_object *)report);
 }
 
-void report_print(struct report *report)
+void report_write(struct report *report, FILE *out)
 {
 	struct json_object *object = (struct json_object *)report;
 
-	puts(json_object_to_json_string_ext(object, JSON_C_TO_STRING_PRETTY));
+	fprintf(out, "%s\n",
+		json_object_to_json_string_ext(object,
+					       JSON_C_TO_STRING_PRETTY));
 	json_object_put(object);
+}
+
+void report_print(struct report *report)
+{
+	report_write(report, stdout);
 }

@@ -32,7 +32,13 @@ extern const struct tool_command tool_info;
 extern const struct tool_command tool_dma;
 extern const struct tool_command tool_doctor;
 extern const struct tool_command tool_bench;
+extern const struct tool_command tool_bench_api;
+extern const struct tool_command tool_bench_copy;
 extern const struct tool_command tool_bench_pin;
+extern const struct tool_command tool_bench_pingpong;
+extern const struct tool_command tool_bench_stall;
+extern const struct tool_command tool_bench_threads;
+extern const struct tool_command tool_tune;
 
 /* Names the command that tool_error() speaks for, such as "demo". */
 void tool_set_name(const char *name);
@@ -48,6 +54,8 @@ int tool_gpumem_error(const char *format, ...)
 struct tool_target {
 	const char *backend; /* NULL: the library's choice */
 	int device;
+	const char *device_id; /* PCI address or UUID; NULL: device tells */
+	bool device_given; /* either of the two */
 	bool json;
 	bool help; /* --help was given; nothing else counts */
 };
@@ -56,6 +64,7 @@ struct tool_target {
 enum tool_option {
 	TOOL_OPTION_BACKEND = 0x100,
 	TOOL_OPTION_DEVICE,
+	TOOL_OPTION_DEVICE_ID,
 	TOOL_OPTION_JSON,
 	TOOL_OPTION_OWN, /* the first value a command may use for its own */
 };
@@ -64,6 +73,7 @@ enum tool_option {
 #define TOOL_TARGET_OPTIONS \
 	{ "backend", required_argument, NULL, TOOL_OPTION_BACKEND }, \
 	{ "device", required_argument, NULL, TOOL_OPTION_DEVICE }, \
+	{ "device-id", required_argument, NULL, TOOL_OPTION_DEVICE_ID }, \
 	{ "json", no_argument, NULL, TOOL_OPTION_JSON }, \
 	{ "help", no_argument, NULL, 'h' }
 /* clang-format on */
@@ -73,6 +83,16 @@ enum tool_option {
  * Returns 0, or TOOL_USAGE after saying what is wrong.
  */
 int tool_target_option(struct tool_target *target, int option, char **argv);
+
+/* What gpumem_open() takes for a target. */
+struct gpumem_options tool_target_options(const struct tool_target *target);
+
+/*
+ * Says which GPU gpumem_open() refused, and why. Returns the exit code that
+ * goes with its error.
+ */
+int tool_target_refused(const struct tool_target *target, int error,
+			const char *why);
 
 /* TOOL_USAGE, with a message, if a word is left on the command line. */
 int tool_no_more_words(int argc, char **argv);

@@ -9,11 +9,11 @@ set -u
 	echo "usage: $0 HEADER SYMBOL_MAP GPUMEM.3" >&2
 	exit 2
 }
-declared=$(grep -oE '^[a-z].*[ *]gpumem_[a-z_]+\(' "$1" |
-	grep -oE 'gpumem_[a-z_]+' | sort -u)
-exported=$(grep -oE 'gpumem_[a-z_]+;' "$2" | tr -d ';' | sort -u)
-named=$(sed -n 's/^\.Nm \(gpumem_[a-z_]*\).*/\1/p' "$3" | sort -u)
-shown=$(sed -n 's/^\.F[no] \(gpumem_[a-z_]*\).*/\1/p' "$3" | sort -u)
+declared=$(grep -oE '^[a-z].*[ *]gpumem_[a-z0-9_]+\(' "$1" |
+	grep -oE 'gpumem_[a-z0-9_]+' | sort -u)
+exported=$(grep -oE 'gpumem_[a-z0-9_]+;' "$2" | tr -d ';' | sort -u)
+named=$(sed -n 's/^\.Nm \(gpumem_[a-z0-9_]*\).*/\1/p' "$3" | sort -u)
+shown=$(sed -n 's/^\.F[no] \(gpumem_[a-z0-9_]*\).*/\1/p' "$3" | sort -u)
 
 [ -n "$declared" ] || {
 	echo "no functions found in $1"

@@ -193,6 +193,27 @@ class BadOptions(ToolTest):
                 )
             self.run_bad(FAILED, *command, "--device=99", says="99")
 
+    def test_device_ids(self):
+        for command in self.COMMANDS:
+            for text in ("", "x", "0", "GPU-", "3b:00", "0000:3b:00.9"):
+                self.run_bad(
+                    USAGE, *command, f"--device-id={text}", says="PCI address"
+                )
+            for text in ("ffff:3b:00.0", "GPU-" + 32 * "e"):
+                self.run_bad(
+                    FAILED, *command, f"--device-id={text}", says=text
+                )
+            self.run_bad(USAGE, *command, "--device-id", says="missing")
+            for words in (("0", "3b:00.0"), ("1", "3b:00.0")):
+                self.run_bad(
+                    USAGE, *command, "--device", words[0], "--device-id",
+                    words[1], says="one of them",
+                )
+                self.run_bad(
+                    USAGE, *command, "--device-id", words[1], "--device",
+                    words[0], says="one of them",
+                )
+
     def test_backends(self):
         for command in self.COMMANDS:
             for text in ("", "frob", "SIM", "sim "):
@@ -378,6 +399,23 @@ class Info(ToolTest):
         self.assertIn("BAR1 free", text)
 
     @needs_json
+    def test_device_id(self):
+        env = environment(GPUMEM_SIM_GPUS="2")
+        second = self.run_json("info", env=env)["devices"][1]
+        uuid = "GPU-" + (b"gpumem simulate" + b"\1").hex()
+        for text in (second["pci"], second["pci"].upper(), uuid):
+            out = self.run_json(
+                "demo", "--size=64K", "--device-id", text, env=env
+            )
+            self.assertEqual(out["device"], 1)
+            self.assertEqual(out["pci"], second["pci"])
+        out = self.run_json(
+            "bench", "pin", "--size=4K", "--rounds=1",
+            "--device-id", second["pci"], env=env,
+        )
+        self.assertEqual(out["device"], 1)
+
+    @needs_json
     def test_json(self):
         out = self.run_json("info")
         names = [backend["name"] for backend in out["backends"]]
@@ -479,6 +517,9 @@ class Bench(ToolTest):
             self.assertRegex(text, rf"(?m)^{call.replace('+', '.')} ")
         self.assertIn("cuMemcpyHtoD", text)
         self.assertIn("cuMemcpyDtoH", text)
+        self.assertRegex(text, r"(?m)^all four +- +- +[0-9.]+ ")
+        # Only the rm backend has steps to tell.
+        self.assertNotIn("steps", text)
 
     @needs_json
     def test_json(self):
@@ -490,6 +531,11 @@ class Bench(ToolTest):
             self.assertEqual(row[call]["later_us"]["count"], 7)
             self.assertEqual(row[call]["new_buffer_us"]["count"], 10)
             self.assertGreater(row[call]["of_memcpy_htod"], 0)
+        for call in ("cycle", "cycle_after_copies"):
+            self.assertEqual(row[call]["later_us"]["count"], 7)
+            self.assertNotIn("new_buffer_us", row[call])
+        for step in row["new_buffer_steps_us"].values():
+            self.assertEqual(step["count"], 10)
         self.assertEqual(row["memcpy_htod"]["of_memcpy_htod"], 1)
 
 

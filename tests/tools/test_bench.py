@@ -1,0 +1,360 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""Tests of `gpumem bench` and `gpumem tune` on the simulated GPU.
+
+What is measured is not looked at: the machine that runs tests is busy, and the
+GPU is none.
+
+Usage: test_bench.py GPUMEM FAKE_COPY [unittest options]
+"""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import unittest
+
+GPUMEM = os.path.abspath(sys.argv.pop(1))
+FAKE_COPY = os.path.abspath(sys.argv.pop(1))
+PLOT = os.path.join(os.path.dirname(__file__), "../../bench/plot.sh")
+
+OK, MISMATCH, USAGE, FAILED = 0, 1, 2, 3
+BENCHES = ("copy", "pingpong", "threads", "stall", "api", "pin")
+COMMANDS = [["bench", bench] for bench in BENCHES] + [["tune"]]
+
+
+def gpumem(*args, env=None):
+    full = {k: v for k, v in os.environ.items() if not k.startswith("GPUMEM_")}
+    full["GPUMEM_BACKEND"] = "sim"
+    full.update(env or {})
+    return subprocess.run(
+        [GPUMEM, *args],
+        env=full,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        timeout=240,
+        check=False,
+    )
+
+
+HAVE_JSON = gpumem("info", "--json").returncode == OK
+needs_json = unittest.skipUnless(HAVE_JSON, "this build has no JSON support")
+needs_gnuplot = unittest.skipUnless(
+    shutil.which("gnuplot"), "gnuplot is not installed"
+)
+
+
+class BenchTest(unittest.TestCase):
+    def run_ok(self, *args, env=None):
+        done = gpumem(*args, env=env)
+        self.assertEqual(done.returncode, OK, done.stderr)
+        return done.stdout
+
+    def run_json(self, *args, env=None):
+        return json.loads(self.run_ok(*args, "--json", env=env))
+
+    def run_bad(self, status, *args, says, env=None):
+        done = gpumem(*args, env=env)
+        self.assertEqual(done.returncode, status, done.stdout + done.stderr)
+        self.assertTrue(done.stderr.startswith("gpumem"), done.stderr)
+        self.assertEqual(done.stderr.count("\n"), 1, done.stderr)
+        self.assertIn(says, done.stderr)
+        return done
+
+    def folder(self):
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        return folder.name
+
+
+class Options(BenchTest):
+    def test_help(self):
+        for command in COMMANDS:
+            text = self.run_ok(*command, "--help")
+            self.assertTrue(
+                text.startswith("Usage: gpumem " + " ".join(command))
+            )
+            for line in text.splitlines():
+                self.assertLessEqual(len(line), 80, line)
+        text = self.run_ok("bench", "--help")
+        for bench in BENCHES:
+            self.assertIn(f"  {bench} ", text)
+
+    def test_unknown(self):
+        for command in COMMANDS:
+            self.run_bad(USAGE, *command, "--frob", says="--frob")
+            self.run_bad(USAGE, *command, "extra", says="extra")
+            self.run_bad(USAGE, *command, "--device=x", says="--device")
+            self.run_bad(USAGE, *command, "--backend", says="missing")
+
+    def test_values(self):
+        for args, says in (
+            (["copy", "--size=0"], "--size"),
+            (["copy", "--min=8K", "--max=4K"], "--min"),
+            (["copy", "--min=5", "--max=7"], "power of two"),
+            (["copy", "--direction=up"], "neither write nor read"),
+            (["copy", "--host=hot"], "neither pageable nor pinned"),
+            (["copy", "--align=4096"], "--align"),
+            (["copy", *["--align=1"] * 9], "8 times"),
+            (["copy", *["--size=1"] * 65], "64 times"),
+            (["copy", "--method=magic"], "courier"),
+            (["copy", "--method=gpumem"], "--method"),
+            (["copy", "--method=cuMemcpy"], "--method"),
+            (["copy", "--classic=some"], "neither best nor all"),
+            (["copy", "--time=-1"], "--time"),
+            (["copy", "--pause=x"], "--pause"),
+            (["pingpong", "--size=6"], "multiple of 4"),
+            (["pingpong", "--rounds=0"], "--rounds"),
+            (["threads", "--threads=17"], "--threads"),
+            (["stall", "--seconds=0"], "--seconds"),
+            (["api", "--sessions=0"], "--sessions"),
+        ):
+            self.run_bad(USAGE, "bench", *args, says=says)
+        self.run_bad(USAGE, "tune", "--show", "--reset", says="one of them")
+
+    def test_too_large(self):
+        for bench in ("copy", "threads", "api"):
+            self.run_bad(
+                FAILED, "bench", bench, "--size=1000000G", says="bytes"
+            )
+
+
+class Copy(BenchTest):
+    SMALL = ("bench", "copy", "--time=0", "--max=256")
+
+    def test_text(self):
+        text = self.run_ok(*self.SMALL)
+        self.assertIn("SIMULATED", text)
+        self.assertIn("every byte of every way was right", text)
+        self.assertRegex(text, r"writes, pageable: as fast .*: (met|missed): ")
+        self.assertRegex(text, r"over 30 GB/s at 4 MiB: not in this run\n")
+
+    @needs_json
+    def test_json(self):
+        out = self.run_json(*self.SMALL, "--method=all", "--classic=all")
+        self.assertTrue(out["simulated"])
+        self.assertIn("SIMULATED", out["machine"]["gpu"])
+        self.assertEqual(set(out["machine"]), {"gpu", "driver", "cpu", "date"})
+        rows = {
+            (row["direction"], row["host"], row["align"], row["size"]): row
+            for row in out["rows"]
+        }
+        self.assertEqual(len(rows), 2 * 2 * 2 * 7)
+        for (direction, _, _, _), row in rows.items():
+            ways = set(row["us"])
+            self.assertLessEqual({"gpumem", "cuMemcpy", "cpu"}, ways)
+            classic = {way for way in ways if way.startswith("classic-")}
+            self.assertTrue(classic)
+            self.assertIn(row["best_peer"], classic | {"cuMemcpy"})
+            if direction == "write":
+                self.assertNotIn("courier", ways)
+            for figures in row["us"].values():
+                self.assertGreaterEqual(figures["count"], 51)
+                self.assertLessEqual(figures["min"], figures["median"])
+                self.assertLessEqual(figures["median"], figures["max"])
+        places = out["64_bytes_by_place"]
+        self.assertEqual(len(places["write_us"]), 64)
+        self.assertEqual(len(places["read_us"]), 64)
+        self.assertEqual(len(out["targets"]), 11 + 9)
+        for target in out["targets"]:
+            self.assertIn(target["result"], ("met", "missed", None))
+
+    @needs_json
+    def test_choice(self):
+        out = self.run_json(
+            *("bench", "copy", "--time=0", "--size=100", "--size=4097"),
+            *("--align=3", "--direction=read", "--host=pinned"),
+        )
+        self.assertEqual(
+            [
+                (row["size"], row["align"], row["direction"], row["host"])
+                for row in out["rows"]
+            ],
+            [(100, 3, "read", "pinned"), (4097, 3, "read", "pinned")],
+        )
+        self.assertEqual(out["64_bytes_by_place"]["write_us"], [])
+
+    def test_wrong_bytes(self):
+        """The planted mistakes are found, and named."""
+        env = {
+            "LD_PRELOAD": FAKE_COPY,
+            "ASAN_OPTIONS": "verify_asan_link_order=0",
+        }
+        self.run_ok(*self.SMALL, env=env)
+        self.run_bad(
+            MISMATCH, "bench", "copy", "--time=0", "--size=4K",
+            "--direction=read", says="byte 4095 is", env=env,
+        )
+        done = self.run_bad(
+            MISMATCH, "bench", "copy", "--time=0", "--size=2K",
+            "--host=pinned", says="byte 2048 is 0x11 and not 0xc3", env=env,
+        )
+        self.assertIn("gpumem: a write of 2048 bytes", done.stderr)
+
+    def test_pause(self):
+        self.run_ok(
+            "bench", "copy", "--time=0", "--size=64", "--pause=10", "--align=0"
+        )
+
+    @needs_json
+    def test_save(self):
+        file = os.path.join(self.folder(), "copy.json")
+        text = self.run_ok(*self.SMALL, "--save", file)
+        self.assertIn("every byte", text)
+        with open(file, encoding="utf-8") as saved:
+            self.assertEqual(len(json.load(saved)["rows"]), 56)
+        self.run_bad(FAILED, *self.SMALL, "--save=/dev/full", says="space")
+
+    def test_without_gnuplot(self):
+        folder = self.folder()
+        done = self.run_bad(
+            FAILED, *self.SMALL, "--plot", folder,
+            says="gnuplot is not installed", env={"PATH": "/nowhere"},
+        )
+        self.assertIn("targets", done.stdout)
+        with open(os.path.join(folder, "copy.dat"), encoding="utf-8") as data:
+            self.assertIn("SIMULATED", data.readline())
+        self.run_bad(
+            FAILED, "bench", "copy", "--replot", "/nowhere", says="copy.dat"
+        )
+
+    @needs_gnuplot
+    def test_plot(self):
+        folder = self.folder()
+        self.run_ok(*self.SMALL, "--plot", folder)
+        self.check_plots(folder)
+
+    @needs_gnuplot
+    @needs_json
+    def test_plot_script(self):
+        folder = self.folder()
+        saved = os.path.join(folder, "copy.json")
+        self.run_ok(*self.SMALL, "--save", saved)
+        subprocess.run(
+            ["sh", PLOT, saved, folder],
+            env={**os.environ, "GPUMEM": GPUMEM},
+            check=True,
+            timeout=120,
+        )
+        self.check_plots(folder)
+
+    def check_plots(self, folder):
+        for direction in ("write", "read"):
+            for host in ("pageable", "pinned"):
+                for kind in ("latency", "bandwidth"):
+                    name = f"{folder}/copy-{direction}-{host}-{kind}"
+                    with open(name + ".png", "rb") as png:
+                        self.assertEqual(png.read(4), b"\x89PNG")
+                    with open(name + ".svg", encoding="utf-8") as svg:
+                        text = svg.read()
+                    self.assertIn("<svg", text)
+                    self.assertIn("SIMULATED", text)
+                    self.assertIn("cuMemcpy", text)
+
+
+class Others(BenchTest):
+    def test_pingpong(self):
+        self.run_bad(
+            FAILED, "bench", "pingpong", says="a GPU that runs any kernel"
+        )
+
+    @needs_json
+    def test_threads(self):
+        out = self.run_json(
+            "bench", "threads", "--time=0", "--size=64K", "--threads=4"
+        )
+        self.assertEqual(
+            {(row["direction"], row["threads"]) for row in out["rows"]},
+            {(d, n) for d in ("write", "read") for n in (1, 2, 4)},
+        )
+
+    @needs_json
+    def test_stall(self):
+        out = self.run_json("bench", "stall", "--seconds=1")
+        self.assertGreater(out["reads"], 0)
+        self.assertGreater(out["courier_life_us"], 0)
+        for call in ("synchronize", "alloc", "free"):
+            for when in ("quiet_us", "busy_us"):
+                self.assertGreater(out[call][when]["count"], 0)
+
+    @needs_json
+    def test_api(self):
+        out = self.run_json("bench", "api", "--rounds=5", "--sessions=3")
+        for call in ("pin", "map", "buf_get", "unmap", "unpin"):
+            self.assertEqual(out[call]["count"], 5)
+        for call in ("open", "close", "alloc"):
+            self.assertEqual(out[call]["count"], 3)
+
+    def test_text(self):
+        for args in (
+            ["threads", "--time=0", "--size=64K"],
+            ["stall", "--seconds=1"],
+            ["api", "--rounds=2", "--sessions=2"],
+        ):
+            self.assertIn("SIMULATED", self.run_ok("bench", *args))
+
+
+class Tune(BenchTest):
+    def check_plan(self, plan):
+        """For each direction and kind of memory rising steps to no end."""
+        ends = {}
+        for step in plan:
+            way = (step["direction"], step["host"])
+            last = ends.get(way, 0)
+            self.assertIsNotNone(last, "a step after the last")
+            if step["up_to"] is not None:
+                self.assertGreater(step["up_to"], last)
+            self.assertGreaterEqual(step["threads"], 1)
+            ends[way] = step["up_to"]
+        self.assertEqual(len(ends), 4)
+        self.assertEqual(set(ends.values()), {None})
+
+    @needs_json
+    def test_life(self):
+        env = {"XDG_CACHE_HOME": self.folder(), "GPUMEM_THREADS": "2"}
+        built_in = self.run_json("tune", "--show", env=env)
+        self.assertFalse(built_in["measured"])
+        self.check_plan(built_in["plan"])
+        self.assertFalse(os.path.exists(built_in["file"]))
+
+        out = self.run_json("tune", "--time=0", env=env)
+        self.assertIsNone(out["stored"])
+        self.check_plan(out["plan"])
+        self.assertEqual(len(out["rows"]), 4 * 21)
+        self.assertFalse(os.path.exists(built_in["file"]))
+
+        out = self.run_json("tune", "--time=0", "--force", env=env)
+        self.assertEqual(out["stored"], built_in["file"])
+        self.assertTrue(os.path.exists(built_in["file"]))
+        shown = self.run_json("tune", "--show", env=env)
+        self.assertTrue(shown["measured"])
+        self.assertEqual(shown["plan"], out["plan"])
+
+        self.run_ok("tune", "--reset", env=env)
+        self.assertFalse(os.path.exists(built_in["file"]))
+        shown = self.run_json("tune", "--show", env=env)
+        self.assertEqual(shown["plan"], built_in["plan"])
+
+    def test_text(self):
+        env = {"XDG_CACHE_HOME": self.folder(), "GPUMEM_THREADS": "1"}
+        text = self.run_ok("tune", "--show", env=env)
+        self.assertIn("plan, built in", text)
+        self.assertIn("writes from pageable memory", text)
+        text = self.run_ok("tune", "--dry-run", "--time=0", env=env)
+        self.assertIn("nothing stored: --dry-run", text)
+        text = self.run_ok("tune", "--time=0", env=env)
+        self.assertIn("nothing stored: the GPU is simulated", text)
+        self.assertEqual(os.listdir(env["XDG_CACHE_HOME"]), [])
+
+    def test_no_folder(self):
+        env = {"XDG_CACHE_HOME": "", "HOME": ""}
+        self.assertIn("XDG_CACHE_HOME", self.run_ok("tune", "--show", env=env))
+        self.run_bad(FAILED, "tune", "--reset", says="XDG_CACHE_HOME", env=env)
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A kernel that polls a 4-byte word of GPU memory and stores each new value
+ * into host memory, until it sees the last value or has run long enough.
+ */
+#ifndef GPUMEM_TOOL_KERNEL_H
+#define GPUMEM_TOOL_KERNEL_H
+
+#include "bench.h"
+
+/* The kernel ends after so long whatever happens. */
+#define KERNEL_LIFE_NS 3000000000u
+
+struct kernel {
+	struct bench_gpu *gpu;
+	void *module, *function, *stream;
+	uint32_t *answer; /* host memory, pinned */
+	uint64_t answer_gpu; /* what the GPU calls it */
+	bool running;
+	uint32_t value; /* the last one that was given to the kernel */
+	int (*launch)(void *function, unsigned int grid_x, unsigned int grid_y,
+		      unsigned int grid_z, unsigned int block_x,
+		      unsigned int block_y, unsigned int block_z,
+		      unsigned int shared, void *stream, void **parameters,
+		      void **extra);
+	int (*module_unload)(void *module);
+	int (*stream_destroy)(void *stream);
+	int (*stream_synchronize)(void *stream);
+};
+
+/*
+ * Loads the kernel. Returns 0 or TOOL_FAILED after saying why not, such as that
+ * the simulated GPU runs none.
+ */
+int kernel_open(struct bench_gpu *gpu, struct kernel *kernel);
+/* Ends what runs, and frees all. */
+void kernel_close(struct kernel *kernel);
+
+/* Starts it, with zero in the word that it polls. */
+int kernel_start(struct kernel *kernel, uint64_t word);
+/*
+ * Ends it, through CUDA. Returns 0, or TOOL_FAILED when it died of an error.
+ */
+int kernel_stop(struct kernel *kernel, uint64_t word);
+
+/* The next value to give to the kernel. */
+uint32_t kernel_next(struct kernel *kernel);
+/* Waits for the answer. Returns false, having said so, when there is none. */
+bool kernel_wait(const struct kernel *kernel);
+
+#endif /* GPUMEM_TOOL_KERNEL_H */
