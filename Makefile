@@ -26,7 +26,7 @@ help:
 	@echo 'make module     gpumem.ko for KDIR against NVIDIA_SRC=<NVIDIA driver source>'
 	@echo 'make install-module  gpumem.ko by DKMS, the group gpumem, and loads it (DESTDIR: source only)'
 	@echo 'make install    user space under PREFIX (DESTDIR is honoured)'
-	@echo 'make test-gpu   tests on a machine with an NVIDIA GPU'
+	@echo 'make test-gpu   tests on a machine with an NVIDIA GPU; GPU="--only storm" runs one part'
 	@echo 'make bench-gpu  benchmarks on a machine with an NVIDIA GPU'
 
 build:
@@ -82,7 +82,7 @@ uninstall-module:
 	@DESTDIR=$(if $(DESTDIR),$(abspath $(DESTDIR))) scripts/install-module.sh uninstall
 
 test-gpu:
-	@tests/gpu/run.sh
+	@tests/gpu/run.sh $(GPU)
 
 bench-gpu:
 	@bench/run.sh

@@ -71,7 +71,11 @@ print(os.path.join(ninja.BIN_DIR, "ninja"))' 2>/dev/null) ||
 
 # What is built, and no more: other parts may need packages that are not here.
 targets='tools/gpumem:executable tests/gpu/test_gpu:executable
-	sim/cuda:shared_library'
+	tests/gpu/test_storm:executable tests/gpu/test_two:executable
+	tests/gpu/pointer_kinds:executable tests/gpu/test_cpu:executable
+	tests/gpu/cpu_speed:executable tests/gpu/test_copies:executable
+	tests/gpu/test_litmus:executable tests/gpu/sandbox:executable
+	tests/gpu/courier_probe:executable sim/cuda:shared_library'
 
 # Builds the library, the command and the tests into $build. GPUMEM_DEPS may
 # name a folder with usr/include and usr/lib of packages that are not installed

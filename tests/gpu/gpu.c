@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "gpu.h"
 
@@ -38,6 +39,43 @@ enum outcome test_skip(const char *format, ...)
 void *gpu_symbol(const char *name)
 {
 	return gpumem_cuda_symbol(gpu.session, name);
+}
+
+int gpu_open(const char *backend)
+{
+	struct gpumem_options options = {
+		.size = sizeof(options),
+		.backend = backend,
+	};
+
+	if (gpumem_open(&options, &gpu.session)) {
+		bool any = !access("/dev/nvidiactl", F_OK);
+
+		printf("%s - open the GPU: %s\n", any ? "not ok" : "skip",
+		       gpumem_last_error());
+		return any ? EXIT_FAILURE : EXIT_SKIPPED;
+	}
+	gpu.backend = gpumem_backend_name(gpu.session);
+	gpu.device.size = sizeof(gpu.device);
+	if (gpumem_device_get(gpu.session, -1, &gpu.device)) {
+		printf("not ok - describe the GPU: %s\n", gpumem_last_error());
+		return EXIT_FAILURE;
+	}
+	if (gpu.device.flags & GPUMEM_DEVICE_SIMULATED && !backend) {
+		printf("skip - open the GPU: there is only a simulated one; "
+		       "name it with --backend to test on it\n");
+		return EXIT_SKIPPED;
+	}
+	if (cuda_open(&gpu.cuda, gpu.session, gpu.device.ordinal)) {
+		printf("not ok - open CUDA: %s\n", gpu.cuda.why);
+		return EXIT_FAILURE;
+	}
+	printf("# on %s%s, backend %s, uid %d, seed %llu\n", gpu.device.name,
+	       gpu.device.flags & GPUMEM_DEVICE_SIMULATED
+		       ? " (SIMULATED OR EMULATED: not a real GPU)"
+		       : "",
+	       gpu.backend, (int)geteuid(), (unsigned long long)gpu.seed);
+	return 0;
 }
 
 static void pattern_fill(uint8_t *bytes, uint64_t length, uint64_t seed)

@@ -83,6 +83,24 @@ extern const struct test life_tests[];
 extern const struct test refusal_tests[];
 extern const struct test stress_tests[];
 
+#define EXIT_SKIPPED 77
+
+/*
+ * Opens gpu.session, describes the GPU and makes its primary context the
+ * thread's. 0, or the exit status after saying why: EXIT_SKIPPED without a GPU,
+ * EXIT_FAILURE where it should have worked.
+ */
+int gpu_open(const char *backend);
+
+/* xorshift64*: the same numbers for the same seed, everywhere. Not of 0. */
+static inline uint64_t random_next(uint64_t *state)
+{
+	*state ^= *state >> 12;
+	*state ^= *state << 25;
+	*state ^= *state >> 27;
+	return *state * 0x2545f4914f6cdd1dull;
+}
+
 /* A function of the session's libcuda, NULL where it has none. */
 void *gpu_symbol(const char *name);
 

@@ -11,11 +11,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "gpu.h"
-
-#define EXIT_SKIPPED 77
 
 static const struct test *const test_lists[] = {
 	copy_tests,
@@ -54,44 +51,6 @@ static bool wanted(const char *name, char **names)
 	return false;
 }
 
-/* 0, EXIT_SKIPPED without a GPU, or EXIT_FAILURE where it should have worked */
-static int open_gpu(const char *backend)
-{
-	struct gpumem_options options = {
-		.size = sizeof(options),
-		.backend = backend,
-	};
-
-	if (gpumem_open(&options, &gpu.session)) {
-		bool any = !access("/dev/nvidiactl", F_OK);
-
-		printf("%s - open the GPU: %s\n", any ? "not ok" : "skip",
-		       gpumem_last_error());
-		return any ? EXIT_FAILURE : EXIT_SKIPPED;
-	}
-	gpu.backend = gpumem_backend_name(gpu.session);
-	gpu.device.size = sizeof(gpu.device);
-	if (gpumem_device_get(gpu.session, -1, &gpu.device)) {
-		printf("not ok - describe the GPU: %s\n", gpumem_last_error());
-		return EXIT_FAILURE;
-	}
-	if (gpu.device.flags & GPUMEM_DEVICE_SIMULATED && !backend) {
-		printf("skip - open the GPU: there is only a simulated one; "
-		       "name it with --backend to test on it\n");
-		return EXIT_SKIPPED;
-	}
-	if (cuda_open(&gpu.cuda, gpu.session, gpu.device.ordinal)) {
-		printf("not ok - open CUDA: %s\n", gpu.cuda.why);
-		return EXIT_FAILURE;
-	}
-	printf("# on %s%s, backend %s, uid %d, seed %llu\n", gpu.device.name,
-	       gpu.device.flags & GPUMEM_DEVICE_SIMULATED
-		       ? " (SIMULATED OR EMULATED: not a real GPU)"
-		       : "",
-	       gpu.backend, (int)geteuid(), (unsigned long long)gpu.seed);
-	return 0;
-}
-
 int main(int argc, char **argv)
 {
 	static const struct option options[] = {
@@ -111,7 +70,7 @@ int main(int argc, char **argv)
 		else
 			return 2;
 	}
-	status = open_gpu(backend);
+	status = gpu_open(backend);
 	if (status)
 		return status;
 	for (size_t i = 0; i < sizeof(test_lists) / sizeof(test_lists[0]);
