@@ -87,13 +87,13 @@ cppcheck_run()
 	cppcheck --quiet --include="$queue" --error-exitcode=1 --inline-suppr --std=c11 --language=c -D__x86_64__ \
 		--enable=warning,performance,portability \
 		--suppress=missingIncludeSystem --suppress=unusedStructMember \
-		-Iinclude -Iuapi -Ilib -Isim $(git ls-files 'lib/*.c' 'sim/*.c' 'tools/*.c')
+		-Iinclude -Iuapi -Ilib -Isim $(git ls-files 'lib/*.c' 'sim/*.c' 'tools/*.c' 'compat/*.c')
 }
 
 # Without valist.Uninitialized: clang 14's overlooks va_start().
 clang_tidy_run()
 {
-	git ls-files 'lib/*.c' 'sim/*.c' 'tools/*.c' | xargs -n 1 -P "$(nproc)" \
+	git ls-files 'lib/*.c' 'sim/*.c' 'tools/*.c' 'compat/*.c' | xargs -n 1 -P "$(nproc)" \
 		clang-tidy --quiet --warnings-as-errors='*' -p build-check/clang \
 		--checks='-*,clang-analyzer-*,-clang-analyzer-valist.Uninitialized,-clang-analyzer-security.insecureAPI.DeprecatedOrUnsafeBufferHandling,bugprone-*,-bugprone-easily-swappable-parameters,-bugprone-assignment-in-if-condition,-bugprone-reserved-identifier,-bugprone-narrowing-conversions,-bugprone-implicit-widening-of-multiplication-result' 2>&1 |
 		sed '/warnings\? generated\.$/d'
@@ -104,7 +104,7 @@ format() { sources | xargs clang-format --dry-run --Werror; }
 spdx()
 {
 	local f bad=0
-	for f in $(git ls-files '*.c' '*.h' '*.sh' '*.py' '*.build' 'Makefile' '*Kbuild'); do
+	for f in $(git ls-files '*.c' '*.h' '*.sh' '*.py' '*.build' '*.cu' '*.ptx' 'Makefile' '*Kbuild'); do
 		head -3 "$f" | grep -q SPDX-License-Identifier || { echo "$f"; bad=1; }
 	done
 	return $bad
@@ -123,7 +123,7 @@ shell()
 headers()
 {
 	local h
-	for h in include/gpumem.h uapi/linux/gpumem.h uapi/gpumemioctl.h; do
+	for h in include/gpumem.h compat/gdrapi/gdrapi.h uapi/linux/gpumem.h uapi/gpumemioctl.h; do
 		gcc -std=c11 -Wall -Wextra -Werror -pedantic -Iuapi -fsyntax-only -x c "$h" &&
 			g++ -std=c++11 -Wall -Wextra -Werror -Iuapi -fsyntax-only -x c++ "$h" || return 1
 	done
@@ -140,6 +140,7 @@ check readme readme
 check format format
 check shell shell
 check headers headers
+check courier scripts/courier-ptx.sh --check
 check checkpatch checkpatch
 check module-6.1 module 6.1 1
 check module-6.12 module 6.12 1

@@ -53,6 +53,8 @@ check_files()
 		include/gpumemioctl.h 'lib*/libgpumem.so' \
 		'lib*/libgpumem.so.0' 'lib*/libgpumem.so.0.*' \
 		'lib*/pkgconfig/gpumem.pc' 'lib*/gpumem/sim/libcuda.so.1' \
+		include/gdrapi.h 'lib*/libgdrapi.so' 'lib*/libgdrapi.so.2' \
+		'lib*/libgdrapi.so.2.6' 'lib*/pkgconfig/gdrapi.pc' \
 		share/man/man1/gpumem.1 share/man/man3/gpumem.3 \
 		share/man/man4/gpumem.4 lib/udev/rules.d/60-gpumem.rules \
 		lib/modules-load.d/gpumem.conf lib/sysusers.d/gpumem.conf \
@@ -70,9 +72,9 @@ no_runpath()
 {
 	find "$work/prefix" -type f \( -name 'lib*.so*' -o -path '*/bin/*' \) \
 		-exec readelf -d {} + >"$work/dynamic" || return 1
-	# One from the program to its own library is right; any other is not.
+	# One to gpumem's own library is right; any other is not.
 	grep -E 'R(UN)?PATH' "$work/dynamic" |
-		grep -vF -e "[\$ORIGIN/../lib" >"$work/paths"
+		grep -vF -e "[\$ORIGIN/../lib" -e "[\$ORIGIN]" >"$work/paths"
 	cat "$work/paths"
 	[ ! -s "$work/paths" ]
 }
@@ -127,7 +129,7 @@ check "no trace of the build" not_grep "$work/build" "$work/prefix"
 check "no trace of the sources" not_grep "$root" "$work/prefix"
 check "no path to other libraries" no_runpath
 
-for header in gpumem.h linux/gpumem.h gpumemioctl.h; do
+for header in gpumem.h gdrapi.h linux/gpumem.h gpumemioctl.h; do
 	check "$header as C11" header_alone "$header" "$CC -std=c11 -x c"
 	if command -v c++ >/dev/null 2>&1; then
 		check "$header as C++" header_alone "$header" \
@@ -148,6 +150,30 @@ lines=$(wc -l <"$root/examples/quickstart.c")
 check "quickstart has at most 30 lines" [ "$lines" -le 30 ]
 check "quickstart runs on the simulated GPU" quickstart_says_hello
 check "the installed gpumem demo" demo_succeeds
+
+# A program of GDRCopy's interface, as its clients build and load it.
+gdrapi_client()
+{
+	cat >"$work/client.c" <<'END'
+#include <gdrapi.h>
+
+int main(void)
+{
+	gdr_t g = gdr_open();
+	int major, minor;
+
+	gdr_runtime_get_version(&major, &minor);
+	return !g || major != 2 || minor != 6 || gdr_close(g);
+}
+END
+	# shellcheck disable=SC2046
+	"$CC" -Wall -Wextra -Werror -o "$work/client" "$work/client.c" \
+		$(pkg-config --cflags --libs gdrapi) &&
+		GPUMEM_BACKEND=sim LD_LIBRARY_PATH=$libdir "$work/client"
+}
+
+check "pkg-config gives gdrapi 2.6" pkg-config --exact-version=2.6 gdrapi
+check "a client of GDRCopy's interface" gdrapi_client
 
 # completes WANT WORD...: what bash offers for the last word includes WANT
 completes()

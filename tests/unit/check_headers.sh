@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
-# Each installed header compiles alone: the public one as C11 and as C++, those
-# of the kernel's interface as C. The public one and the kernel's compile
+# Each installed header compiles alone: the public ones as C11 and as C++, those
+# of the kernel's interface as C. gpumem.h and the kernel's compile
 # together, in either order.
 #
 # check_headers.sh SOURCE-ROOT "CC"
@@ -18,7 +18,8 @@ alone()
 	header=$1
 	shift
 	if printf '#include <%s>\n#include <%s>\n' "$header" "$header" |
-		"$@" $strict -I"$root/include" -I"$root/uapi" -; then
+		"$@" $strict -I"$root/include" -I"$root/uapi" \
+			-I"$root/compat/gdrapi" -; then
 		echo "ok: <$header> with $*"
 	else
 		echo "FAILED: <$header> with $*"
@@ -42,12 +43,14 @@ together()
 }
 
 alone gpumem.h $cc -std=c11 -x c
+alone gdrapi.h $cc -std=c11 -x c
 together $cc -std=gnu11 -x c
 alone linux/gpumem.h $cc -std=gnu11 -x c
 alone gpumemioctl.h $cc -std=gnu11 -x c
 for cxx in "${CXX:-c++}" clang++; do
 	if command -v "$cxx" >/dev/null; then
 		alone gpumem.h "$cxx" -std=c++11 -x c++
+		alone gdrapi.h "$cxx" -std=c++11 -x c++
 		alone gpumem.h "$cxx" -std=c++17 -x c++
 		together "$cxx" -std=gnu++17 -x c++
 	else

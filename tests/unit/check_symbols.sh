@@ -13,8 +13,8 @@ trap 'rm -rf "$work"' EXIT
 
 # Prototypes: a name of ours before a parenthesis, outside comments.
 sed 's,/\*.*\*/,,; /\/\*/,/\*\//d' "$root/include/gpumem.h" |
-	grep -o 'gpumem_[a-z_]* *(' | tr -d ' (' | sort >"$work/header"
-grep -o '^[[:space:]]*gpumem_[a-z_]*;' "$root/lib/libgpumem.map" |
+	grep -o 'gpumem_[a-z0-9_]* *(' | tr -d ' (' | sort >"$work/header"
+grep -o '^[[:space:]]*gpumem_[a-z0-9_]*;' "$root/lib/libgpumem.map" |
 	tr -d ' \t;' | sort >"$work/map"
 nm -D --defined-only --with-symbol-versions "$library" |
 	awk '$2 != "A" { print $3 }' | sort >"$work/exported"

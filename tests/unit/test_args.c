@@ -235,5 +235,5 @@ int main(void)
 		cmocka_unit_test(a_failure_leaves_the_output_alone),
 	};
 
-	return cmocka_run_group_tests(tests, unit_setup, unit_teardown);
+	return group_run(tests, unit_setup, unit_teardown);
 }

@@ -124,5 +124,5 @@ int main(void)
 		cmocka_unit_test(copies_across_every_page_are_right),
 	};
 
-	return cmocka_run_group_tests(tests, unit_setup, unit_teardown);
+	return group_run(tests, unit_setup, unit_teardown);
 }

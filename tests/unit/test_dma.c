@@ -258,5 +258,5 @@ int main(void)
 		cmocka_unit_test(pin_with_pins),
 	};
 
-	return cmocka_run_group_tests(tests, unit_setup, unit_teardown);
+	return group_run(tests, unit_setup, unit_teardown);
 }

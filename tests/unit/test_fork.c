@@ -248,5 +248,5 @@ int main(void)
 		cmocka_unit_test(no_descriptor_survives_exec),
 	};
 
-	return cmocka_run_group_tests(tests, unit_setup, unit_teardown);
+	return group_run(tests, unit_setup, unit_teardown);
 }

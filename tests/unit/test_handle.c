@@ -226,5 +226,5 @@ int main(void)
 		cmocka_unit_test(of_many_unpins_at_once_one_succeeds),
 	};
 
-	return cmocka_run_group_tests(tests, unit_setup, unit_teardown);
+	return group_run(tests, unit_setup, unit_teardown);
 }

@@ -180,5 +180,5 @@ int main(void)
 		cmocka_unit_test(many_pins_survive_each_failure),
 	};
 
-	return cmocka_run_group_tests(tests, unit_setup, unit_teardown);
+	return group_run(tests, unit_setup, unit_teardown);
 }

@@ -282,5 +282,5 @@ int main(void)
 		cmocka_unit_test(the_device_is_described),
 	};
 
-	return cmocka_run_group_tests(tests, unit_setup, unit_teardown);
+	return group_run(tests, unit_setup, unit_teardown);
 }

@@ -137,5 +137,5 @@ int main(void)
 		cmocka_unit_test(pins_are_counted),
 	};
 
-	return cmocka_run_group_tests(tests, unit_setup, unit_teardown);
+	return group_run(tests, unit_setup, unit_teardown);
 }

@@ -250,5 +250,5 @@ int main(void)
 		cmocka_unit_test(each_thread_has_its_own_last_error),
 	};
 
-	return cmocka_run_group_tests(tests, unit_setup, unit_teardown);
+	return group_run(tests, unit_setup, unit_teardown);
 }

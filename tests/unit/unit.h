@@ -17,6 +17,7 @@
 
 #include "../../lib/cuda_abi.h"
 #include "../../sim/gpumem_sim.h"
+#include "group.h"
 
 #define KIB 1024ull
 #define MIB (1024 * KIB)

@@ -7,18 +7,53 @@ struct call {
 	const char *name;
 	unsigned long nr;
 	size_t size; /* of the first published structure */
-	size_t reserved; /* where a reserved __u32 lies, or 0 */
+	size_t reserved[3]; /* where what must be zero lies, or 0 */
+	int valid; /* what the call gives when nothing is wrong with it */
 };
 
+#define RESERVED(type, member) offsetof(struct type, member)
+
 static const struct call calls[] = {
-	{ "VERSION", GPUMEM_IOC_VERSION, sizeof(struct gpumem_version),
-	  offsetof(struct gpumem_version, __reserved) },
-	{ "PIN", GPUMEM_IOC_PIN, sizeof(struct gpumem_pin),
-	  offsetof(struct gpumem_pin, __reserved) },
-	{ "UNPIN", GPUMEM_IOC_UNPIN, sizeof(struct gpumem_unpin), 0 },
-	{ "INFO", GPUMEM_IOC_INFO, sizeof(struct gpumem_info),
-	  offsetof(struct gpumem_info, __reserved) },
-	{ "PAGES", GPUMEM_IOC_PAGES, sizeof(struct gpumem_pages), 0 },
+	{ "VERSION",
+	  GPUMEM_IOC_VERSION,
+	  sizeof(struct gpumem_version),
+	  { RESERVED(gpumem_version, __reserved) },
+	  0 },
+	{ "PIN",
+	  GPUMEM_IOC_PIN,
+	  sizeof(struct gpumem_pin),
+	  { RESERVED(gpumem_pin, __reserved) },
+	  0 },
+	{ "UNPIN", GPUMEM_IOC_UNPIN, sizeof(struct gpumem_unpin), { 0 }, 0 },
+	{ "INFO",
+	  GPUMEM_IOC_INFO,
+	  sizeof(struct gpumem_info),
+	  { RESERVED(gpumem_info, __reserved) },
+	  0 },
+	{ "PAGES", GPUMEM_IOC_PAGES, sizeof(struct gpumem_pages), { 0 }, 0 },
+	/* For a device and a mapping that do not exist. */
+	{ "DMA_MAP",
+	  GPUMEM_IOC_DMA_MAP,
+	  sizeof(struct gpumem_dma_map),
+	  { RESERVED(gpumem_dma_map, flags),
+	    RESERVED(gpumem_dma_map, __reserved0),
+	    RESERVED(gpumem_dma_map, __reserved) },
+	  ENODEV },
+	{ "DMA_RUNS",
+	  GPUMEM_IOC_DMA_RUNS,
+	  sizeof(struct gpumem_dma_runs),
+	  { 0 },
+	  ENOENT },
+	{ "DMA_UNMAP",
+	  GPUMEM_IOC_DMA_UNMAP,
+	  sizeof(struct gpumem_dma_unmap),
+	  { 0 },
+	  ENOENT },
+	{ "EXPORT",
+	  GPUMEM_IOC_EXPORT,
+	  sizeof(struct gpumem_export),
+	  { RESERVED(gpumem_export, __reserved) },
+	  0 },
 };
 
 #define CALLS (sizeof(calls) / sizeof(calls[0]))
@@ -31,6 +66,9 @@ static void call_fill(const struct call *call, void *buf, int fd, uint64_t addr,
 	static uint64_t page;
 	struct gpumem_pin *p = buf;
 	struct gpumem_pages *g = buf;
+	struct gpumem_dma_map *d = buf;
+	struct gpumem_dma_runs *r = buf;
+	struct gpumem_export *e = buf;
 
 	memset(buf, 0, ROOM);
 	*(uint32_t *)buf = (uint32_t)call->size;
@@ -46,6 +84,17 @@ static void call_fill(const struct call *call, void *buf, int fd, uint64_t addr,
 		g->pin = pin;
 		g->count = 1;
 		g->pages = (uintptr_t)&page;
+	} else if (call->nr == GPUMEM_IOC_DMA_MAP) {
+		d->pin = pin;
+		d->bus = 0xfe;
+		d->device_fd = -1;
+	} else if (call->nr == GPUMEM_IOC_DMA_RUNS) {
+		r->dma = 0x7fffffff;
+	} else if (call->nr == GPUMEM_IOC_DMA_UNMAP) {
+		((struct gpumem_dma_unmap *)buf)->dma = 0x7fffffff;
+	} else if (call->nr == GPUMEM_IOC_EXPORT) {
+		e->pin = pin;
+		e->flags = O_RDWR | O_CLOEXEC;
 	}
 }
 
@@ -58,6 +107,8 @@ static void call_undo(const struct call *call, void *buf, int fd, int result)
 	if (call->nr == GPUMEM_IOC_UNPIN && result)
 		check_result(gm_unpin(fd, ((struct gpumem_unpin *)buf)->pin), 0,
 			     "the pin after an UNPIN that failed");
+	if (call->nr == GPUMEM_IOC_EXPORT && !result)
+		close(((struct gpumem_export *)buf)->fd);
 }
 
 static void mode_structs(void)
@@ -77,9 +128,9 @@ static void mode_structs(void)
 			size_t size, dirt;
 			int want;
 		} cases[] = {
-			{ "its own size", c->size, 0, 0 },
-			{ "8 zero bytes more", c->size + 8, 0, 0 },
-			{ "zeros up to 4096", 4096, 0, 0 },
+			{ "its own size", c->size, 0, c->valid },
+			{ "8 zero bytes more", c->size + 8, 0, c->valid },
+			{ "zeros up to 4096", 4096, 0, c->valid },
 			{ "a non-zero byte behind", c->size + 8, c->size,
 			  E2BIG },
 			{ "a non-zero last byte behind", c->size + 64,
@@ -88,7 +139,11 @@ static void mode_structs(void)
 			{ "four bytes too few", c->size - 4, 0, EINVAL },
 			{ "size 4", 4, 0, EINVAL },
 			{ "size 0", 0, 0, EINVAL },
-			{ "a dirty reserved member", c->size, c->reserved,
+			{ "a dirty reserved member", c->size, c->reserved[0],
+			  EINVAL },
+			{ "a dirty second one", c->size, c->reserved[1],
+			  EINVAL },
+			{ "a dirty third one", c->size, c->reserved[2],
 			  EINVAL },
 		};
 
@@ -176,13 +231,16 @@ static void mode_pointers(void)
 		r = t_ioctl(fd, c->nr, at + 2 * ROOM - 4);
 		check_result(r, EFAULT, "%s with its structure cut", c->name);
 		call_undo(c, at, fd, r);
-		/* It can be read, not written. UNPIN writes nothing. */
+		/*
+		 * It can be read, not written. UNPIN writes nothing, nor does a
+		 * call that fails.
+		 */
 		call_fill(c, at, fd, addr, pin);
 		mprotect(at, ROOM, PROT_READ);
 		r = t_ioctl(fd, c->nr, at);
 		if (c->nr != GPUMEM_IOC_UNPIN)
-			check_result(r, EFAULT, "%s with a read-only structure",
-				     c->name);
+			check_result(r, c->valid ? c->valid : EFAULT,
+				     "%s with a read-only structure", c->name);
 		mprotect(at, ROOM, PROT_READ | PROT_WRITE);
 		call_undo(c, at, fd, r);
 		check(emu_counters().pins == before,
@@ -267,6 +325,43 @@ static void mode_ids(void)
 	      "read() or write() of the node succeeded");
 	close(fd);
 	close(other);
+	close(emu);
+}
+
+/* A stale id, handle or offset must not lead to what was pinned since. */
+static void mode_stale(void)
+{
+	int emu = emu_open(), fd = gm_open(), i;
+	uint64_t addr = emu_alloc(emu, MIB);
+	struct gpumem_pin first = gm_must_pin(fd, addr, MIB), next;
+	struct gpumem_info info;
+	void *stale, *handle;
+
+	check_result(gm_unpin(fd, first.pin), 0, "UNPIN");
+	for (i = 0; i < 1000; i++) {
+		next = gm_must_pin(fd, addr, MIB);
+		check(next.pin != first.pin, "id %u again after %d pins",
+		      next.pin, i);
+		check(next.mmap_offset != first.mmap_offset,
+		      "offset %#llx again after %d pins",
+		      (unsigned long long)next.mmap_offset, i);
+		check_result(gm_info(fd, first.pin, &info), ENOENT,
+			     "INFO of a stale id");
+		check_result(t_map(fd, first.mmap_offset, PAGE, NULL), EPERM,
+			     "mmap at a stale offset");
+		check_result(gm_unpin(fd, first.pin), ENOENT,
+			     "UNPIN of a stale id");
+		check_result(gm_unpin(fd, next.pin), 0, "UNPIN");
+	}
+	need(!seed_lock(fd, addr, MIB, &stale, NULL) &&
+		     !seed_unlock(fd, stale) &&
+		     !seed_lock(fd, addr, MIB, &handle, NULL),
+	     "LOCK and UNLOCK");
+	check(handle != stale, "handle %p again", handle);
+	check_result(seed_unlock(fd, stale), ENOENT,
+		     "UNLOCK of a stale handle");
+	check_result(seed_unlock(fd, handle), 0, "UNLOCK");
+	close(fd);
 	close(emu);
 }
 
@@ -397,8 +492,8 @@ static void mode_mmap(void)
 
 static const struct t_mode modes[] = {
 	{ "structs", mode_structs }, { "pointers", mode_pointers },
-	{ "ids", mode_ids },	     { "ranges", mode_ranges },
-	{ "mmap", mode_mmap },
+	{ "ids", mode_ids },	     { "stale", mode_stale },
+	{ "ranges", mode_ranges },   { "mmap", mode_mmap },
 };
 
 int main(int argc, char **argv)

@@ -509,6 +509,33 @@ static void mode_many(void)
 	end("many");
 }
 
+/* Ids do not come again soon. */
+static void mode_stale(void)
+{
+	struct gpumem_dma_map first, next;
+	struct gpumem_dma_run run;
+	struct gpumem_pin pin;
+	uint64_t n;
+	int i;
+
+	begin();
+	pin = gm_must_pin(fd, emu_alloc(emu, MIB), MIB);
+	first = gm_must_dma_map(fd, pin.pin, &peer);
+	check_result(gm_dma_unmap(fd, first.dma), 0, "UNMAP");
+	for (i = 0; i < 100; i++) {
+		next = gm_must_dma_map(fd, pin.pin, &peer);
+		n = 1;
+		check(next.dma != first.dma, "id %u again after %d mappings",
+		      next.dma, i);
+		check_result(gm_dma_runs(fd, first.dma, 0, &run, &n), ENOENT,
+			     "RUNS of a stale id");
+		check_result(gm_dma_unmap(fd, first.dma), ENOENT,
+			     "UNMAP of a stale id");
+		check_result(gm_dma_unmap(fd, next.dma), 0, "UNMAP");
+	}
+	end("stale");
+}
+
 static const struct t_mode modes[] = {
 	{ "runs", mode_runs },
 	{ "data", mode_data },
@@ -520,6 +547,7 @@ static const struct t_mode modes[] = {
 	{ "end", mode_end },
 	{ "peers", mode_peers },
 	{ "many", mode_many },
+	{ "stale", mode_stale },
 };
 
 int main(int argc, char **argv)

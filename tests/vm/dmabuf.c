@@ -180,7 +180,7 @@ static void mode_importers(void)
 	struct shared s = shared_make(0),
 		      p = shared_make(GPUMEM_PIN_PERSISTENT);
 	int imp = imp_open();
-	bool tells = imp_state(imp).move_notify;
+	bool tells = imp_state(imp).moves;
 
 	check_result(imp_attach(imp, s.dmabuf, 0), EOPNOTSUPP,
 		     "a static importer of a revocable pin");
@@ -363,10 +363,23 @@ static void mode_revoke(void)
 	}
 }
 
+/* The importer's device has a DMA mask of 32 bits, and no IOMMU translates. */
+static void mode_refused(void)
+{
+	struct shared s = shared_make(0);
+	int imp = imp_open();
+
+	check_result(imp_attach(imp, s.dmabuf, P2P), 0, "attaching");
+	check_result(imp_map(imp), EIO, "mapping out of the device's reach");
+	check_result(imp_detach(imp), 0, "detaching");
+	close(imp);
+	shared_drop(&s);
+}
+
 static const struct t_mode modes[] = {
 	{ "export", mode_export },	 { "addresses", mode_addresses },
 	{ "importers", mode_importers }, { "mmap", mode_mmap },
-	{ "revoke", mode_revoke },
+	{ "revoke", mode_revoke },	 { "refused", mode_refused },
 };
 
 int main(int argc, char **argv)

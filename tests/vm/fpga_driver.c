@@ -6,7 +6,7 @@
 #define BIND "/sys/bus/pci/drivers/fpga_dma/bind"
 
 static struct gpumem_dma_run run;
-static int board;
+static int board, fd;
 
 static int copy(uint64_t from, uint64_t to, uint64_t length, uint64_t *done)
 {
@@ -72,11 +72,11 @@ static void signals(void)
 
 static void sysfs_write(const char *path, const char *text)
 {
-	int fd = open(path, O_WRONLY | O_CLOEXEC);
+	int file = open(path, O_WRONLY | O_CLOEXEC);
 
-	need(fd >= 0 && write(fd, text, strlen(text)) > 0, "writing %s: %s",
+	need(file >= 0 && write(file, text, strlen(text)) > 0, "writing %s: %s",
 	     path, strerror(errno));
-	close(fd);
+	close(file);
 }
 
 static void copier_run(void *arg)
@@ -86,8 +86,17 @@ static void copier_run(void *arg)
 		     ENODEV, "a copy while the board goes");
 }
 
+static void run_map(uint32_t pin, const struct t_peer *peer)
+{
+	struct gpumem_dma_map map = gm_must_dma_map(fd, pin, peer);
+	uint64_t n = 1;
+
+	/* One page: no run is shorter. */
+	need(!gm_dma_runs(fd, map.dma, 0, &run, &n), "DMA_RUNS");
+}
+
 /* The driver is unbound under an open file and a running copy. */
-static void goes_away(const struct t_peer *peer)
+static void goes_away(const struct t_peer *peer, uint32_t pin)
 {
 	struct fpga_dma_info info;
 	pid_t pid = t_fork(copier_run, NULL);
@@ -109,27 +118,26 @@ static void goes_away(const struct t_peer *peer)
 	need(again >= 0, "the board does not come back");
 	close(board);
 	board = again;
+	/* The mapping went with the driver. */
+	run_map(pin, peer);
 	check_result(copy(run.addr, run.addr + 4096, 16, NULL), 0,
 		     "a copy by the board that came back");
 }
 
 int main(void)
 {
-	int emu = emu_open(), fd = gm_open();
+	int emu = emu_open();
 	struct t_peer peer;
-	struct gpumem_dma_map map;
 	struct gpumem_pin pin;
-	uint64_t n = 1;
 
+	fd = gm_open();
 	board = t_board_open();
 	peer = t_peer_of_board(board);
 	pin = gm_must_pin(fd, emu_alloc(emu, MIB), MIB);
-	map = gm_must_dma_map(fd, pin.pin, &peer);
-	/* One page: no run is shorter. */
-	need(!gm_dma_runs(fd, map.dma, 0, &run, &n), "DMA_RUNS");
+	run_map(pin.pin, &peer);
 	wild_arguments();
 	signals();
-	goes_away(&peer);
+	goes_away(&peer, pin.pin);
 	close(fd);
 	emu_check_nothing_pinned("in the end");
 	return t_end();

@@ -113,6 +113,13 @@ importer_load()
 	trap "rmmod importer" EXIT
 }
 
+# mask_set BITS: the DMA mask of the boards, which have no driver.
+mask_set()
+{
+	insmod /lib/modules/importer.ko mask=$1
+	rmmod importer
+}
+
 # board_load: the example's driver and so /dev/fpga-dma0 and 1, for one case.
 board_load()
 {

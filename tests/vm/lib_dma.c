@@ -208,6 +208,40 @@ static void mode_errors(void)
 	t_lib_close(session);
 }
 
+static void refused(int want, const char *text)
+{
+	struct gpumem *session = t_lib_open("kmod");
+	struct gpumem_dma *dma = NULL;
+	struct gpumem_buf *buf;
+
+	t_lib_ok(gpumem_alloc(session, MIB, 0, &buf), "gpumem_alloc");
+	t_lib_error(gpumem_dma_map(buf, peer, 0, &dma), want, text,
+		    "a device that cannot be");
+	check(!dma, "a failed call set the handle");
+	t_lib_close(session);
+}
+
+/* The case has given the device such a driver, such a mask, or a bad place. */
+static void mode_vfio(void)
+{
+	refused(EBUSY, "vfio-pci drives the device");
+}
+
+static void mode_mask(void)
+{
+	refused(EIO, "DMA mask of 64 bits");
+}
+
+static void mode_topology(void)
+{
+	refused(EOPNOTSUPP, "root complex");
+}
+
+static void mode_driver(void)
+{
+	refused(EINVAL, "the NVIDIA driver refused the device");
+}
+
 /* The memory is freed under the mapping. */
 static void mode_freed(void)
 {
@@ -362,6 +396,8 @@ static const struct t_mode modes[] = {
 	{ "errors", mode_errors },     { "freed", mode_freed },
 	{ "fork", mode_fork },	       { "threads", mode_threads },
 	{ "stranger", mode_stranger }, { "owner", mode_owner },
+	{ "vfio", mode_vfio },	       { "mask", mode_mask },
+	{ "topology", mode_topology }, { "driver", mode_driver },
 };
 
 int main(int argc, char **argv)

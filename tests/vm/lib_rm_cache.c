@@ -123,7 +123,7 @@ static void mode_reuse(void)
 	       (unsigned long long)same);
 }
 
-/* What was freed does not stay, whatever is pinned next. */
+/* What was freed does not stay, whatever is pinned next and unpinned. */
 static void mode_freed(void)
 {
 	uint64_t keeper = t_lib_alloc(2 * MIB), addr[8];
@@ -146,6 +146,67 @@ static void mode_freed(void)
 	unpin(t_lib_pin(session, keeper, MIB, 0));
 	check_counts(1, 1, "after a pin again");
 	t_lib_free(keeper);
+}
+
+/*
+ * A pin does not wait until the driver has taken back what was freed: the next
+ * unpin does, unless it is much.
+ */
+static void mode_aside(void)
+{
+	uint64_t keeper = t_lib_alloc(2 * MIB), freed;
+	struct gpumem_buf *buf;
+	uint64_t released;
+
+	freed = t_lib_alloc(2 * MIB);
+	unpin(t_lib_pin(session, freed, MIB, 0));
+	t_lib_free(freed);
+	released = stats().release_ns;
+	buf = t_lib_pin(session, keeper, MIB, 0);
+	check_counts(2, 2, "set aside");
+	check(stats().release_ns == released, "the pin waited");
+	unpin(buf);
+	check_counts(1, 1, "after the unpin");
+	check(stats().release_ns > released, "the release took no time");
+
+	/* The session does not end before it is given back. */
+	freed = t_lib_alloc(2 * MIB);
+	unpin(t_lib_pin(session, freed, MIB, 0));
+	t_lib_free(freed);
+	unpin(t_lib_pin(session, keeper, 2 * MIB, 0));
+	t_lib_close(session);
+	check(!emu_counters().rm_objects, "%llu objects outlive the session",
+	      (unsigned long long)emu_counters().rm_objects);
+
+	setenv("GPUMEM_RM_CACHE", "128", 1);
+	session = t_lib_open("rm");
+	unsetenv("GPUMEM_RM_CACHE");
+	freed = t_lib_alloc(66 * MIB);
+	unpin(t_lib_pin(session, freed, MIB, 0));
+	t_lib_free(freed);
+	buf = t_lib_pin(session, keeper, MIB, 0);
+	check_counts(1, 1, "much is not set aside");
+	unpin(buf);
+	t_lib_free(keeper);
+}
+
+/* 64 MiB are kept for reuse whatever the GPU has. */
+static void mode_large(void)
+{
+	uint64_t addr = t_lib_alloc(64 * MIB);
+	int i;
+
+	for (i = 0; i < 10; i++) {
+		struct gpumem_buf *buf = t_lib_pin(session, addr, 64 * MIB, 0);
+
+		store((char *)map(buf) + 64 * MIB - 4, 500 + i);
+		check_word(addr + 64 * MIB - 4, 500 + i, "its end");
+		unpin(buf);
+		check_counts(1, 1, "64 MiB");
+	}
+	check(stats().repins == 9, "%llu repins",
+	      (unsigned long long)stats().repins);
+	t_lib_free(addr);
 }
 
 /* The bounds hold, and what CUDA lacks is given back. */
@@ -340,6 +401,8 @@ static void in_session(void (*mode)(void))
 MODE(again)
 MODE(reuse)
 MODE(freed)
+MODE(aside)
+MODE(large)
 MODE(bounds)
 MODE(off)
 MODE(fork)
@@ -349,7 +412,8 @@ MODE(threads)
 
 static const struct t_mode modes[] = {
 	{ "again", run_again },	    { "reuse", run_reuse },
-	{ "freed", run_freed },	    { "bounds", run_bounds },
+	{ "freed", run_freed },	    { "aside", run_aside },
+	{ "large", run_large },	    { "bounds", run_bounds },
 	{ "off", run_off },	    { "fork", run_fork },
 	{ "context", run_context }, { "exec", run_exec },
 	{ "threads", run_threads },

@@ -2,6 +2,7 @@
 /* /proc/gpumem, and the memory type of what is mapped. */
 #include "t.h"
 
+#include <grp.h>
 #include <pthread.h>
 #include <stdatomic.h>
 
@@ -12,6 +13,8 @@ struct listing {
 	unsigned int found; /* that agree with what was pinned */
 	unsigned int page_lines, pages_right;
 	unsigned int malformed;
+	unsigned int hidden; /* without a GPU address */
+	unsigned int hidden_mine; /* of these, this process's */
 	bool header;
 };
 
@@ -46,7 +49,8 @@ static struct listing listing_read(const struct known *known, size_t count)
 
 	need(f, "opening " GPUMEM_PROC_NODE ": %s", strerror(errno));
 	while (fgets(line, sizeof(line), f)) {
-		unsigned long long addr, bytes, pages, size;
+		unsigned long long addr = 0, bytes, pages, size;
+		char gpu[32];
 		unsigned int pid, maps;
 		size_t i;
 
@@ -59,13 +63,16 @@ static struct listing listing_read(const struct known *known, size_t count)
 			continue;
 		}
 		of = NULL;
-		if (sscanf(line, "%u %63s 0x%llx %llu %llu %llu %u %15s", &pid,
-			   comm, &addr, &bytes, &pages, &size, &maps,
+		if (sscanf(line, "%u %63s %31s %llu %llu %llu %u %15s", &pid,
+			   comm, gpu, &bytes, &pages, &size, &maps,
 			   state) != 8 ||
+		    (strcmp(gpu, "-") && sscanf(gpu, "0x%llx", &addr) != 1) ||
 		    (strcmp(state, "live") && strcmp(state, "revoked"))) {
 			l.malformed++;
 			continue;
 		}
+		l.hidden += !addr;
+		l.hidden_mine += !addr && pid == (unsigned int)getpid();
 		if (pid != (unsigned int)getpid())
 			continue;
 		l.pins++;
@@ -145,6 +152,73 @@ static void mode_user(void)
 {
 	check(geteuid(), "this mode is for an ordinary user");
 	listing_check(false);
+}
+
+#define USER 1000
+
+/* Its own pin has an address; that of the root process has none. */
+static void others_user(void *arg)
+{
+	int emu, fd;
+	struct listing l;
+
+	(void)arg;
+	need(!setgroups(0, NULL) && !setgid(USER) && !setuid(USER),
+	     "becoming an ordinary user: %s", strerror(errno));
+	emu = emu_open();
+	fd = gm_open();
+	gm_must_pin(fd, emu_alloc(emu, MIB), MIB);
+	l = listing_read(NULL, 0);
+	check(!l.malformed && l.pins == 1, "%u malformed lines, %u own pins",
+	      l.malformed, l.pins);
+	check(l.hidden == 1 && !l.hidden_mine,
+	      "a user sees %u lines without an address, %u of them its own",
+	      l.hidden, l.hidden_mine);
+	close(fd);
+	close(emu);
+}
+
+struct guest {
+	int ready[2], end[2];
+};
+
+static void others_guest(void *arg)
+{
+	struct guest *g = arg;
+	char byte;
+	int emu, fd;
+
+	need(!setgroups(0, NULL) && !setgid(USER) && !setuid(USER),
+	     "becoming an ordinary user: %s", strerror(errno));
+	emu = emu_open();
+	fd = gm_open();
+	gm_must_pin(fd, emu_alloc(emu, MIB), MIB);
+	need(write(g->ready[1], "", 1) == 1 && read(g->end[0], &byte, 1) == 1,
+	     "talking to the parent");
+}
+
+/* Who sees whose GPU addresses. */
+static void mode_others(void)
+{
+	int emu = emu_open(), fd = gm_open();
+	struct listing l;
+	struct guest g;
+	pid_t pid;
+	char byte;
+
+	gm_must_pin(fd, emu_alloc(emu, MIB), MIB);
+	t_child("a user", others_user, NULL);
+	need(!pipe(g.ready) && !pipe(g.end), "pipe: %s", strerror(errno));
+	pid = t_fork(others_guest, &g);
+	need(read(g.ready[0], &byte, 1) == 1, "the user did not start");
+	l = listing_read(NULL, 0);
+	check(!l.hidden && !l.malformed && l.pins == 1,
+	      "root sees %u lines without an address, %u malformed ones",
+	      l.hidden, l.malformed);
+	need(write(g.end[1], "", 1) == 1, "write");
+	t_join("the user", pid);
+	close(fd);
+	close(emu);
 }
 
 static atomic_bool churn_end;
@@ -239,9 +313,8 @@ static void mode_pat(void)
 }
 
 static const struct t_mode modes[] = {
-	{ "root", mode_root },
-	{ "user", mode_user },
-	{ "churn", mode_churn },
+	{ "root", mode_root },		{ "user", mode_user },
+	{ "others", mode_others },	{ "churn", mode_churn },
 	{ "write-combined", mode_pat },
 };
 

@@ -2,6 +2,8 @@
 /* One open file belongs to one process: forks, passed files, neighbours. */
 #include "t.h"
 
+#include <sched.h>
+#include <stdatomic.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 
@@ -135,6 +137,107 @@ static void claim_child(void *arg)
 	check_result(gm_unpin(fd, pin.pin), 0, "the child's UNPIN");
 }
 
+static void claim_fails(void *arg)
+{
+	int fd = *(int *)arg, emu = emu_open();
+	uint64_t addr = emu_alloc(emu, MIB);
+	struct gpumem_pin pin;
+	void *handle;
+
+	check_result(gm_pin(fd, NOWHERE, MIB, &pin), EINVAL,
+		     "PIN of no GPU memory");
+	check_result(gm_pin(fd, addr, 0, &pin), EINVAL, "PIN of 0 bytes");
+	check_result(t_ioctl(fd, GPUMEM_IOC_PIN, NULL), EFAULT,
+		     "PIN without a structure");
+	check_result(seed_lock(fd, NOWHERE, MIB, &handle, NULL), EINVAL,
+		     "LOCK of no GPU memory");
+}
+
+/* Who fails to pin does not own the file. */
+static void mode_claim_failed(void)
+{
+	int fd = gm_open(), emu = emu_open();
+	struct gpumem_pin pin;
+
+	t_child("the child that fails to pin", claim_fails, &fd);
+	check_result(gm_pin(fd, emu_alloc(emu, MIB), MIB, &pin), 0,
+		     "PIN through a file that a child tried");
+	close(fd);
+	fd = gm_open();
+	claim_fails(&fd);
+	t_child("the child after who failed", claim_child, &fd);
+	close(fd);
+	close(emu);
+}
+
+#define RACERS 4
+#define RACES 100
+
+struct race {
+	atomic_int go; /* races that may be run */
+	atomic_int racers, done, won, refused;
+	int fd[RACES];
+};
+
+/* Every other one tries what cannot be pinned first. */
+static void race_run(void *arg)
+{
+	struct race *race = arg;
+	bool fails = atomic_fetch_add(&race->racers, 1) % 2;
+	int emu = emu_open(), i, r;
+	uint64_t addr = emu_alloc(emu, MIB);
+	struct gpumem_pin pin;
+
+	for (i = 0; i < RACES; i++) {
+		while (atomic_load(&race->go) <= i)
+			sched_yield();
+		if (fails) {
+			r = gm_pin(race->fd[i], NOWHERE, MIB, &pin);
+			check(r == EINVAL || r == EPERM,
+			      "PIN of no GPU memory: %s", strerror(r));
+		}
+		r = gm_pin(race->fd[i], addr, MIB, &pin);
+		check(!r || r == EPERM, "PIN in a race: %s", strerror(r));
+		if (!r)
+			check_result(gm_unpin(race->fd[i], pin.pin), 0,
+				     "UNPIN by the winner");
+		atomic_fetch_add(r ? &race->refused : &race->won, 1);
+		atomic_fetch_add(&race->done, 1);
+	}
+}
+
+/* Of several processes that pin first at once just one gets the file. */
+static void mode_claim_race(void)
+{
+	struct race *race = mmap(NULL, sizeof(*race), PROT_READ | PROT_WRITE,
+				 MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	uint64_t end = t_now_ms() + 120000;
+	pid_t pid[RACERS];
+	int i;
+
+	need(race != MAP_FAILED, "mmap: %s", strerror(errno));
+	for (i = 0; i < RACES; i++)
+		race->fd[i] = gm_open();
+	for (i = 0; i < RACERS; i++)
+		pid[i] = t_fork(race_run, race);
+	for (i = 0; i < RACES; i++) {
+		atomic_store(&race->go, i + 1);
+		while (atomic_load(&race->done) < (i + 1) * RACERS &&
+		       t_now_ms() < end)
+			t_sleep_us(100);
+		check(atomic_load(&race->won) == i + 1 &&
+			      atomic_load(&race->refused) ==
+				      (i + 1) * (RACERS - 1),
+		      "after race %d: %d winners and %d refused", i,
+		      atomic_load(&race->won), atomic_load(&race->refused));
+	}
+	for (i = 0; i < RACERS; i++)
+		t_join("a racer", pid[i]);
+	for (i = 0; i < RACES; i++)
+		close(race->fd[i]);
+	munmap(race, sizeof(*race));
+}
+
 /* The first to pin owns the file, and keeps it. */
 static void mode_claim(void)
 {
@@ -235,8 +338,8 @@ static void pair_run(void *arg)
 	uint32_t first = 0x10000000u * (p->number + 1), round;
 	uint32_t *host = malloc(PAIR_BYTES);
 	int emu = emu_open(), fd = gm_open();
-	uint64_t addr = emu_alloc(emu, PAIR_BYTES), told[2], page, n = 1;
-	struct gpumem_pin pin = gm_must_pin(fd, addr, PAIR_BYTES);
+	uint64_t addr = emu_alloc(emu, PAIR_BYTES), told[3], page, n = 1;
+	struct gpumem_pin pin = gm_must_pin(fd, addr, PAIR_BYTES), theirs;
 	struct gpumem_info info;
 	char byte;
 	void *at;
@@ -249,13 +352,16 @@ static void pair_run(void *arg)
 	check_result(gm_pages(fd, pin.pin, 0, &page, &n), 0, "PAGES");
 	told[0] = pin.mmap_offset;
 	told[1] = page;
-	need(write(p->to_other, told, 16) == 16 &&
-		     read(p->from_other, told, 16) == 16,
+	told[2] = addr;
+	need(write(p->to_other, told, sizeof(told)) == sizeof(told) &&
+		     read(p->from_other, told, sizeof(told)) == sizeof(told),
 	     "talking to the other process");
 	check_result(t_map(fd, told[0], PAGE, NULL), EPERM,
 		     "mmap of the other process's pin");
 	check_result(t_map(fd, told[1], PAGE, NULL), EPERM,
 		     "mmap of the other process's page");
+	check_result(gm_pin(fd, told[2], MIB, &theirs), EINVAL,
+		     "PIN of the other process's memory");
 	check_result(gm_info(fd, pin.pin + 1, &info), ENOENT,
 		     "INFO of the next id");
 	for (round = 0; round < 8; round++) {
@@ -294,6 +400,8 @@ static const struct t_mode modes[] = {
 	{ "fork", mode_fork },
 	{ "passed", mode_passed },
 	{ "claim", mode_claim },
+	{ "claim-failed", mode_claim_failed },
+	{ "claim-race", mode_claim_race },
 	{ "outlive", mode_outlive },
 	{ "outlive-revoked", mode_outlive_revoked },
 	{ "two", mode_two },

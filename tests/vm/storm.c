@@ -12,6 +12,8 @@
 
 /* A victim lives at most as long as so many steps take on this machine. */
 #define LONGEST_STEPS 2
+/* Victims that are watched to find that out. */
+#define LIVES 12
 
 /* What the victims got done before they died, in memory that outlives them. */
 struct done {
@@ -189,12 +191,13 @@ static void done_check(bool root)
 	      "the victims died before they did anything");
 }
 
-/* How long a victim may live, in microseconds. */
-static unsigned int life_measure(uint64_t seed)
+/* How long one victim takes for LONGEST_STEPS steps, in milliseconds. */
+static uint64_t life_of_one(uint64_t seed)
 {
 	uint64_t start = t_now_ms(), ms;
 	pid_t pid;
 
+	memset(done, 0, sizeof(*done));
 	fflush(stdout);
 	pid = fork();
 	need(pid >= 0, "fork: %s", strerror(errno));
@@ -210,8 +213,25 @@ static unsigned int life_measure(uint64_t seed)
 		;
 	need(atomic_load(&done->steps) >= LONGEST_STEPS,
 	     "a victim does nothing");
+	return ms;
+}
+
+/*
+ * How long a victim may live, in microseconds: the quickest of a few. The
+ * first ones take up to thirty times as long: an emulated machine translates the
+ * kernel's code as it comes by.
+ */
+static unsigned int life_measure(uint64_t seed)
+{
+	uint64_t best = UINT64_MAX, ms;
+	int i;
+
+	for (i = 0; i < LIVES; i++) {
+		ms = life_of_one(seed + i);
+		best = ms < best ? ms : best;
+	}
 	memset(done, 0, sizeof(*done));
-	return (unsigned int)ms * 1000 + 1;
+	return (unsigned int)best * 1000 + 1;
 }
 
 int main(int argc, char **argv)

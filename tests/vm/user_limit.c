@@ -1,21 +1,27 @@
 // SPDX-License-Identifier: MIT
-/* The module parameter user_limit; as root, who starts the users. */
+/* The module parameters user_limit and user_pins; as root, who starts the users. */
 #include "t_dmabuf.h"
 
 #include <grp.h>
 #include <sys/prctl.h>
 
 #define LIMIT "/sys/module/gpumem/parameters/user_limit"
+#define PINS "/sys/module/gpumem/parameters/user_pins"
 #define ALICE 1000
 #define BOB 1001
 
+static void parameter_set(const char *path, const char *value)
+{
+	int fd = t_open(path);
+
+	need(write(fd, value, strlen(value)) == (ssize_t)strlen(value),
+	     "writing %s", path);
+	close(fd);
+}
+
 static void limit_set(const char *mib)
 {
-	int fd = t_open(LIMIT);
-
-	need(write(fd, mib, strlen(mib)) == (ssize_t)strlen(mib),
-	     "writing " LIMIT);
-	close(fd);
+	parameter_set(LIMIT, mib);
 }
 
 static void become(uid_t uid)
@@ -240,10 +246,96 @@ static void mode_alone(void)
 	emu_check_nothing_pinned("in the end");
 }
 
+/* Four pins, however small; what else refers to a pin keeps it counted. */
+static void pins_run(void *arg)
+{
+	int emu = emu_open(), fd = gm_open(), other = gm_open(), dmabuf;
+	uint64_t addr = emu_alloc(emu, 2 * MIB);
+	struct gpumem_pin pin[4], more;
+	void *handle, *at;
+	int i;
+
+	(void)arg;
+	become(ALICE);
+	check_result(gm_pin(fd, NOWHERE, 1, &more), EINVAL, "a wrong PIN");
+	for (i = 0; i < 4; i++) {
+		check_result(gm_pin_flags(fd, addr, 1,
+					  i % 2 ? GPUMEM_PIN_PERSISTENT : 0, 0,
+					  &pin[i]),
+			     0, "PIN %d", i);
+	}
+	check_result(gm_pin(fd, addr, 1, &more), EDQUOT, "the fifth PIN");
+	check_result(gm_pin(other, addr, 1, &more), EDQUOT,
+		     "PIN through another file");
+	check_result(gm_pin_flags(fd, addr, 1, GPUMEM_PIN_PERSISTENT, 0, &more),
+		     EDQUOT, "a persistent PIN");
+	check_result(seed_lock(fd, addr, 1, &handle, NULL), EDQUOT, "LOCK");
+	check(emu_counters().pins == 4, "%llu pins after refusals",
+	      (unsigned long long)emu_counters().pins);
+
+	need(!gm_map(fd, &pin[0], &at), "mmap");
+	check_result(gm_unpin(fd, pin[0].pin), 0, "UNPIN");
+	check_result(gm_pin(fd, addr, 1, &more), EDQUOT,
+		     "PIN while the old one is mapped");
+	munmap(at, gm_bytes(&pin[0]));
+	check_result(gm_pin(fd, addr, 1, &pin[0]), 0, "PIN after munmap");
+
+	dmabuf = gm_must_export(fd, &pin[1]);
+	check_result(gm_unpin(fd, pin[1].pin), 0, "UNPIN");
+	check_result(gm_pin(fd, addr, 1, &more), EDQUOT,
+		     "PIN while the old one has a dma-buf");
+	close(dmabuf);
+	check_result(gm_pin(fd, addr, 1, &pin[1]), 0,
+		     "PIN after the dma-buf was closed");
+
+	check_result(emu_free(emu, addr), 0, "freeing");
+	addr = emu_alloc(emu, MIB);
+	check_result(gm_pin(fd, addr, 1, &more), EDQUOT,
+		     "PIN beside revoked ones");
+	check_result(gm_unpin(fd, pin[0].pin), 0, "UNPIN of a revoked one");
+	check_result(gm_pin(fd, addr, 1, &more), 0, "PIN in its place");
+	close(fd);
+	check_result(gm_pin(other, addr, 1, &more), 0, "PIN after close");
+	close(other);
+	close(emu);
+}
+
+static void more_run(void *arg)
+{
+	int emu = emu_open(), fd = gm_open(), i;
+	uint64_t addr = emu_alloc(emu, MIB);
+
+	become(*(uid_t *)arg);
+	for (i = 0; i < 20; i++)
+		gm_must_pin(fd, addr, 1);
+}
+
+static void mode_pins(void)
+{
+	uid_t root = 0, bob = BOB;
+	char value[16] = "";
+	int fd = open(PINS, O_RDONLY | O_CLOEXEC);
+
+	need(fd >= 0 && read(fd, value, sizeof(value) - 1) > 0,
+	     "reading " PINS);
+	close(fd);
+	check(!strcmp(value, "65536\n"), "the default is %s", value);
+	parameter_set(PINS, "4");
+	t_child("a user", pins_run, NULL);
+	t_child("root", more_run, &root);
+	parameter_set(PINS, "20");
+	t_child("a user with more", more_run, &bob);
+	parameter_set(PINS, "0");
+	t_child("a user without a limit", more_run, &bob);
+	parameter_set(PINS, "65536");
+	emu_check_nothing_pinned("in the end");
+}
+
 static const struct t_mode modes[] = {
 	{ "alone", mode_alone },
 	{ "shared", mode_shared },
 	{ "orphan", mode_orphan },
+	{ "pins", mode_pins },
 };
 
 int main(int argc, char **argv)

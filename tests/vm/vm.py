@@ -132,6 +132,7 @@ def initramfs_make(kernel, work, modules, names):
     b = ARGS.build
     libdir = 'usr/lib/x86_64-linux-gnu'
     for src, dst in (('lib/libgpumem.so.0', libdir + '/libgpumem.so.0'),
+                     ('compat/gdrapi/libgdrapi.so.2', libdir + '/libgdrapi.so.2'),
                      ('sim/libcuda.so.1', libdir + '/libcuda.so.1'),
                      ('sim/libcuda.so.1', libdir + '/gpumem/sim/libcuda.so.1'),
                      ('tools/gpumem', 'usr/bin/gpumem'),

@@ -16,6 +16,7 @@
 
 #include "cuda_api.h"
 #include "gpumem_sim.h"
+#include "../group.h"
 
 #define MIB (1ull << 20)
 #define PAGE GPUMEM_SIM_PAGE_SIZE

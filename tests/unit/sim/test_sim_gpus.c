@@ -130,7 +130,16 @@ static void child_uuid(void)
 
 static void child_none(void)
 {
+	int before = dup(STDERR_FILENO), after;
+
+	close(before);
 	CHILD_CHECK(visible("") == 0);
+	CHILD_CHECK(visible("") == 0);
+	/* A start that failed keeps no memory file open. */
+	after = dup(STDERR_FILENO);
+	CHILD_CHECK(before >= 0 && after == before);
+	close(after);
+	CHILD_CHECK(visible("1") == 1);
 }
 
 static void child_stops(void)

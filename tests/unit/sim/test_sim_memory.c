@@ -336,5 +336,5 @@ int main(void)
 		cmocka_unit_test(test_threads),
 	};
 
-	return cmocka_run_group_tests(tests, context_setup, context_teardown);
+	return group_run(tests, context_setup, context_teardown);
 }

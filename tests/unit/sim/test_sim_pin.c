@@ -175,5 +175,5 @@ int main(void)
 		cmocka_unit_test(test_not_inherited),
 	};
 
-	return cmocka_run_group_tests(tests, context_setup, context_teardown);
+	return group_run(tests, context_setup, context_teardown);
 }

@@ -107,6 +107,36 @@ static void test_attributes(void **state)
 	assert_err(cuMemRelease(handle[0]), INVALID_VALUE);
 }
 
+/*
+ * A dma-buf may show several allocations side by side. The memory file has none
+ * to give, and says so after it has looked at the range.
+ */
+static void test_dmabuf_range(void **state)
+{
+	CUmemGenericAllocationHandle handle[2];
+	const int type = CU_MEM_RANGE_HANDLE_TYPE_DMA_BUF_FD;
+	CUdeviceptr addr;
+	int fd;
+
+	map_two(handle, &addr);
+	assert_err(cuMemGetHandleForAddressRange(&fd, addr, SIZE, type, 0),
+		   NOT_SUPPORTED);
+	assert_err(cuMemGetHandleForAddressRange(&fd, addr, 2 * SIZE, type, 0),
+		   NOT_SUPPORTED);
+	assert_err(cuMemGetHandleForAddressRange(&fd, addr + SIZE - 4096, 8192,
+						 type, 0),
+		   NOT_SUPPORTED);
+	/* The rest of the reservation shows nothing. */
+	assert_err(cuMemGetHandleForAddressRange(&fd, addr, 2 * SIZE + 4096,
+						 type, 0),
+		   INVALID_VALUE);
+	assert_err(cuMemGetHandleForAddressRange(&fd, addr + 1, SIZE, type, 0),
+		   INVALID_VALUE);
+	unmap_two(handle, addr);
+	assert_err(cuMemGetHandleForAddressRange(&fd, addr, SIZE, type, 0),
+		   INVALID_VALUE);
+}
+
 static void test_share(void **state)
 {
 	CUmemGenericAllocationHandle handle[2], other;
@@ -241,9 +271,13 @@ static void test_managed(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_seam),  cmocka_unit_test(test_attributes),
-		cmocka_unit_test(test_share), cmocka_unit_test(test_refusals),
-		cmocka_unit_test(test_pool),  cmocka_unit_test(test_managed),
+		cmocka_unit_test(test_seam),
+		cmocka_unit_test(test_attributes),
+		cmocka_unit_test(test_dmabuf_range),
+		cmocka_unit_test(test_share),
+		cmocka_unit_test(test_refusals),
+		cmocka_unit_test(test_pool),
+		cmocka_unit_test(test_managed),
 	};
 
 	return cmocka_run_group_tests(tests, context_setup, NULL);

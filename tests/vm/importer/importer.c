@@ -13,11 +13,31 @@
 #include <linux/scatterlist.h>
 #include <linux/slab.h>
 #include <linux/uaccess.h>
+#include <linux/version.h>
 
 #include "importer.h"
 
 #define IMPORTER_VENDOR 0x1234
 #define IMPORTER_DEVICE 0x11e8
+
+/* 7.1 renamed move_notify, and always has it. */
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(7, 1, 0)
+#define IMPORTER_OP_MOVE invalidate_mappings
+#define IMPORTER_MOVE_NOTIFY true
+#else
+#define IMPORTER_OP_MOVE move_notify
+#define IMPORTER_MOVE_NOTIFY IS_ENABLED(CONFIG_DMABUF_MOVE_NOTIFY)
+#endif
+
+static uint mask = 64;
+module_param(mask, uint, 0444);
+MODULE_PARM_DESC(mask, "bits of the devices' DMA masks");
+
+static bool managed;
+module_param(managed, bool, 0444);
+MODULE_PARM_DESC(
+	managed,
+	"drive the devices as vfio-pci does, managing DMA (default: no driver)");
 
 static struct pci_dev *importer_peer;
 
@@ -62,12 +82,12 @@ static void importer_move_notify(struct dma_buf_attachment *attach)
 }
 
 static const struct dma_buf_attach_ops importer_ops = {
-	.move_notify = importer_move_notify,
+	.IMPORTER_OP_MOVE = importer_move_notify,
 };
 
 static const struct dma_buf_attach_ops importer_p2p_ops = {
 	.allow_peer2peer = true,
-	.move_notify = importer_move_notify,
+	.IMPORTER_OP_MOVE = importer_move_notify,
 };
 
 static int importer_attach(struct importer *imp,
@@ -170,9 +190,7 @@ static int importer_step(struct importer *imp, unsigned int cmd)
 		break;
 	case IMPORTER_IOC_PIN:
 		/* Only a dynamic importer can ask for it. */
-		rc = dma_buf_attachment_is_dynamic(imp->attach)
-			     ? importer_pin(imp)
-			     : -EINVAL;
+		rc = imp->attach->importer_ops ? importer_pin(imp) : -EINVAL;
 		break;
 	case IMPORTER_IOC_UNPIN:
 		rc = importer_unpin(imp);
@@ -258,7 +276,7 @@ static int importer_state(struct importer *imp, void __user *user)
 		.attached = !!imp->attach,
 		.mapped = !!READ_ONCE(imp->sgt),
 		.notified = atomic_read(&imp->notified),
-		.move_notify = IS_ENABLED(CONFIG_DMABUF_MOVE_NOTIFY),
+		.moves = IMPORTER_MOVE_NOTIFY,
 	};
 
 	return copy_to_user(user, &state, sizeof(state)) ? -EFAULT : 0;
@@ -336,6 +354,51 @@ static struct miscdevice importer_misc = {
 	.mode = 0666,
 };
 
+static int importer_probe(struct pci_dev *pdev, const struct pci_device_id *id)
+{
+	return 0;
+}
+
+static const struct pci_device_id importer_ids[] = {
+	{ PCI_DEVICE(IMPORTER_VENDOR, IMPORTER_DEVICE) },
+	{}
+};
+
+static struct pci_driver importer_driver = {
+	.name = "importer",
+	.id_table = importer_ids,
+	.probe = importer_probe,
+	.driver_managed_dma = true,
+};
+
+static int importer_masks_set(void)
+{
+	struct pci_dev *each = NULL;
+	int rc = 0;
+
+	while (!rc &&
+	       (each = pci_get_device(IMPORTER_VENDOR, IMPORTER_DEVICE, each)))
+		rc = dma_set_mask_and_coherent(&each->dev, DMA_BIT_MASK(mask));
+	pci_dev_put(each);
+	return rc;
+}
+
+static int importer_start(void)
+{
+	int rc;
+
+	rc = importer_masks_set();
+	if (rc)
+		return rc;
+	rc = misc_register(&importer_misc);
+	if (rc || !managed)
+		return rc;
+	rc = pci_register_driver(&importer_driver);
+	if (rc)
+		misc_deregister(&importer_misc);
+	return rc;
+}
+
 static int __init importer_init(void)
 {
 	int rc;
@@ -345,9 +408,7 @@ static int __init importer_init(void)
 		pr_err("no edu device: start QEMU with -device edu,dma_mask=0xffffffffffffffff\n");
 		return -ENODEV;
 	}
-	rc = dma_set_mask_and_coherent(&importer_peer->dev, DMA_BIT_MASK(64));
-	if (!rc)
-		rc = misc_register(&importer_misc);
+	rc = importer_start();
 	if (rc)
 		pci_dev_put(importer_peer);
 	return rc;
@@ -355,6 +416,8 @@ static int __init importer_init(void)
 
 static void __exit importer_exit(void)
 {
+	if (managed)
+		pci_unregister_driver(&importer_driver);
 	misc_deregister(&importer_misc);
 	pci_dev_put(importer_peer);
 }

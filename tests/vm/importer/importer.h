@@ -49,7 +49,7 @@ struct importer_state {
 	__u32 attached;
 	__u32 mapped;
 	__u32 notified; /* calls of move_notify since the file was opened */
-	__u32 move_notify; /* the kernel has CONFIG_DMABUF_MOVE_NOTIFY */
+	__u32 moves; /* the kernel tells importers to let go */
 };
 
 #define IMPORTER_IOC_ATTACH _IOW('I', 1, struct importer_attach)

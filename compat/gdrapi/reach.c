@@ -1,0 +1,187 @@
+// SPDX-License-Identifier: MIT
+/*
+ * From an address to a pin. GDRCopy takes whole GPU pages of 64 KiB, whatever
+ * lies in them; gpumem_pin() takes a range of one allocation, of which it then
+ * maps whole pages too. So a part of the range is looked for that pins and
+ * touches all of its pages.
+ */
+#include <errno.h>
+
+#include "library.h"
+
+/* cuMemAlloc aligns to this at least. */
+#define GDRAPI_ALIGN 512u
+
+/* What is asked for, and where. */
+struct gdrapi_reach {
+	struct gdr *gdr;
+	struct gpumem *session;
+	uint32_t flags;
+	uint64_t end; /* of the last page */
+};
+
+/*
+ * Pins, persistently where that can be had. Without a coherent link there is no
+ * way but PCIe, so that it need not be forced.
+ */
+static int gdrapi_pin_range(const struct gdrapi_reach *reach, uint64_t addr,
+			    uint64_t length, struct gpumem_buf **buf)
+{
+	unsigned int flags = GPUMEM_PIN_PERSISTENT;
+	int rc;
+
+	if (reach->flags & GDR_PIN_FLAG_FORCE_PCIE)
+		flags |= GPUMEM_PIN_FORCE_BAR1;
+	rc = gpumem_pin(reach->session, addr, length, flags, buf);
+#ifdef __x86_64__
+	if (rc == -EOPNOTSUPP && flags & GPUMEM_PIN_FORCE_BAR1) {
+		flags &= ~GPUMEM_PIN_FORCE_BAR1;
+		rc = gpumem_pin(reach->session, addr, length, flags, buf);
+	}
+#endif
+	if (rc != -EOPNOTSUPP || flags & GPUMEM_PIN_FORCE_BAR1)
+		return rc;
+	rc = gpumem_pin(reach->session, addr, length, 0, buf);
+	if (!rc && atomic_exchange(&reach->gdr->persistent, false))
+		gdrapi_log(GDRAPI_WARN, "the driver has no persistent pins: "
+					"mappings end with cuMemFree()");
+	return rc;
+}
+
+/* Where two of the answers are errors, the one that says more. */
+static int gdrapi_worse(int one, int other)
+{
+	return one == -EINVAL || one == -ERANGE ? other : one;
+}
+
+/*
+ * Pins from addr on as much of the range as there is, but no less than up to
+ * the first byte of its last page: copies reach what is pinned the fast way.
+ */
+static int gdrapi_pin_longest(const struct gdrapi_reach *reach, uint64_t addr,
+			      struct gpumem_buf **buf)
+{
+	uint64_t last_page = (reach->end - 1) & GPU_PAGE_MASK;
+	uint64_t there = (addr > last_page ? addr : last_page) + 1;
+	uint64_t not_there = reach->end;
+	int rc = gdrapi_pin_range(reach, addr, there - addr, buf);
+
+	while (!rc && not_there - there > 1) {
+		uint64_t middle = there + (not_there - there) / 2;
+		struct gpumem_buf *longer;
+
+		if (gdrapi_pin_range(reach, addr, middle - addr, &longer)) {
+			not_there = middle;
+			continue;
+		}
+		there = middle;
+		gpumem_unpin(*buf);
+		*buf = longer;
+	}
+	return rc;
+}
+
+/* Pins through one session. -EXDEV: the memory is on another GPU. */
+static int gdrapi_reach_on(const struct gdrapi_reach *reach, uint64_t addr,
+			   uint64_t size, struct gpumem_buf **buf)
+{
+	uint64_t page_end = (addr & GPU_PAGE_MASK) + GPU_PAGE_SIZE;
+	uint64_t limit = page_end < reach->end ? page_end : reach->end;
+	int first;
+	int rc;
+
+	rc = gdrapi_pin_range(reach, addr, reach->end - addr, buf);
+	if (rc == -ERANGE && addr + size < reach->end)
+		rc = gdrapi_pin_range(reach, addr, size, buf);
+	if (rc == -ERANGE)
+		rc = gdrapi_pin_longest(reach, addr, buf);
+	if (rc != -ERANGE && rc != -EINVAL)
+		return rc;
+	/*
+	 * The caller rounded it down out of its allocation, into another one's
+	 * end or into a gap: it begins later in the first page.
+	 */
+	if (addr % GPU_PAGE_SIZE || size % GPU_PAGE_SIZE)
+		return rc;
+	first = rc;
+	for (uint64_t at = addr + GDRAPI_ALIGN; at < limit;
+	     at += GDRAPI_ALIGN) {
+		rc = gdrapi_pin_longest(reach, at, buf);
+		if (rc != -ERANGE && rc != -EINVAL)
+			return gdrapi_worse(first, rc);
+	}
+	return first;
+}
+
+static int gdrapi_session_open(struct gdr *g, int ordinal)
+{
+	struct gpumem_options options = { .size = sizeof(options),
+					  .device = ordinal };
+	int rc = gpumem_open(&options, &g->sessions[ordinal]);
+
+	if (rc)
+		g->sessions[ordinal] = NULL;
+	else
+		gdrapi_log(GDRAPI_INFO, "GPU %d through backend %s", ordinal,
+			   gpumem_backend_name(g->sessions[ordinal]));
+	return rc;
+}
+
+/*
+ * Tries the GPUs whose sessions are not open yet. One that does not have the
+ * memory is closed again, so that no context stays on it.
+ */
+static int gdrapi_reach_new(struct gdrapi_reach *reach, uint64_t addr,
+			    uint64_t size, struct gpumem_buf **buf)
+{
+	struct gdr *g = reach->gdr;
+	int failed = 0;
+	int count = 1;
+
+	for (int i = 0; i < count && i < GDRAPI_GPUS; i++) {
+		int rc;
+
+		if (g->sessions[i]) {
+			gpumem_device_count(g->sessions[i], &count);
+			continue;
+		}
+		rc = gdrapi_session_open(g, i);
+		if (rc == -ENODEV || rc == -ELIBACC || rc == -ENOENT)
+			return failed ? failed : rc;
+		if (rc) {
+			failed = failed ? failed : rc;
+			count += count == i + 1;
+			continue;
+		}
+		gpumem_device_count(g->sessions[i], &count);
+		reach->session = g->sessions[i];
+		rc = gdrapi_reach_on(reach, addr, size, buf);
+		if (rc != -EXDEV)
+			return rc;
+		gpumem_close(g->sessions[i]);
+		g->sessions[i] = NULL;
+	}
+	return failed ? failed : -EXDEV;
+}
+
+int gdrapi_reach(struct gdr *g, uint64_t addr, uint64_t size, uint32_t flags,
+		 struct gpumem_buf **buf)
+{
+	struct gdrapi_reach reach = {
+		.gdr = g,
+		.flags = flags,
+		.end = (addr + size + GPU_PAGE_OFFSET) & GPU_PAGE_MASK,
+	};
+	int rc = -EXDEV;
+
+	pthread_mutex_lock(&g->lock);
+	for (unsigned int i = 0; i < GDRAPI_GPUS && rc == -EXDEV; i++) {
+		reach.session = g->sessions[i];
+		if (reach.session)
+			rc = gdrapi_reach_on(&reach, addr, size, buf);
+	}
+	if (rc == -EXDEV)
+		rc = gdrapi_reach_new(&reach, addr, size, buf);
+	pthread_mutex_unlock(&g->lock);
+	return rc;
+}

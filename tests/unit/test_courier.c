@@ -1,0 +1,437 @@
+// SPDX-License-Identifier: MIT
+/*
+ * The courier, on the simulated GPU, where a thread does what its kernel does.
+ * Built with the library's objects: the courier is not in its API.
+ */
+#include <pthread.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "../../lib/courier_in.h"
+#include "../../lib/handle.h"
+#include "../../lib/pool.h"
+#include "unit.h"
+
+#define ROOM (5 * MIB + 4096)
+#define GUARD 0xa5
+#define BESIDE 32
+
+static struct gm_session *session;
+static struct gm_courier *courier;
+static struct gm_pool *pool;
+static CUdeviceptr memory;
+static unsigned char *bytes; /* what is in memory */
+static unsigned char *host, *pinned;
+static uint32_t dice = 1;
+
+static const struct gm_courier_limits calm = { 200, 2000 };
+static const struct gm_courier_limits hasty = { 10, 100 };
+
+static uint32_t roll(uint32_t sides)
+{
+	dice = dice * 1664525 + 1013904223;
+	return (uint32_t)((uint64_t)dice * sides >> 32);
+}
+
+static void rest(unsigned int us)
+{
+	const struct timespec time = { .tv_nsec = (long)us * 1000 };
+
+	nanosleep(&time, NULL);
+}
+
+static struct gm_courier *courier_new(struct gm_session *of,
+				      const struct gm_courier_limits *limits)
+{
+	struct gm_courier *made;
+
+	if (gm_courier_new(of, limits, &made))
+		fail_msg("%s", gpumem_last_error());
+	return made;
+}
+
+/* Reads, and looks at what was and what was not to be written. */
+static void check_read(size_t offset, unsigned char *to, bool direct,
+		       size_t length, unsigned int threads)
+{
+	uint64_t to_gpu = direct ? (uintptr_t)to : 0;
+
+	memset(to - BESIDE, GUARD, BESIDE);
+	memset(to, ~bytes[offset], length < 64 ? length : 64);
+	memset(to + length, GUARD, BESIDE);
+	if (gm_courier_read(courier, memory + offset, to, to_gpu, length, pool,
+			    threads))
+		fail_msg("%zu bytes at %zu: %s", length, offset,
+			 gpumem_last_error());
+	assert_memory_equal(to, bytes + offset, length);
+	for (size_t i = 0; i < BESIDE; i++) {
+		assert_int_equal(to[length + i], GUARD);
+		assert_int_equal(to[(ptrdiff_t)i - BESIDE], GUARD);
+	}
+}
+
+static int setup(void **state)
+{
+	void *object;
+
+	if (unit_setup(state) ||
+	    gm_handle_get(GM_KIND_SESSION, unit_session, "test", &object))
+		return -1;
+	gm_handle_put(unit_session);
+	session = object;
+	memory = unit_alloc(ROOM);
+	bytes = malloc(ROOM);
+	host = malloc(ROOM + 4096);
+	pool = gm_pool_new(4, -1);
+	if (!bytes || !host || !pool ||
+	    unit_cuda.alloc_host((void **)&pinned, ROOM + 4096))
+		return -1;
+	unit_fill(bytes, ROOM, 11);
+	return unit_cuda.to_device(memory, bytes, ROOM);
+}
+
+static int teardown(void **state)
+{
+	gm_pool_free(pool);
+	unit_free(memory);
+	free(bytes);
+	free(host);
+	assert_int_equal(unit_cuda.free_host(pinned), 0);
+	return unit_teardown(state);
+}
+
+static int make(void **state)
+{
+	courier = courier_new(session, &calm);
+	return 0;
+}
+
+static int make_hasty(void **state)
+{
+	courier = courier_new(session, &hasty);
+	return 0;
+}
+
+static int unmake(void **state)
+{
+	gm_courier_free(courier);
+	courier = NULL;
+	return 0;
+}
+
+static void small_reads_at_every_alignment(void **state)
+{
+	for (size_t shift = 0; shift < 64; shift++) {
+		for (size_t length = 0; length <= 66; length++)
+			check_read(1000 + shift,
+				   host + BESIDE + (shift * 7 + length) % 64,
+				   false, length, 1);
+	}
+}
+
+static void small_reads_into_pinned_memory(void **state)
+{
+	for (size_t from = 0; from < 16; from++) {
+		for (size_t to = 0; to < 16; to++) {
+			for (size_t length = 0; length < 70; length += 3)
+				check_read(2000 + from,
+					   pinned + 64 + (to + from) % 64 + to,
+					   true, length, 1);
+		}
+	}
+}
+
+static void every_length_around_the_chunks(void **state)
+{
+	static const size_t sizes[] = { 4096,
+					8192,
+					4 * 4096,
+					128 * KIB,
+					GM_COURIER_JOB,
+					2 * GM_COURIER_JOB,
+					3 * GM_COURIER_JOB };
+
+	for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
+		for (size_t less = 0; less < 3; less++) {
+			size_t length = sizes[i] + 1 - less;
+
+			check_read(127 * less, host + BESIDE, false, length, 1);
+			check_read(127, pinned + 64 + 9 * less, true, length,
+				   1);
+		}
+	}
+}
+
+static void random_reads(void **state)
+{
+	for (int i = 0; i < 150; i++) {
+		size_t offset = roll(4096);
+		size_t length = roll(i % 10 ? 200000 : 5 * MIB);
+		bool direct = roll(2);
+
+		check_read(offset, (direct ? pinned : host) + 64 + roll(300),
+			   direct, length, 1 + roll(4));
+	}
+}
+
+static void one_kernel_does_many_jobs(void **state)
+{
+	const struct gm_courier_limits patient = { 50000, 300000 };
+	uint64_t starts;
+
+	gm_courier_set_limits(courier, &patient);
+	starts = gm_courier_starts(courier);
+	for (int i = 0; i < 100; i++)
+		check_read(i, host + BESIDE, false, 100, 1);
+	assert_true(gm_courier_starts(courier) - starts < 100);
+}
+
+static bool is_retired(void)
+{
+	return __atomic_load_n(&courier->flags->retired.value,
+			       __ATOMIC_ACQUIRE) == courier->start;
+}
+
+static void it_is_started_again_after_it_retired(void **state)
+{
+	for (int i = 0; i < 20; i++) {
+		uint64_t starts = gm_courier_starts(courier);
+
+		while (!is_retired())
+			rest(100);
+		check_read(i, host + BESIDE, false, 1000, 1);
+		assert_true(gm_courier_starts(courier) > starts);
+	}
+}
+
+/* Jobs come at all moments before, while and after it retires. */
+static void no_job_is_lost_when_it_retires(void **state)
+{
+	for (int i = 0; i < 1000; i++) {
+		check_read(roll(5000), (i % 2 ? pinned : host) + BESIDE, i % 2,
+			   roll(300), 1);
+		if (i % 4)
+			rest(roll(60));
+	}
+	/* Each job outlives the kernel's life: the next one finds it gone. */
+	for (int i = 0; i < 10; i++)
+		check_read(roll(4096), host + BESIDE, false, 5 * MIB,
+			   1 + i % 4);
+}
+
+static void numbers_go_round(void **state)
+{
+	while (!is_retired())
+		rest(100);
+	courier->number = UINT32_MAX - 5ull;
+	for (int i = 0; i < 10; i++)
+		check_read(i, host + BESIDE, false, 2 * MIB + i, 1);
+	assert_true(courier->number > UINT32_MAX);
+}
+
+struct reader {
+	struct gm_courier *courier;
+	pthread_mutex_t *lock; /* one call at a time */
+	CUdeviceptr memory;
+	const unsigned char *bytes;
+	unsigned int seed;
+	int failed;
+};
+
+static void *read_often(void *arg)
+{
+	struct reader *reader = arg;
+	unsigned char *to = malloc(70000);
+	uint32_t x = reader->seed;
+
+	for (int i = 0; i < 100 && to; i++) {
+		size_t offset = (x = x * 1664525 + 1013904223) >> 14;
+		size_t length = (x = x * 1664525 + 1013904223) >> 16;
+
+		pthread_mutex_lock(reader->lock);
+		reader->failed |= !!gm_courier_read(reader->courier,
+						    reader->memory + offset, to,
+						    0, length, NULL, 1);
+		pthread_mutex_unlock(reader->lock);
+		reader->failed |= !!memcmp(to, reader->bytes + offset, length);
+	}
+	reader->failed |= !to;
+	free(to);
+	return NULL;
+}
+
+static void read_in_threads(struct reader *readers, int count)
+{
+	pthread_t threads[8];
+
+	for (int i = 0; i < count; i++)
+		assert_int_equal(pthread_create(&threads[i], NULL, read_often,
+						&readers[i]),
+				 0);
+	for (int i = 0; i < count; i++)
+		pthread_join(threads[i], NULL);
+	for (int i = 0; i < count; i++)
+		assert_int_equal(readers[i].failed, 0);
+}
+
+static void threads_take_turns(void **state)
+{
+	pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+	struct reader readers[6];
+
+	for (int i = 0; i < 6; i++)
+		readers[i] =
+			(struct reader){ courier, &lock, memory, bytes, i, 0 };
+	read_in_threads(readers, 6);
+}
+
+static void two_sessions_have_a_courier_each(void **state)
+{
+	pthread_mutex_t locks[2] = { PTHREAD_MUTEX_INITIALIZER,
+				     PTHREAD_MUTEX_INITIALIZER };
+	struct gpumem_options options = { .size = sizeof(options),
+					  .backend = "sim" };
+	struct reader readers[2];
+	struct gpumem *other;
+	void *object;
+
+	assert_int_equal(gpumem_open(&options, &other), 0);
+	assert_int_equal(gm_handle_get(GM_KIND_SESSION, other, "test", &object),
+			 0);
+	gm_handle_put(other);
+	readers[0] = (struct reader){ courier, &locks[0], memory, bytes, 1, 0 };
+	readers[1] = (struct reader){
+		courier_new(object, &hasty), &locks[1], memory, bytes, 2, 0
+	};
+	read_in_threads(readers, 2);
+	gm_courier_free(readers[1].courier);
+	assert_int_equal(gpumem_close(other), 0);
+}
+
+static bool stop;
+
+static void *synchronize_often(void *arg)
+{
+	CUresult (*synchronize)(void);
+	CUdeviceptr addr;
+
+	*(void **)&synchronize =
+		gpumem_cuda_symbol(unit_session, "cuCtxSynchronize");
+	unit_use_context();
+	while (!__atomic_load_n(&stop, __ATOMIC_RELAXED)) {
+		if (synchronize() || unit_cuda.alloc(&addr, 4096) ||
+		    unit_cuda.free(addr))
+			return "failed";
+	}
+	return NULL;
+}
+
+static void others_wait_and_go_on(void **state)
+{
+	pthread_t thread;
+	void *failed;
+
+	stop = false;
+	assert_int_equal(pthread_create(&thread, NULL, synchronize_often, NULL),
+			 0);
+	for (int i = 0; i < 300; i++)
+		check_read(roll(5000), host + BESIDE, false, roll(50000), 1);
+	__atomic_store_n(&stop, true, __ATOMIC_RELAXED);
+	pthread_join(thread, &failed);
+	assert_null(failed);
+}
+
+static void a_busy_gpu_is_no_failure(void **state)
+{
+	const uint64_t patience = courier->busy_ns;
+
+	while (!is_retired())
+		rest(100);
+	memset(host, GUARD, 4096);
+	setenv("GPUMEM_SIM_LAUNCH_DELAY_US", "300000", 1);
+	courier->busy_ns = 1000000;
+	for (int i = 0; i < 3; i++)
+		unit_expect_error(gm_courier_read(courier, memory, pinned,
+						  (uintptr_t)pinned, 4096, NULL,
+						  1),
+				  -EBUSY, "courier", NULL);
+	unsetenv("GPUMEM_SIM_LAUNCH_DELAY_US");
+	courier->busy_ns = patience;
+	memset(pinned, GUARD, 4096);
+	while (!is_retired())
+		rest(100);
+	/* The one that was given up wrote nothing. */
+	assert_memory_equal(pinned, host, 4096);
+	check_read(0, host + BESIDE, false, 5000, 1);
+}
+
+static void a_child_leaves_it_alone(void **state)
+{
+	int status;
+	pid_t pid;
+
+	check_read(0, host + BESIDE, false, 5000, 1);
+	pid = fork();
+	assert_true(pid >= 0);
+	if (!pid) {
+		gm_courier_drop(courier);
+		_exit(0);
+	}
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_int_equal(status, 0);
+	for (int i = 0; i < 20; i++)
+		check_read(i, host + BESIDE, false, 5000, 1);
+}
+
+/* On another GPU: its context is of no use afterwards. */
+static void a_fault_ends_it_for_good(void **state)
+{
+	struct gpumem_options options = { .size = sizeof(options),
+					  .backend = "sim",
+					  .device = 1 };
+	const CUdeviceptr nowhere = 0x1000;
+	struct gpumem *other;
+	struct gm_courier *c;
+	void *object;
+
+	assert_int_equal(gpumem_open(&options, &other), 0);
+	assert_int_equal(gm_handle_get(GM_KIND_SESSION, other, "test", &object),
+			 0);
+	gm_handle_put(other);
+	c = courier_new(object, &calm);
+	unit_expect_error(gm_courier_read(c, nowhere, host, 0, 3 * MIB, pool,
+					  4),
+			  -EIO, "courier", "CUDA_ERROR_ILLEGAL_ADDRESS", NULL);
+	unit_expect_error(gm_courier_read(c, nowhere, host, 0, 10, pool, 4),
+			  -EIO, "failed before", NULL);
+	gm_courier_free(c);
+	assert_int_equal(gpumem_close(other), 0);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+#define CALM(test) cmocka_unit_test_setup_teardown(test, make, unmake)
+#define HASTY(test) cmocka_unit_test_setup_teardown(test, make_hasty, unmake)
+		CALM(small_reads_at_every_alignment),
+		CALM(small_reads_into_pinned_memory),
+		CALM(every_length_around_the_chunks),
+		CALM(random_reads),
+		HASTY(random_reads),
+		CALM(one_kernel_does_many_jobs),
+		CALM(it_is_started_again_after_it_retired),
+		HASTY(no_job_is_lost_when_it_retires),
+		CALM(numbers_go_round),
+		HASTY(numbers_go_round),
+		CALM(threads_take_turns),
+		HASTY(threads_take_turns),
+		CALM(two_sessions_have_a_courier_each),
+		CALM(others_wait_and_go_on),
+		CALM(a_busy_gpu_is_no_failure),
+		CALM(a_child_leaves_it_alone),
+		cmocka_unit_test(a_fault_ends_it_for_good),
+	};
+
+	return group_run(tests, setup, teardown);
+}

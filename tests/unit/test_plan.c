@@ -1,0 +1,309 @@
+// SPDX-License-Identifier: MIT
+/* How copies are chosen: settings, plans, where plans are kept, explanations. */
+#include <stdio.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "unit.h"
+
+#define STEPS 64
+
+static char cache[64];
+
+/* The plans of these tests are nobody else's. */
+static int setup(void **state)
+{
+	snprintf(cache, sizeof(cache), "/tmp/gpumem-plan-XXXXXX");
+	assert_non_null(mkdtemp(cache));
+	assert_int_equal(setenv("XDG_CACHE_HOME", cache, 1), 0);
+	return unit_setup(state);
+}
+
+static int teardown(void **state)
+{
+	char folder[96];
+
+	snprintf(folder, sizeof(folder), "%s/gpumem", cache);
+	rmdir(folder);
+	rmdir(cache);
+	return unit_teardown(state);
+}
+
+static struct gpumem_copy_settings settings_get(struct gpumem *session)
+{
+	struct gpumem_copy_settings s = { .size = sizeof(s) };
+
+	assert_int_equal(gpumem_copy_settings_get(session, &s), 0);
+	return s;
+}
+
+static void settings_are_kept_and_checked(void **state)
+{
+	struct gpumem_copy_settings old = settings_get(unit_session), s = old;
+
+	assert_true(s.threads >= 1);
+	assert_int_equal(s.courier, 1);
+	s.threads = 3;
+	s.courier = 0;
+	s.courier_idle_us = 10;
+	s.courier_life_us = 10000;
+	assert_int_equal(gpumem_copy_settings_set(unit_session, &s), 0);
+	s = settings_get(unit_session);
+	assert_int_equal(s.threads, 3);
+	assert_int_equal(s.courier, 0);
+	assert_int_equal(s.courier_idle_us, 10);
+	assert_int_equal(s.courier_life_us, 10000);
+
+	s.threads = 0;
+	unit_expect_error(gpumem_copy_settings_set(unit_session, &s), -EINVAL,
+			  "threads is 0", "1 to 64", NULL);
+	s.threads = 65;
+	unit_expect_error(gpumem_copy_settings_set(unit_session, &s), -EINVAL,
+			  "threads is 65", NULL);
+	s.threads = 1;
+	s.courier = 2;
+	unit_expect_error(gpumem_copy_settings_set(unit_session, &s), -EINVAL,
+			  "courier is 2", NULL);
+	s.courier = 1;
+	s.courier_life_us = 99;
+	unit_expect_error(gpumem_copy_settings_set(unit_session, &s), -EINVAL,
+			  "courier_life_us 99", NULL);
+	s.size--;
+	unit_expect_error(gpumem_copy_settings_set(unit_session, &s), -EINVAL,
+			  "size", NULL);
+	unit_expect_error(gpumem_copy_settings_get(unit_session, NULL), -EINVAL,
+			  "NULL", NULL);
+	assert_int_equal(settings_get(unit_session).threads, 3);
+	assert_int_equal(gpumem_copy_settings_set(unit_session, &old), 0);
+}
+
+static void the_environment_sets_them(void **state)
+{
+	struct gpumem_options options = { .size = sizeof(options),
+					  .backend = "sim" };
+	struct gpumem *session;
+
+	setenv("GPUMEM_THREADS", "5", 1);
+	setenv("GPUMEM_COURIER", "0", 1);
+	assert_int_equal(gpumem_open(&options, &session), 0);
+	assert_int_equal(settings_get(session).threads, 5);
+	assert_int_equal(settings_get(session).courier, 0);
+	assert_int_equal(gpumem_close(session), 0);
+
+	/* What is no number in the range counts as not given. */
+	setenv("GPUMEM_THREADS", "5x", 1);
+	setenv("GPUMEM_COURIER", "7", 1);
+	assert_int_equal(gpumem_open(&options, &session), 0);
+	assert_int_equal(settings_get(session).threads,
+			 settings_get(unit_session).threads);
+	assert_int_equal(settings_get(session).courier, 1);
+	assert_int_equal(gpumem_close(session), 0);
+	unsetenv("GPUMEM_THREADS");
+	unsetenv("GPUMEM_COURIER");
+}
+
+static size_t plan_get(struct gpumem *session, struct gpumem_plan_step *steps)
+{
+	size_t count = STEPS;
+
+	assert_int_equal(gpumem_plan_get(session, steps, &count), 0);
+	return count;
+}
+
+static unsigned int explained(struct gpumem *session, uint64_t length,
+			      unsigned int flags, const char *text)
+{
+	struct gpumem_copy_plan plan = { .size = sizeof(plan) };
+
+	assert_int_equal(gpumem_copy_explain(session, length, flags, &plan), 0);
+	if (text && !strstr(plan.text, text))
+		fail_msg("%s: no \"%s\"", plan.text, text);
+	return plan.method;
+}
+
+static void every_way_has_an_end(void **state)
+{
+	struct gpumem_plan_step steps[STEPS];
+	size_t count = plan_get(unit_session, steps), ends = 0;
+
+	for (size_t i = 0; i < count; i++)
+		ends += steps[i].up_to == UINT64_MAX;
+	assert_int_equal(ends, 4);
+	assert_int_equal(explained(unit_session, 4, 0, "built in"),
+			 GPUMEM_COPY_CPU);
+	assert_int_equal(explained(unit_session, 4, GPUMEM_COPY_READ,
+				   "loads from"),
+			 GPUMEM_COPY_CPU);
+	assert_int_equal(explained(unit_session, UINT64_MAX, 0, "threads"),
+			 GPUMEM_COPY_THREADS);
+	count = 1;
+	unit_expect_error(gpumem_plan_get(unit_session, steps, &count), -ENOSPC,
+			  "give more", NULL);
+	assert_true(count > 1);
+}
+
+/* A line of steps that the library must refuse. */
+static void refuse(const struct gpumem_plan_step *step, const char *why)
+{
+	unit_expect_error(gpumem_plan_set(unit_session, step, 1, 0), -EINVAL,
+			  why, NULL);
+}
+
+static void bad_plans_change_nothing(void **state)
+{
+	const struct gpumem_plan_step good = { 0, GPUMEM_COPY_CPU, 1, 0,
+					       UINT64_MAX };
+	struct gpumem_plan_step before[STEPS], after[STEPS], bad;
+	size_t count = plan_get(unit_session, before);
+
+	bad = good;
+	bad.up_to = 4096;
+	refuse(&bad, "no end");
+	bad = good;
+	bad.method = GPUMEM_COPY_AUTO;
+	refuse(&bad, "method 0");
+	bad = good;
+	bad.method = GPUMEM_COPY_COURIER;
+	refuse(&bad, "method 3");
+	bad = good;
+	bad.threads = 65;
+	refuse(&bad, "65 threads");
+	bad = good;
+	bad.flags = 1u << 7;
+	refuse(&bad, "flags 0x80");
+	unit_expect_error(gpumem_plan_set(unit_session, &good, 1, 2), -EINVAL,
+			  "GPUMEM_PLAN_SAVE", NULL);
+	unit_expect_error(gpumem_plan_set(unit_session, NULL, 1, 0), -EINVAL,
+			  "NULL", NULL);
+	memset(after, 0, sizeof(after));
+	assert_int_equal(plan_get(unit_session, after), count);
+	assert_memory_equal(before, after, count * sizeof(after[0]));
+}
+
+static void a_saved_plan_is_found_again(void **state)
+{
+	const struct gpumem_plan_step mine[] = {
+		{ 0, GPUMEM_COPY_ENGINE, 2, 0, UINT64_MAX },
+		{ 0, GPUMEM_COPY_CPU, 1, 0, 1000 },
+		{ GPUMEM_COPY_READ, GPUMEM_COPY_THREADS, 7, 0, UINT64_MAX },
+	};
+	struct gpumem_options options = { .size = sizeof(options),
+					  .backend = "sim" };
+	struct gpumem_plan_step steps[STEPS];
+	char path[512];
+	struct gpumem *session;
+	struct stat st;
+
+	assert_int_equal(gpumem_plan_path(unit_session, path, sizeof(path)), 0);
+	assert_ptr_equal(strstr(path, cache), path);
+	unit_expect_error(gpumem_plan_path(unit_session, path, 10), -ENOSPC,
+			  "longer", NULL);
+	assert_int_equal(gpumem_plan_path(unit_session, path, sizeof(path)), 0);
+	assert_int_not_equal(stat(path, &st), 0);
+	assert_int_equal(
+		gpumem_plan_set(unit_session, mine, 3, GPUMEM_PLAN_SAVE), 0);
+	assert_int_equal(stat(path, &st), 0);
+
+	assert_int_equal(gpumem_open(&options, &session), 0);
+	assert_int_equal(explained(session, 1000, 0, "as measured"),
+			 GPUMEM_COPY_CPU);
+	assert_int_equal(explained(session, 1001, 0, "as measured"),
+			 GPUMEM_COPY_ENGINE);
+	assert_int_equal(explained(session, 1, GPUMEM_COPY_READ, "load from"),
+			 GPUMEM_COPY_THREADS);
+	/* A way that was not named keeps its steps. */
+	assert_int_equal(explained(session, 4,
+				   GPUMEM_COPY_READ | GPUMEM_COPY_PINNED, NULL),
+			 GPUMEM_COPY_CPU);
+	assert_int_equal(plan_get(session, steps),
+			 plan_get(unit_session, steps));
+	assert_int_equal(gpumem_close(session), 0);
+
+	/* Without steps: the built-in plan, and the file goes. */
+	assert_int_equal(
+		gpumem_plan_set(unit_session, NULL, 0, GPUMEM_PLAN_SAVE), 0);
+	assert_int_not_equal(stat(path, &st), 0);
+	assert_int_equal(explained(unit_session, 1001, 0, "built in"),
+			 GPUMEM_COPY_CPU);
+}
+
+static void a_file_that_is_no_plan_is_passed_over(void **state)
+{
+	static const char *const texts[] = {
+		"",
+		"hello\n",
+		"gpumem plan 1\nwrite pageable cpu 1\n",
+		"gpumem plan 1\nwrite pageable cpu 1 4096\n",
+		"gpumem plan 1\nwrite pageable courier 1 end\n",
+		"gpumem plan 1\nread pageable cpu 99999 end\n",
+		"gpumem plan 1\nread pageable magic 1 end\n",
+		"gpumem plan 1\nread pageable cpu 1 -3x\n",
+	};
+	struct gpumem_options options = { .size = sizeof(options),
+					  .backend = "sim" };
+	const struct gpumem_plan_step step = { 0, GPUMEM_COPY_CPU, 1, 0,
+					       UINT64_MAX };
+	struct gpumem *session;
+	char path[512];
+	FILE *out;
+
+	assert_int_equal(gpumem_plan_path(unit_session, path, sizeof(path)), 0);
+	assert_int_equal(
+		gpumem_plan_set(unit_session, &step, 1, GPUMEM_PLAN_SAVE), 0);
+	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
+		out = fopen(path, "w");
+		assert_non_null(out);
+		fputs(texts[i], out);
+		fclose(out);
+		assert_int_equal(gpumem_open(&options, &session), 0);
+		explained(session, 4, 0, "built in");
+		assert_int_equal(gpumem_close(session), 0);
+	}
+	assert_int_equal(
+		gpumem_plan_set(unit_session, NULL, 0, GPUMEM_PLAN_SAVE), 0);
+}
+
+static void a_folder_that_cannot_be_written_is_named(void **state)
+{
+	const struct gpumem_plan_step step = { 0, GPUMEM_COPY_ENGINE, 1, 0,
+					       UINT64_MAX };
+
+	setenv("XDG_CACHE_HOME", "/proc/self", 1);
+	unit_expect_error(
+		gpumem_plan_set(unit_session, &step, 1, GPUMEM_PLAN_SAVE),
+		-ENOENT, "/proc/self/gpumem/", "cannot be written", NULL);
+	setenv("XDG_CACHE_HOME", cache, 1);
+	/* It was not taken over either. */
+	assert_int_equal(explained(unit_session, 4, 0, "built in"),
+			 GPUMEM_COPY_CPU);
+}
+
+static void explain_checks_what_it_is_given(void **state)
+{
+	struct gpumem_copy_plan plan = { .size = sizeof(plan) };
+
+	unit_expect_error(gpumem_copy_explain(unit_session, 4,
+					      GPUMEM_COPY_PAGEABLE, &plan),
+			  -EINVAL, "flags 0x4", NULL);
+	unit_expect_error(gpumem_copy_explain(unit_session, 4, 0, NULL),
+			  -EINVAL, "NULL", NULL);
+	plan.size = 1;
+	unit_expect_error(gpumem_copy_explain(unit_session, 4, 0, &plan),
+			  -EINVAL, "size", NULL);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(settings_are_kept_and_checked),
+		cmocka_unit_test(the_environment_sets_them),
+		cmocka_unit_test(every_way_has_an_end),
+		cmocka_unit_test(bad_plans_change_nothing),
+		cmocka_unit_test(a_saved_plan_is_found_again),
+		cmocka_unit_test(a_file_that_is_no_plan_is_passed_over),
+		cmocka_unit_test(a_folder_that_cannot_be_written_is_named),
+		cmocka_unit_test(explain_checks_what_it_is_given),
+	};
+
+	return group_run(tests, setup, teardown);
+}

@@ -1,0 +1,328 @@
+// SPDX-License-Identifier: MIT
+/* The ways of a copy that are asked for by name, batches, and order. */
+#include "unit.h"
+
+#define BYTES (3 * MIB + 12345)
+
+static unsigned char pattern[BYTES], got[BYTES];
+
+static const struct gpumem_copy_options by_engine = {
+	.size = sizeof(by_engine),
+	.method = GPUMEM_COPY_ENGINE
+};
+static const struct gpumem_copy_options by_threads = {
+	.size = sizeof(by_threads),
+	.method = GPUMEM_COPY_THREADS,
+	.threads = 4
+};
+static const struct gpumem_copy_options by_cpu = { .size = sizeof(by_cpu),
+						   .method = GPUMEM_COPY_CPU };
+
+static void write_and_read_by(const struct gpumem_copy_options *options,
+			      uint32_t seed)
+{
+	CUdeviceptr addr = unit_alloc(BYTES);
+	struct gpumem_buf *buf = unit_pin(addr, BYTES);
+
+	unit_fill(pattern, BYTES, seed);
+	assert_int_equal(gpumem_write_with(buf, 0, pattern, BYTES, options), 0);
+	memset(got, 0, BYTES);
+	assert_int_equal(unit_cuda.to_host(got, addr, BYTES), 0);
+	assert_memory_equal(got, pattern, BYTES);
+	memset(got, 0, BYTES);
+	assert_int_equal(gpumem_read_with(buf, 5, got + 3, BYTES - 8, options),
+			 0);
+	assert_memory_equal(got + 3, pattern + 5, BYTES - 8);
+	assert_int_equal(got[2], 0);
+	assert_int_equal(got[BYTES - 5], 0);
+	assert_int_equal(gpumem_unpin(buf), 0);
+	unit_free(addr);
+}
+
+static void every_way_moves_every_byte(void **state)
+{
+	write_and_read_by(NULL, 1);
+	write_and_read_by(&by_cpu, 2);
+	write_and_read_by(&by_threads, 3);
+	write_and_read_by(&by_engine, 4);
+}
+
+static void the_engine_goes_straight_to_pinned_memory(void **state)
+{
+	CUdeviceptr addr = unit_alloc(BYTES);
+	struct gpumem_buf *buf = unit_pin(addr, BYTES);
+	void *host;
+
+	assert_int_equal(unit_cuda.alloc_host(&host, BYTES), 0);
+	unit_fill(host, BYTES, 9);
+	assert_int_equal(gpumem_write_with(buf, 0, host, BYTES, &by_engine), 0);
+	assert_int_equal(unit_cuda.to_host(got, addr, BYTES), 0);
+	assert_memory_equal(got, host, BYTES);
+	memset(host, 0, BYTES);
+	assert_int_equal(gpumem_read_with(buf, 0, host, BYTES, &by_engine), 0);
+	assert_memory_equal(got, host, BYTES);
+	assert_int_equal(unit_cuda.free_host(host), 0);
+	assert_int_equal(gpumem_unpin(buf), 0);
+	unit_free(addr);
+}
+
+/* The GPU is not sent to an address that is no longer there. */
+static void freed_memory_is_read_through_the_mapping(void **state)
+{
+	CUdeviceptr addr = unit_alloc(BYTES);
+	struct gpumem_buf *buf = unit_pin(addr, BYTES);
+
+	unit_map(buf);
+	unit_fill(pattern, BYTES, 5);
+	assert_int_equal(gpumem_write(buf, 0, pattern, BYTES), 0);
+	unit_free(addr);
+	unit_expect_error(gpumem_read_with(buf, 0, got, BYTES, &by_engine),
+			  -EOPNOTSUPP, "freed after it was pinned", NULL);
+	memset(got, 0, BYTES);
+	assert_int_equal(gpumem_read(buf, 0, got, BYTES), 0);
+	assert_memory_equal(got, pattern, BYTES);
+	assert_int_equal(gpumem_unpin(buf), 0);
+}
+
+static void another_context_is_not_the_engines(void **state)
+{
+	CUcontext primary, other;
+	CUdeviceptr addr;
+	struct gpumem_buf *buf;
+
+	assert_int_equal(unit_cuda.ctx_get(&primary), 0);
+	assert_int_equal(unit_cuda.ctx_create(&other, 0, 0), 0);
+	addr = unit_alloc(BYTES);
+	assert_int_equal(unit_cuda.ctx_set(primary), 0);
+	buf = unit_pin(addr, BYTES);
+	unit_fill(pattern, BYTES, 6);
+	unit_expect_error(gpumem_write_with(buf, 0, pattern, BYTES, &by_engine),
+			  -EOPNOTSUPP, "another context", NULL);
+	assert_int_equal(gpumem_write(buf, 0, pattern, BYTES), 0);
+	memset(got, 0, BYTES);
+	assert_int_equal(gpumem_read(buf, 0, got, BYTES), 0);
+	assert_memory_equal(got, pattern, BYTES);
+	assert_int_equal(gpumem_unpin(buf), 0);
+	assert_int_equal(unit_cuda.ctx_set(other), 0);
+	unit_free(addr);
+	assert_int_equal(unit_cuda.ctx_destroy(other), 0);
+	assert_int_equal(unit_cuda.ctx_set(primary), 0);
+}
+
+static void options_are_checked(void **state)
+{
+	CUdeviceptr addr = unit_alloc(4096);
+	struct gpumem_buf *buf = unit_pin(addr, 4096);
+	struct gpumem_copy_options bad = by_cpu;
+
+	bad.size = 3;
+	unit_expect_error(gpumem_write_with(buf, 0, pattern, 8, &bad), -EINVAL,
+			  "size is 3", NULL);
+	bad = by_cpu;
+	bad.method = 5;
+	unit_expect_error(gpumem_read_with(buf, 0, got, 8, &bad), -EINVAL,
+			  "method 5", NULL);
+	bad = by_cpu;
+	bad.flags = GPUMEM_COPY_READ;
+	unit_expect_error(gpumem_read_with(buf, 0, got, 8, &bad), -EINVAL,
+			  "flags 0x1", NULL);
+	bad.flags = GPUMEM_COPY_PINNED | GPUMEM_COPY_PAGEABLE;
+	unit_expect_error(gpumem_read_with(buf, 0, got, 8, &bad), -EINVAL,
+			  "flags 0x6", NULL);
+	bad = by_cpu;
+	bad.method = GPUMEM_COPY_COURIER;
+	unit_expect_error(gpumem_write_with(buf, 0, pattern, 8, &bad),
+			  -EOPNOTSUPP, "reads only", NULL);
+	unit_expect_error(gpumem_read_with(buf, 4090, got, 7, &by_cpu), -ERANGE,
+			  "pass the end", NULL);
+	assert_int_equal(gpumem_unpin(buf), 0);
+	unit_free(addr);
+}
+
+static void batches_move_their_pieces_alone(void **state)
+{
+	CUdeviceptr addr = unit_alloc(BYTES);
+	struct gpumem_buf *buf = unit_pin(addr, BYTES);
+	struct gpumem_piece pieces[100];
+	size_t i;
+
+	unit_fill(pattern, BYTES, 7);
+	assert_int_equal(unit_cuda.set(addr, 0, BYTES), 0);
+	for (i = 0; i < 100; i++)
+		pieces[i] = (struct gpumem_piece){ 1 + i * 1000,
+						   pattern + i * 1000, i * 7 };
+	/* One of them is a large copy. */
+	pieces[99].length = 2 * MIB;
+	assert_int_equal(gpumem_writev(buf, pieces, 100), 0);
+	assert_int_equal(unit_cuda.to_host(got, addr, BYTES), 0);
+	for (i = 0; i < 100; i++) {
+		assert_memory_equal(got + 1 + i * 1000, pattern + i * 1000,
+				    pieces[i].length);
+		if (i < 99)
+			assert_int_equal(got[1 + i * 1000 + i * 7], 0);
+		pieces[i].host = got + i * 1000;
+	}
+	memset(got, 0, BYTES);
+	assert_int_equal(gpumem_readv(buf, pieces, 100), 0);
+	for (i = 0; i < 100; i++)
+		assert_memory_equal(got + i * 1000, pattern + i * 1000,
+				    pieces[i].length);
+
+	/* A bad piece: none is copied. */
+	pieces[99].offset = BYTES;
+	memset(got, 0, 1000);
+	unit_expect_error(gpumem_readv(buf, pieces, 100), -ERANGE, "readv",
+			  NULL);
+	assert_int_equal(got[7], 0);
+	unit_expect_error(gpumem_writev(buf, NULL, 1), -EINVAL, "NULL", NULL);
+	assert_int_equal(gpumem_writev(buf, NULL, 0), 0);
+	assert_int_equal(gpumem_unpin(buf), 0);
+	unit_free(addr);
+}
+
+static void rect_round_trip(struct gpumem_buf *buf, CUdeviceptr addr,
+			    const struct gpumem_rect *rect)
+{
+	size_t host = rect->host_pitch * (rect->height - 1) + rect->width;
+
+	assert_true(host <= BYTES);
+	unit_fill(pattern, host, (uint32_t)rect->width);
+	assert_int_equal(unit_cuda.set(addr, 0xee, BYTES), 0);
+	assert_int_equal(gpumem_write_2d(buf, rect, pattern), 0);
+	assert_int_equal(unit_cuda.to_host(got, addr, BYTES), 0);
+	for (uint64_t i = 0; i < rect->height; i++) {
+		uint64_t at = rect->offset + i * rect->pitch;
+
+		assert_memory_equal(got + at, pattern + i * rect->host_pitch,
+				    rect->width);
+		if (rect->width < rect->pitch)
+			assert_int_equal(got[at + rect->width], 0xee);
+	}
+	memset(got, 0x11, BYTES);
+	assert_int_equal(gpumem_read_2d(buf, rect, got), 0);
+	for (uint64_t i = 0; i < rect->height; i++) {
+		uint64_t at = i * rect->host_pitch;
+
+		assert_memory_equal(got + at, pattern + at, rect->width);
+		if (rect->width < rect->host_pitch && i + 1 < rect->height)
+			assert_int_equal(got[at + rect->width], 0x11);
+	}
+}
+
+static void rectangles_move_their_rows_alone(void **state)
+{
+	const struct gpumem_rect rects[] = {
+		{ 0, 64, 64, 64, 100 },	       { 3, 100, 77, 60, 1000 },
+		{ 0, 1 * MIB, 1 * MIB, 5, 3 }, { 1, 600000, 500000, 400000, 5 },
+		{ 9, 4096, 4096, 4096, 600 },  { 0, 0, 0, 1000, 1 },
+	};
+	CUdeviceptr addr = unit_alloc(BYTES);
+	struct gpumem_buf *buf = unit_pin(addr, BYTES);
+	struct gpumem_rect bad = { 0, 10, 20, 15, 2 };
+
+	for (size_t i = 0; i < sizeof(rects) / sizeof(rects[0]); i++)
+		rect_round_trip(buf, addr, &rects[i]);
+	unit_expect_error(gpumem_write_2d(buf, &bad, pattern), -EINVAL,
+			  "longer than the pitch", NULL);
+	bad = (struct gpumem_rect){ 0, UINT64_MAX / 2, 64, 64, 4 };
+	unit_expect_error(gpumem_read_2d(buf, &bad, got), -ERANGE,
+			  "pass the end", NULL);
+	unit_expect_error(gpumem_read_2d(buf, NULL, got), -EINVAL, "NULL",
+			  NULL);
+	assert_int_equal(gpumem_unpin(buf), 0);
+	unit_free(addr);
+}
+
+static void doorbells_are_one_store(void **state)
+{
+	CUdeviceptr addr = unit_alloc(4096);
+	struct gpumem_buf *buf = unit_pin(addr + 4, 4000);
+	uint64_t *map = unit_map(buf);
+	uint32_t word;
+
+	assert_int_equal(gpumem_doorbell(buf, 4, 0x1122334455667788, 8), 0);
+	memcpy(&word, (char *)map + 4, sizeof(word));
+	assert_int_equal(word, 0x55667788);
+	assert_int_equal(gpumem_doorbell(buf, 0, 0x99aabbcc, 4), 0);
+	memcpy(&word, map, sizeof(word));
+	assert_int_equal(word, 0x99aabbcc);
+	unit_expect_error(gpumem_doorbell(buf, 0, 1, 8), -EINVAL,
+			  "no multiple of 8", NULL);
+	unit_expect_error(gpumem_doorbell(buf, 2, 1, 4), -EINVAL,
+			  "no multiple of 4", NULL);
+	unit_expect_error(gpumem_doorbell(buf, 0, 1, 2), -EINVAL, "width is 2",
+			  NULL);
+	unit_expect_error(gpumem_doorbell(buf, 3998, 1, 4), -ERANGE,
+			  "pass the end", NULL);
+	assert_int_equal(gpumem_unpin(buf), 0);
+	unit_free(addr);
+}
+
+static void publish_and_consume(void **state)
+{
+	CUdeviceptr addr = unit_alloc(MIB);
+	struct gpumem_buf *buf = unit_pin(addr, MIB);
+	uint32_t flag;
+
+	unit_fill(pattern, MIB, 8);
+	assert_int_equal(gpumem_publish(buf, 64, pattern, 500 * KIB, 0, 77), 0);
+	assert_int_equal(unit_cuda.to_host(&flag, addr, sizeof(flag)), 0);
+	assert_int_equal(flag, 77);
+	memset(got, 0, MIB);
+	assert_int_equal(gpumem_consume(buf, 0, 77, 0, 64, got, 500 * KIB), 0);
+	assert_memory_equal(got, pattern, 500 * KIB);
+	assert_int_equal(gpumem_publish(buf, 0, NULL, 0, 4, 78), 0);
+	assert_int_equal(gpumem_consume(buf, 4, 78, 0, 0, NULL, 0), 0);
+	unit_expect_error(gpumem_consume(buf, 0, 79, 1000, 64, got, 8),
+			  -ETIMEDOUT, "is 77 and not 79", NULL);
+	unit_expect_error(gpumem_publish(buf, 64, pattern, 100, 160, 1),
+			  -EINVAL, "lies in the data", NULL);
+	unit_expect_error(gpumem_publish(buf, 64, pattern, MIB, 0, 1), -ERANGE,
+			  "pass the end", NULL);
+	unit_expect_error(gpumem_publish(buf, 64, pattern, 8, MIB, 1), -ERANGE,
+			  "pass the end", NULL);
+	unit_expect_error(gpumem_consume(buf, 2, 1, 0, 64, got, 8), -EINVAL,
+			  "no multiple of 4", NULL);
+	assert_int_equal(gpumem_unpin(buf), 0);
+	unit_free(addr);
+}
+
+/* A copy of a buffer that is not mapped leaves it so. */
+static void copies_leave_no_mapping(void **state)
+{
+	CUdeviceptr addr = unit_alloc(BYTES);
+	struct gpumem_buf *buf = unit_pin(addr, BYTES);
+	struct gpumem_buf_info info = { .size = sizeof(info) };
+
+	assert_int_equal(gpumem_write(buf, 0, pattern, 100), 0);
+	assert_int_equal(gpumem_read_with(buf, 0, got, BYTES, &by_threads), 0);
+	assert_int_equal(gpumem_buf_get(buf, &info), 0);
+	assert_null(info.cpu);
+	unit_map(buf);
+	assert_int_equal(gpumem_read(buf, 0, got, 100), 0);
+	assert_int_equal(gpumem_buf_get(buf, &info), 0);
+	assert_non_null(info.cpu);
+	assert_int_equal(gpumem_unmap(buf), 0);
+	assert_int_equal(gpumem_buf_get(buf, &info), 0);
+	assert_null(info.cpu);
+	assert_int_equal(gpumem_unpin(buf), 0);
+	unit_free(addr);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(every_way_moves_every_byte),
+		cmocka_unit_test(the_engine_goes_straight_to_pinned_memory),
+		cmocka_unit_test(freed_memory_is_read_through_the_mapping),
+		cmocka_unit_test(another_context_is_not_the_engines),
+		cmocka_unit_test(options_are_checked),
+		cmocka_unit_test(batches_move_their_pieces_alone),
+		cmocka_unit_test(rectangles_move_their_rows_alone),
+		cmocka_unit_test(doorbells_are_one_store),
+		cmocka_unit_test(publish_and_consume),
+		cmocka_unit_test(copies_leave_no_mapping),
+	};
+
+	return group_run(tests, unit_setup, unit_teardown);
+}

@@ -1,0 +1,8 @@
+# SPDX-License-Identifier: MIT
+# GDRCopy's interface over the kmod backend, as root and as an ordinary user.
+. /cases/lib.sh
+export GPUMEM_BACKEND=kmod
+for mode in data refusals rounding freed close fork stranger threads; do
+	vm-gdrapi $mode
+	as_user vm-gdrapi $mode
+done

@@ -1,0 +1,3 @@
+# SPDX-License-Identifier: MIT
+# Several processes pin first through one file, at once.
+vm-process claim-race

@@ -1,0 +1,255 @@
+// SPDX-License-Identifier: MIT
+/*
+ * What a PCI device can reach, and what happens when it or its driver goes away.
+ *
+ *   vm-dma-peer refused|physical|translated PEER
+ *   vm-dma-peer unplug|race PEER
+ *   vm-dma-peer unbind
+ */
+#include "t_dma.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#define RESCAN "/sys/bus/pci/rescan"
+#define DRIVER "/sys/bus/pci/drivers/fpga_dma/"
+#define THREADS 3
+#define PLUGS 10
+
+static int emu, fd;
+static struct t_peer peer;
+
+static void sysfs_write(const char *path, const char *text)
+{
+	int file = open(path, O_WRONLY | O_CLOEXEC);
+
+	need(file >= 0 && write(file, text, strlen(text)) > 0, "writing %s: %s",
+	     path, strerror(errno));
+	close(file);
+}
+
+static void peer_remove(void)
+{
+	char path[96];
+
+	sysfs_write(t_peer_file(&peer, "remove", path, sizeof(path)), "1");
+}
+
+static void peer_parse(const char *name)
+{
+	unsigned int domain, bus, slot, function;
+
+	need(sscanf(name, "%x:%x:%x.%x", &domain, &bus, &slot, &function) == 4,
+	     "%s is no PCI address", name);
+	peer.domain = domain;
+	peer.bus = (uint8_t)bus;
+	peer.devfn = (uint8_t)(slot << 3 | function);
+	snprintf(peer.name, sizeof(peer.name), "%s", name);
+}
+
+static void check_dma_maps(uint64_t want, const char *when)
+{
+	uint64_t found = emu_counters().dma_maps;
+
+	check(found == want, "%s: expected %llu DMA mappings, found %llu", when,
+	      (unsigned long long)want, (unsigned long long)found);
+}
+
+static void mode_refused(void)
+{
+	struct gpumem_pin pin = gm_must_pin(fd, emu_alloc(emu, MIB), MIB);
+	struct gpumem_dma_map map;
+
+	check_result(gm_dma_map(fd, pin.pin, &peer, &map), EIO,
+		     "a device that does not reach the memory");
+	check_dma_maps(0, "after a refusal");
+}
+
+static void addresses_check(bool physical)
+{
+	struct gpumem_pin pin = gm_must_pin(fd, emu_alloc(emu, MIB), MIB);
+	struct gpumem_dma_map map = gm_must_dma_map(fd, pin.pin, &peer);
+	struct gpumem_dma_run *runs = gm_dma_all_runs(fd, &map);
+	uint64_t pages[16], n = 16, i, same = 0;
+
+	need(!gm_pages(fd, pin.pin, 0, pages, &n) && n == 16, "PAGES");
+	for (i = 0; i < n; i++)
+		same += pages[i] ==
+			gm_dma_at(runs, map.run_count, i * GPU_PAGE);
+	check(same == (physical ? n : 0), "%llu of %llu addresses are physical",
+	      (unsigned long long)same, (unsigned long long)n);
+	free(runs);
+}
+
+static void mode_physical(void)
+{
+	addresses_check(true);
+}
+
+static void mode_translated(void)
+{
+	addresses_check(false);
+}
+
+/* The mappings are over, the pins are not. */
+static void check_ended(const struct gpumem_pin *pin,
+			const struct gpumem_dma_map *map)
+{
+	struct gpumem_dma_run run;
+	struct gpumem_info info;
+	uint64_t n = 1, page;
+
+	check_result(gm_dma_runs(fd, map->dma, 0, &run, &n), ENODEV, "RUNS");
+	check_result(gm_info(fd, pin->pin, &info), 0, "INFO");
+	check(!info.flags, "the pin was revoked");
+	n = 1;
+	check_result(gm_pages(fd, pin->pin, 0, &page, &n), 0, "PAGES");
+}
+
+/* The device is taken out under two mappings, and comes back. */
+static void mode_unplug(void)
+{
+	struct gpumem_pin first = gm_must_pin(fd, emu_alloc(emu, MIB), MIB);
+	struct gpumem_pin second = { .size = sizeof(second),
+				     .flags = GPUMEM_PIN_PERSISTENT,
+				     .addr = emu_alloc(emu, MIB),
+				     .length = MIB };
+	struct gpumem_dma_map map[2], more;
+
+	need(!t_ioctl(fd, GPUMEM_IOC_PIN, &second), "PIN");
+	map[0] = gm_must_dma_map(fd, first.pin, &peer);
+	map[1] = gm_must_dma_map(fd, second.pin, &peer);
+	check_dma_maps(2, "while mapped");
+	peer_remove();
+	check_dma_maps(0, "without the device");
+	check_ended(&first, &map[0]);
+	check_ended(&second, &map[1]);
+	check_result(gm_dma_map(fd, first.pin, &peer, &more), ENODEV,
+		     "DMA_MAP without the device");
+	sysfs_write(RESCAN, "1");
+	/* Another device, though at the same place. */
+	check_ended(&first, &map[0]);
+	check_result(gm_dma_unmap(fd, map[0].dma), 0, "UNMAP");
+	check_result(gm_dma_unmap(fd, map[0].dma), ENOENT, "the second UNMAP");
+	check_result(gm_unpin(fd, second.pin), 0, "UNPIN");
+	check_result(gm_dma_unmap(fd, map[1].dma), ENOENT, "UNMAP after UNPIN");
+	check_dma_maps(0, "in the end");
+}
+
+static void board_check(int board, const struct gpumem_dma_map *map)
+{
+	struct gpumem_dma_run *runs = gm_dma_all_runs(fd, map);
+	uint32_t data[64], back[64] = { 0 };
+
+	counter_fill(data, 64, 0x7b000000);
+	check_result(board_send(board, runs[0].addr, data, sizeof(data)), 0,
+		     "the board writes");
+	check_result(board_receive(board, runs[0].addr, back, sizeof(back)), 0,
+		     "the board reads");
+	counter_check(back, 64, 0x7b000000, "what the board wrote");
+	free(runs);
+}
+
+/* The board's driver leaves it, and comes back. */
+static void mode_unbind(void)
+{
+	struct gpumem_pin pin = gm_must_pin(fd, emu_alloc(emu, MIB), MIB);
+	int board = t_board_open();
+	struct gpumem_dma_map map;
+	uint64_t end;
+
+	peer = t_peer_of_board(board);
+	map = gm_must_dma_map(fd, pin.pin, &peer);
+	board_check(board, &map);
+	sysfs_write(DRIVER "unbind", peer.name);
+	close(board);
+	check_dma_maps(0, "without a driver");
+	check_ended(&pin, &map);
+	check_result(gm_dma_unmap(fd, map.dma), 0, "UNMAP");
+
+	sysfs_write(DRIVER "bind", peer.name);
+	end = t_now_ms() + 5000;
+	while ((board = t_board_try_open(0)) < 0 && t_now_ms() < end)
+		t_sleep_us(1000);
+	need(board >= 0, "the board does not come back");
+	map = gm_must_dma_map(fd, pin.pin, &peer);
+	board_check(board, &map);
+	close(board);
+}
+
+static atomic_bool the_end;
+static atomic_uint mapped, gone, refused;
+
+static void *race_run(void *arg)
+{
+	struct gpumem_pin pin = gm_must_pin(fd, emu_alloc(emu, MIB), MIB);
+	struct gpumem_dma_map map;
+	struct gpumem_dma_run run;
+	uint64_t n;
+	int r;
+
+	(void)arg;
+	while (!atomic_load(&the_end)) {
+		r = gm_dma_map(fd, pin.pin, &peer, &map);
+		/* Nobody sets the DMA mask of the one that comes back. */
+		atomic_fetch_add(!r ? &mapped : r == EIO ? &refused : &gone, 1);
+		check(!r || r == ENODEV || r == EIO, "DMA_MAP: %s",
+		      strerror(r));
+		if (r)
+			continue;
+		n = 1;
+		r = gm_dma_runs(fd, map.dma, 0, &run, &n);
+		check(!r || r == ENODEV, "RUNS: %s", strerror(r));
+		check_result(gm_dma_unmap(fd, map.dma), 0, "UNMAP");
+	}
+	return NULL;
+}
+
+/* The device comes and goes while threads map for it. */
+static void mode_race(void)
+{
+	pthread_t thread[THREADS];
+	int i;
+
+	for (i = 0; i < THREADS; i++)
+		need(!pthread_create(&thread[i], NULL, race_run, NULL),
+		     "pthread_create");
+	for (i = 0; i < PLUGS; i++) {
+		t_sleep_us(50000);
+		peer_remove();
+		t_sleep_us(20000);
+		sysfs_write(RESCAN, "1");
+	}
+	atomic_store(&the_end, true);
+	for (i = 0; i < THREADS; i++)
+		pthread_join(thread[i], NULL);
+	printf("%u mappings, %u without the device, %u out of its reach\n",
+	       mapped, gone, refused);
+	check(mapped && gone, "%u mappings, %u times no device", mapped, gone);
+	check_dma_maps(0, "after the race");
+}
+
+static const struct t_mode modes[] = {
+	{ "refused", mode_refused },
+	{ "physical", mode_physical },
+	{ "translated", mode_translated },
+	{ "unplug", mode_unplug },
+	{ "race", mode_race },
+	{ "unbind", mode_unbind },
+};
+
+int main(int argc, char **argv)
+{
+	int r;
+
+	need(argc > 1, "usage: vm-dma-peer MODE [PEER]");
+	if (argc > 2)
+		peer_parse(argv[2]);
+	emu = emu_open();
+	fd = gm_open();
+	r = t_main(2, argv, modes, sizeof(modes) / sizeof(modes[0]));
+	close(fd);
+	close(emu);
+	emu_check_nothing_pinned("in the end");
+	return r ? r : t_end();
+}
