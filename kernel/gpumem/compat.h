@@ -5,6 +5,7 @@
 
 #include <linux/dma-map-ops.h>
 #include <linux/mm.h>
+#include <linux/pci.h>
 #include <linux/version.h>
 #if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 12, 0)
 #include <linux/iommu-dma.h>
@@ -25,6 +26,23 @@ static inline void gpumem_vm_flags_mod(struct vm_area_struct *vma,
 #else
 	vm_flags_init(vma, flags);
 #endif
+}
+
+/*
+ * A device can be found on its bus before its IOMMU domain is made, and to map
+ * for it then crashes the kernel. The PCI core marks it when all is done, and
+ * takes the mark away before it takes the device out. The mark is the core's
+ * own (PCI_DEV_ADDED in drivers/pci/pci.h; seen to work on 6.1, 6.12 and 7.3): the
+ * field that drivers may read went away after 6.12. If it meant anything else,
+ * DMA_MAP would say -ENODEV, always.
+ */
+static inline bool gpumem_pci_is_added(const struct pci_dev *pdev)
+{
+	bool added = test_bit(0, &pdev->priv_flags);
+
+	/* What comes before the mark was done before. */
+	smp_rmb();
+	return added;
 }
 
 /*

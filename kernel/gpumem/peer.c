@@ -133,7 +133,10 @@ bool gpumem_peer_reaches(struct device *dev, const struct gpumem_page_set *set)
  */
 static DEFINE_MUTEX(gpumem_peers_lock);
 
-/* -ENODEV if the device is not there any more; otherwise it stays for a while. */
+/*
+ * -ENODEV if the device is not there any more, or not yet; otherwise it stays for
+ * a while.
+ */
 int gpumem_peer_hold(struct pci_dev *peer)
 {
 	struct pci_dev *found;
@@ -142,7 +145,7 @@ int gpumem_peer_hold(struct pci_dev *peer)
 	found = pci_get_domain_bus_and_slot(pci_domain_nr(peer->bus),
 					    peer->bus->number, peer->devfn);
 	pci_dev_put(found);
-	if (found == peer)
+	if (found == peer && gpumem_pci_is_added(peer))
 		return 0;
 	mutex_unlock(&gpumem_peers_lock);
 	return -ENODEV;

@@ -70,6 +70,29 @@ static void victim_run(uint64_t seed)
 	}
 }
 
+/*
+ * How long a victim may live, in microseconds: long enough for some to free
+ * memory that is pinned, however slow the machine is.
+ */
+static unsigned int life_measure(uint64_t seed)
+{
+	uint64_t start = t_now_ms(), callbacks = emu_counters().callbacks, ms;
+	pid_t pid;
+
+	fflush(stdout);
+	pid = fork();
+	need(pid >= 0, "fork: %s", strerror(errno));
+	if (!pid)
+		victim_run(seed);
+	while (emu_counters().callbacks == callbacks &&
+	       t_now_ms() - start < 60000)
+		t_sleep_us(1000);
+	ms = t_now_ms() - start;
+	kill(pid, SIGKILL);
+	need(waitpid(pid, NULL, 0) == pid, "waitpid: %s", strerror(errno));
+	return ms * 1000 > LONGEST_US ? (unsigned int)ms * 1000 : LONGEST_US;
+}
+
 int main(int argc, char **argv)
 {
 	unsigned long kills = argc > 1 ? strtoul(argv[1], NULL, 0) : 200, i;
@@ -77,10 +100,14 @@ int main(int argc, char **argv)
 	uint64_t state = seed, callbacks = emu_counters().callbacks;
 	struct gpumem_emu_counters c;
 	int board = t_board_open(), status;
+	unsigned int life;
 
 	peer = t_peer_of_board(board);
 	close(board);
 	printf("%lu kills, seed %llu\n", kills, (unsigned long long)seed);
+	life = life_measure(seed);
+	printf("a victim lives up to %u us\n", life);
+	callbacks = emu_counters().callbacks;
 	for (i = 0; i < kills; i++) {
 		uint64_t one = state + i;
 		pid_t pid;
@@ -90,7 +117,7 @@ int main(int argc, char **argv)
 		need(pid >= 0, "fork: %s", strerror(errno));
 		if (!pid)
 			victim_run(one);
-		t_sleep_us(t_random(&state) % LONGEST_US);
+		t_sleep_us(t_random(&state) % life);
 		kill(pid, SIGKILL);
 		need(waitpid(pid, &status, 0) == pid, "waitpid: %s",
 		     strerror(errno));

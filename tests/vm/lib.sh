@@ -127,9 +127,14 @@ board_load()
 	[ -e /dev/fpga-dma0 ]
 }
 
-# board_address: the PCI address of /dev/fpga-dma0.
+# board_address: the PCI address of /dev/fpga-dma0, or without the driver of the
+# first board. The driver counts the boards in the order in which it met them.
 board_address()
 {
+	if [ -e /sys/class/misc/fpga-dma0/device ]; then
+		basename "$(readlink -f /sys/class/misc/fpga-dma0/device)"
+		return
+	fi
 	for board in /sys/bus/pci/devices/*; do
 		[ "$(cat $board/vendor) $(cat $board/device)" = '0x1234 0x11e8' ] || continue
 		basename $board

@@ -384,6 +384,7 @@ static int fpga_probe(struct pci_dev *pdev, const struct pci_device_id *id)
 	fpga->misc.name = fpga->name;
 	fpga->misc.fops = &fpga_fops;
 	fpga->misc.mode = 0600;
+	fpga->misc.parent = &fpga->pdev->dev;
 	rc = ida_alloc(&fpga_ida, GFP_KERNEL);
 	if (rc < 0)
 		goto err_put;
