@@ -147,9 +147,9 @@ def initramfs_make(kernel, work, modules, names):
     shutil.copytree(os.path.join(ROOT, 'tests/data'), os.path.join(root, 'data'))
     shutil.copy2(os.path.join(HERE, 'init'), os.path.join(root, 'init'))
     shutil.copy2(os.path.join(HERE, 'lib.sh'), os.path.join(root, 'cases/lib.sh'))
-    for n in names:
-        shutil.copy2(os.path.join(CASES, n + '.sh'),
-                     os.path.join(root, 'cases', n + '.sh'))
+    # All of them: a case behind the IOMMU is most often another one, there.
+    for n in sorted(os.listdir(CASES)):
+        shutil.copy2(os.path.join(CASES, n), os.path.join(root, 'cases', n))
     with open(os.path.join(root, 'cases/list'), 'w') as f:
         f.write(''.join(n + '\n' for n in names))
     with open(os.path.join(root, 'etc/passwd'), 'w') as f:

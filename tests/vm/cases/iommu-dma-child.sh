@@ -1,6 +1,3 @@
 # SPDX-License-Identifier: MIT
 # A forked child cannot use its parent's DMA mappings, behind an IOMMU.
-. /cases/lib.sh
-board_load
-vm-dma child
-rmmod fpga_dma
+. /cases/dma-child.sh

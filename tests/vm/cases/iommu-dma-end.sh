@@ -1,6 +1,3 @@
 # SPDX-License-Identifier: MIT
 # UNPIN and close end DMA mappings, behind an IOMMU.
-. /cases/lib.sh
-board_load
-vm-dma end
-rmmod fpga_dma
+. /cases/dma-end.sh

@@ -1,6 +1,3 @@
 # SPDX-License-Identifier: MIT
 # A persistent pin's DMA mapping outlives cuMemFree(), behind an IOMMU.
-. /cases/lib.sh
-board_load
-vm-dma persistent
-rmmod fpga_dma
+. /cases/dma-persistent.sh

@@ -1,6 +1,3 @@
 # SPDX-License-Identifier: MIT
 # DMA_MAP and DMA_RUNS: addresses, runs, parts of them, behind an IOMMU.
-. /cases/lib.sh
-board_load
-vm-dma runs
-rmmod fpga_dma
+. /cases/dma-runs.sh

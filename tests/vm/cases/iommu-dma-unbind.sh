@@ -1,6 +1,3 @@
 # SPDX-License-Identifier: MIT
 # A device's driver leaves it while memory is mapped for it, behind the IOMMU.
-. /cases/lib.sh
-board_load
-trap 'rmmod fpga_dma' EXIT
-vm-dma-peer unbind
+. /cases/dma-unbind.sh

@@ -1,12 +1,3 @@
 # SPDX-License-Identifier: MIT
 # A device is taken out while memory is mapped for it, behind the IOMMU.
-. /cases/lib.sh
-peer=$(board_address)
-mask_set 64
-vm-dma-peer unplug $peer
-mask_set 64
-vm-dma-peer race $peer
-# The board is as good as before.
-board_load
-trap 'rmmod fpga_dma' EXIT
-vm-dma data
+. /cases/dma-unplug.sh
