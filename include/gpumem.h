@@ -696,8 +696,10 @@ struct gpumem_copy_settings {
 	/** that kernel ends after so many microseconds without work */
 	unsigned int courier_idle_us;
 	/**
-	 * it ends after so many microseconds in any case: an application's
-	 * cuCtxSynchronize, cuMemAlloc and cuMemFree wait no longer for it
+	 * it ends after so many microseconds even with work, once it has done
+	 * the copy in hand (1 MiB at most). An application's cuCtxSynchronize,
+	 * cuMemAlloc and cuMemFree wait so long when they meet one; a reader
+	 * that starts the next can make them meet it too
 	 */
 	unsigned int courier_life_us;
 };

@@ -4,8 +4,9 @@
  *
  * Stores to write-combined memory leave the CPU in any order until sfence, and
  * what it lets go travels over PCI Express as posted writes, which do not pass
- * each other (PCI Express Base Specification, transaction ordering; write-
- * combined stores never set relaxed ordering). So data, fence, flag.
+ * each other (PCI Express Base Specification, transaction ordering, where relaxed
+ * ordering is not set). So data, fence, flag; tests/gpu/test_litmus.c looks
+ * whether a GPU ever sees it otherwise.
  */
 #include <errno.h>
 #include <inttypes.h>
