@@ -30,17 +30,17 @@ static int gm_buf_check_alive(struct gm_buf *buf)
 			buf->addr);
 }
 
-/* Makes the mapping, which nobody gives back before GM_BUF_UNMAP. Locked. */
+/*
+ * Sees to the mapping, which nobody gives back before GM_BUF_UNMAP. A backend
+ * may have made it to pin. Locked.
+ */
 static int gm_buf_need_map(struct gm_buf *buf)
 {
-	int rc;
+	int rc = buf->base ? 0 : buf->session->ops->map(buf);
 
-	if (buf->base)
-		return 0;
-	rc = buf->session->ops->map(buf);
 	if (!rc)
-		atomic_store_explicit(&buf->use, GM_BUF_MAPPED,
-				      memory_order_release);
+		atomic_fetch_or_explicit(&buf->use, GM_BUF_MAPPED,
+					 memory_order_release);
 	return rc;
 }
 
