@@ -49,6 +49,8 @@ static void gm_rm_cache_set_limits(struct gm_rm_cache *cache)
 	if (session->cuda.device_memory(&memory, session->device))
 		memory = 0;
 	cache->memory_limit = gm_rm_cache_share(memory, GM_RM_IDLE_MEMORY_PART);
+	if (cache->memory_limit > (uint64_t)GM_RM_IDLE_MOST_MIB << 20)
+		cache->memory_limit = (uint64_t)GM_RM_IDLE_MOST_MIB << 20;
 	cache->bar1_limit = gm_rm_cache_share(gm_bar1_size(session->pci),
 					      GM_RM_IDLE_BAR1_PART);
 }

@@ -26,11 +26,14 @@
 
 /*
  * What is kept without a user, at most: these parts of the GPU's memory and of
- * BAR1, but not less than so many MiB of each. GPUMEM_RM_CACHE tells other MiB.
+ * BAR1, but not less than so many MiB of each, and of memory not more than so
+ * many: what was freed in the meantime is let go of in a pin, which takes 4 us
+ * a MiB. GPUMEM_RM_CACHE tells other MiB.
  */
 #define GM_RM_IDLE_MEMORY_PART 32
 #define GM_RM_IDLE_BAR1_PART 8
 #define GM_RM_IDLE_MIB 64
+#define GM_RM_IDLE_MOST_MIB 512
 #define GM_RM_IDLE_COUNT 32
 
 /* What is set aside at most: more is let go of at once. */
