@@ -18,6 +18,7 @@
 #define FLIGHT_SHIFTED 4
 /* Looks for a job between two looks at the time. */
 #define LOOKS 4
+#define WARP 32u
 
 typedef uint64_t u64;
 typedef uint32_t u32;
@@ -259,6 +260,45 @@ DEVICE void push_job(const struct gm_courier_job *job, u64 number, u64 done)
 	}
 }
 
+/*
+ * A fence waits for all that this SM has stored, whoever did: so that the first
+ * chunk is told early, the next one's bytes are loaded meanwhile but not stored.
+ */
+DEVICE void push_waves(const struct gm_courier_job *job, u64 number, u64 done)
+{
+	const u32 thread = __nvvm_read_ptx_sreg_tid_x();
+	const u32 pushers = __nvvm_read_ptx_sreg_ntid_x() - WARP;
+	const u64 chunk = (u64)1 << (job->how & GM_COURIER_CHUNK);
+	const u64 end = job->to + job->length;
+	const u64 by = job->from - job->to;
+	const u64 step = pushers * PIECE;
+	u64 first = job->to / PIECE * PIECE;
+
+	for (u64 to = job->to; to < end; to += chunk) {
+		struct piece p[GM_COURIER_WAVE_FLIGHT] = {};
+		u64 at = first + thread * PIECE;
+		u64 last = thread < pushers ? least(to + chunk, end) : 0;
+
+#pragma unroll
+		for (int i = 0; i < GM_COURIER_WAVE_FLIGHT; i++)
+			load_piece_if(&p[i], at + i * step + by,
+				      at + i * step < last);
+		__nvvm_bar_sync(0);
+#pragma unroll
+		for (int i = 0; i < GM_COURIER_WAVE_FLIGHT; i++)
+			store_piece_if(at + i * step, p[i],
+				       at + i * step < last);
+		__nvvm_bar_sync(0);
+		if (thread == pushers) {
+			fence();
+			store_word(done, number);
+		}
+		/* A piece that lies in two chunks is the first one's. */
+		first = (to + chunk + PIECE - 1) / PIECE * PIECE;
+		done += sizeof(struct gm_courier_word);
+	}
+}
+
 /* Waits for a job; one with GM_COURIER_END when it is time to retire. */
 DEVICE struct gm_courier_job next_job(const struct gm_courier_start *start,
 				      u64 born, u64 number)
@@ -336,8 +376,12 @@ gpumem_courier(struct gm_courier_start start)
 		job = jobs[number % GM_COURIER_SLOTS];
 		if (job.how & GM_COURIER_END)
 			break;
-		push_job(&job, number,
-			 (u64)flags->done[number % GM_COURIER_SLOTS]);
+		if (job.how & GM_COURIER_WAVES)
+			push_waves(&job, number,
+				   (u64)flags->done[number % GM_COURIER_SLOTS]);
+		else
+			push_job(&job, number,
+				 (u64)flags->done[number % GM_COURIER_SLOTS]);
 		number++;
 		if (first)
 			jobs[number % GM_COURIER_SLOTS] =

@@ -56,7 +56,7 @@ void gm_courier_set_limits(struct gm_courier *courier,
  * -EBUSY: the GPU does not begin the kernel, because others keep it busy; it is
  * to be copied another way. Nothing or a part was copied, and nothing will be
  * written later. The courier can be used again: it says the same at once while
- * that lasts.
+ * that lasts, and for a while afterwards.
  * -EIO, -ETIMEDOUT: the kernel could not be started or does not answer; nothing
  * or a part was copied, and the courier is not to be used again.
  */

@@ -40,6 +40,15 @@
 #define GM_COURIER_WHOLE 0x100u
 /* Never set by the host. */
 #define GM_COURIER_END 0x200u
+/*
+ * With GM_COURIER_WHOLE: the chunks begin at the target itself, and all threads
+ * do one after the other, which is told before the next one is stored. What lies
+ * beside a chunk in 16 bytes of the next one's comes with it. A block of n
+ * threads does up to GM_COURIER_WAVE(n) bytes in one.
+ */
+#define GM_COURIER_WAVES 0x400u
+#define GM_COURIER_WAVE_FLIGHT 4
+#define GM_COURIER_WAVE(n) (((n)-33u) * 16u * GM_COURIER_WAVE_FLIGHT)
 
 /* Each half carries the number's lower bits: it may arrive alone. */
 struct gm_courier_job {

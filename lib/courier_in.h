@@ -16,7 +16,7 @@
 #define GM_US 1000ull
 #define GM_MS 1000000ull
 
-/* The staging memory of a slot; more than a job for its place in a line. */
+/* The staging memory of a slot; more than a job for its place in a page. */
 #define GM_COURIER_STAGE (GM_COURIER_JOB + 4096)
 
 struct gm_courier {
@@ -38,8 +38,10 @@ struct gm_courier {
 	struct gm_courier_limits limits;
 	unsigned int threads; /* of the block: whole groups */
 	unsigned int chunk_max; /* longest chunk, a power of two */
+	size_t waves_max; /* longest job that is done in waves */
 	uint64_t patience_ns; /* without an answer */
 	uint64_t busy_ns; /* until the kernel begins */
+	uint64_t rest_ns; /* from one that did not, until another is started */
 
 	bool proven; /* a read brought what was expected */
 	uint64_t number; /* the last job's */

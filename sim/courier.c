@@ -62,18 +62,27 @@ static CUresult push_beside(const struct sim_kernel *kernel, uint64_t low,
 	return result;
 }
 
+static uint64_t whole_pieces(uint64_t at)
+{
+	return (at + PIECE - 1) / PIECE * PIECE;
+}
+
 static CUresult push_job(const struct sim_kernel *kernel,
 			 const struct gm_courier_job *job, uint64_t number,
 			 uint64_t done)
 {
 	const uint64_t chunk = 1ull << (job->how & GM_COURIER_CHUNK);
 	const uint64_t to = job->to, end = to + job->length;
-	uint64_t at = to - to % GM_COURIER_ALIGN;
+	uint64_t at =
+		to - (job->how & GM_COURIER_WAVES ? 0 : to % GM_COURIER_ALIGN);
 	CUresult result = CUDA_SUCCESS;
 
 	for (; at < end && !result; at += chunk) {
-		uint64_t low = at > to ? at : to;
-		uint64_t high = at + chunk < end ? at + chunk : end;
+		uint64_t low = at > to ? whole_pieces(at) : to;
+		uint64_t high = whole_pieces(at + chunk);
+
+		if (high > end)
+			high = end;
 
 		if (job->how & GM_COURIER_WHOLE)
 			result = push_beside(kernel, low, high);

@@ -123,6 +123,18 @@ static int by_courier_threads(size_t offset, size_t length)
 			       length, pool, threads);
 }
 
+/* Not in waves. */
+static int by_chunks(size_t offset, size_t length)
+{
+	const size_t waves_max = courier->waves_max;
+	int rc;
+
+	courier->waves_max = 0;
+	rc = by_courier(offset, length);
+	courier->waves_max = waves_max;
+	return rc;
+}
+
 static int by_courier_pinned(size_t offset, size_t length)
 {
 	return gm_courier_read(courier, device + offset, pinned + GUARD,
@@ -246,18 +258,22 @@ static void check_bytes(uint64_t budget_ns)
 
 static void print_sizes(uint64_t cell_ns)
 {
-	static const read_way ways[] = { by_courier,	 by_courier_threads,
-					 by_cuda,	 by_courier_pinned,
-					 by_cuda_pinned, by_loads };
+	static const read_way ways[] = {
+		by_courier, by_chunks,	       by_courier_threads,
+		by_cuda,    by_courier_pinned, by_cuda_pinned,
+		by_loads
+	};
 
 	printf("\nWarm reads, median us (%u threads of the kernel, chunks to "
-	       "%u)\n%10s %11s %11s %11s | %11s %11s | %11s\n",
-	       courier->threads, courier->chunk_max, "bytes", "courier",
-	       "c.threads", "DtoH", "c.pinned", "DtoH pinned", "loads");
+	       "%u, waves up to %zu)\n"
+	       "%10s %11s %11s %11s %11s | %11s %11s | %11s\n",
+	       courier->threads, courier->chunk_max, courier->waves_max,
+	       "bytes", "courier", "no waves", "c.threads", "DtoH", "c.pinned",
+	       "DtoH pinned", "loads");
 	for (size_t length = 64; length <= ROOM; length *= 2) {
 		printf("%10zu", length);
 		for (size_t i = 0; i < sizeof(ways) / sizeof(*ways); i++) {
-			if (i == 3 || i == 5)
+			if (i == 4 || i == 6)
 				printf(" |");
 			/* Loads take seconds where nobody uses them. */
 			if (ways[i] == by_loads && length > MIB)
@@ -552,6 +568,7 @@ int main(int argc, char **argv)
 	const char *backend = NULL;
 	uint64_t cell = 20000000;
 	uint64_t second = 1000000000;
+	size_t waves_max;
 	int option, status;
 
 	while ((option = getopt_long(argc, argv, "", names, NULL)) != -1) {
@@ -570,12 +587,16 @@ int main(int argc, char **argv)
 	print_sizes(2 * cell);
 	print_alignments(cell);
 	print_cold();
+	/* What follows is about other jobs. */
+	waves_max = courier->waves_max;
+	courier->waves_max = 0;
 	printf("\nArrival of the chunks of one read, us\n");
 	for (int i = 0; i < 3; i++)
 		print_arrivals(64 * KIB, 8 * KIB);
 	for (int i = 0; i < 3; i++)
 		print_arrivals(128 * KIB, 8 * KIB);
 	print_tuning(cell / 2);
+	courier->waves_max = waves_max;
 	printf("\nOther calls of the program (idle limit %u us, life %u us)\n",
 	       courier->limits.idle_us, courier->limits.life_us);
 	for (int reading = 0; reading <= 1; reading++) {

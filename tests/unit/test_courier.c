@@ -363,6 +363,12 @@ static void a_busy_gpu_is_no_failure(void **state)
 		rest(100);
 	/* The one that was given up wrote nothing. */
 	assert_memory_equal(pinned, host, 4096);
+	/* For a while it is not even tried. */
+	courier->rest_ns = UINT64_MAX;
+	unit_expect_error(gm_courier_read(courier, memory, host, 0, 10, NULL,
+					  1),
+			  -EBUSY, "courier", NULL);
+	courier->rest_ns = 0;
 	check_read(0, host + BESIDE, false, 5000, 1);
 }
 
