@@ -144,8 +144,15 @@ int gm_kmod_dma_runs(struct gm_dma *dma, uint64_t first,
 		};
 
 		if (ioctl(kmod->fd, GPUMEM_IOC_DMA_RUNS, &request)) {
-			if (errno == ENODEV)
+			if (errno == ENODEV && gm_kmod_is_revoked(dma->buf))
 				return gm_buf_revoked(dma->buf);
+			if (errno == ENODEV)
+				return gm_error(-ENODEV,
+						"dma_runs: the device %s was "
+						"taken out, or lost its "
+						"driver, and the mapping ended "
+						"with that; unmap it",
+						dma->peer);
 			return gm_error(-EIO,
 					"dma_runs: ask gpumem.ko: %s; see "
 					"dmesg",

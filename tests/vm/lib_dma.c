@@ -264,6 +264,36 @@ static void mode_freed(void)
 	t_lib_close(session);
 }
 
+static void sysfs_write(const char *path)
+{
+	int fd = open(path, O_WRONLY | O_CLOEXEC);
+
+	need(fd >= 0 && write(fd, "1", 1) == 1, "writing %s: %s", path,
+	     strerror(errno));
+	close(fd);
+}
+
+/* The device is taken out under the mapping; the memory stays. */
+static void mode_unplugged(void)
+{
+	struct gpumem *session = t_lib_open("kmod");
+	struct gpumem_buf *buf =
+		t_lib_pin(session, t_lib_alloc(2 * MIB), MIB, 0);
+	struct gpumem_dma *dma = t_lib_dma_map(buf, peer);
+	struct gpumem_run run;
+	size_t count = 1;
+	char path[96];
+
+	snprintf(path, sizeof(path), "/sys/bus/pci/devices/%s/remove", peer);
+	sysfs_write(path);
+	t_lib_error(gpumem_dma_runs(dma, 0, &run, &count), ENODEV,
+		    "was taken out", "runs for a device that is gone");
+	t_lib_ok(gpumem_dma_unmap(dma), "gpumem_dma_unmap");
+	sysfs_write("/sys/bus/pci/rescan");
+	t_lib_ok(gpumem_unpin(buf), "gpumem_unpin");
+	t_lib_close(session);
+}
+
 /* Without a file of the device, and (argument) with one. */
 static void user_map(int want)
 {
@@ -392,12 +422,19 @@ static void mode_threads(void)
 }
 
 static const struct t_mode modes[] = {
-	{ "map", mode_map },	       { "ends", mode_ends },
-	{ "errors", mode_errors },     { "freed", mode_freed },
-	{ "fork", mode_fork },	       { "threads", mode_threads },
-	{ "stranger", mode_stranger }, { "owner", mode_owner },
-	{ "vfio", mode_vfio },	       { "mask", mode_mask },
-	{ "topology", mode_topology }, { "driver", mode_driver },
+	{ "map", mode_map },
+	{ "ends", mode_ends },
+	{ "errors", mode_errors },
+	{ "freed", mode_freed },
+	{ "unplugged", mode_unplugged },
+	{ "fork", mode_fork },
+	{ "threads", mode_threads },
+	{ "stranger", mode_stranger },
+	{ "owner", mode_owner },
+	{ "vfio", mode_vfio },
+	{ "mask", mode_mask },
+	{ "topology", mode_topology },
+	{ "driver", mode_driver },
 };
 
 int main(int argc, char **argv)

@@ -6,6 +6,8 @@ mask_set 64
 vm-dma-peer unplug $peer
 mask_set 64
 vm-dma-peer race $peer
+mask_set 64
+vm-lib-dma unplugged $peer
 # The board is as good as before.
 board_load
 trap 'rmmod fpga_dma' EXIT
