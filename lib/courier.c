@@ -34,6 +34,8 @@
 
 /* Below this, waking threads takes longer than the copy. */
 #define GM_COURIER_SHARE ((size_t)128 << 10)
+/* Of a part that is shared, a thread takes so much at a time, at most. */
+#define GM_COURIER_SHARED ((size_t)16 << 10)
 /* What is longer leaves the caches anyway. */
 #define GM_COURIER_PAST_CACHES ((size_t)4 << 20)
 
@@ -58,6 +60,7 @@ struct gm_courier_part {
 	size_t length;
 	size_t chunk;
 	bool past_caches;
+	bool shared; /* several threads drain it */
 	atomic_bool late; /* a chunk did not come */
 };
 
@@ -102,9 +105,11 @@ static void gm_courier_drain_all(struct gm_courier_part *part,
 {
 	const size_t end = part->skew + part->length;
 
-	if (pool && threads > 1 && part->length >= GM_COURIER_SHARE) {
-		gm_pool_run(pool, threads, end, part->chunk, gm_courier_drain,
-			    part);
+	if (part->shared) {
+		gm_pool_run(pool, threads, end,
+			    part->chunk < GM_COURIER_SHARED ? part->chunk
+							    : GM_COURIER_SHARED,
+			    gm_courier_drain, part);
 		return;
 	}
 	for (size_t at = 0; at < end; at += part->chunk) {
@@ -136,14 +141,18 @@ static int gm_courier_finish(struct gm_courier_part *part, bool staged,
 	return part->late ? gm_courier_late(courier) : 0;
 }
 
-/* Staged jobs up to GM_COURIER_WAVES_MAX. Each wave waits for a fence. */
+/*
+ * Staged jobs up to GM_COURIER_WAVES_MAX. Each wave waits for a fence, and the
+ * last one is drained when there is nothing else to do: several threads are soon
+ * through with a larger one.
+ */
 static unsigned int gm_courier_wave(const struct gm_courier *courier,
-				    size_t length)
+				    size_t length, bool shared)
 {
-	unsigned int wave = length > 2 * GM_COURIER_WAVE_MIN
-				    ? 2 * GM_COURIER_WAVE_MIN
-				    : GM_COURIER_WAVE_MIN;
+	unsigned int wave = GM_COURIER_WAVE_MIN;
 
+	if (length > 2 * wave)
+		wave *= shared ? 4 : 2;
 	while (wave > GM_COURIER_WAVE(courier->threads))
 		wave /= 2;
 	return (unsigned int)__builtin_ctz(wave);
@@ -184,7 +193,7 @@ static int gm_courier_send(struct gm_courier_part *part, uint64_t gpu,
 	const unsigned int slot = number % GM_COURIER_SLOTS;
 	const bool waves = !host_gpu && part->length <= courier->waves_max;
 	const unsigned int shift =
-		waves ? gm_courier_wave(courier, part->length)
+		waves ? gm_courier_wave(courier, part->length, part->shared)
 		      : gm_courier_chunk(courier, part->length);
 	struct gm_courier_job *job = &courier->jobs[slot];
 	size_t stage = slot * GM_COURIER_STAGE;
@@ -248,6 +257,8 @@ static int gm_courier_copy(struct gm_courier *courier, uint64_t gpu, char *host,
 						  : GM_COURIER_JOB,
 				.past_caches = length >= GM_COURIER_PAST_CACHES,
 			};
+			part->shared = pool && threads > 1 &&
+				       part->length >= GM_COURIER_SHARE;
 			rc = gm_courier_send(part, gpu + sent,
 					     host_gpu ? host_gpu + sent : 0,
 					     sent_parts == done_parts);

@@ -47,7 +47,7 @@
  * threads does up to GM_COURIER_WAVE(n) bytes in one.
  */
 #define GM_COURIER_WAVES 0x400u
-#define GM_COURIER_WAVE_FLIGHT 4
+#define GM_COURIER_WAVE_FLIGHT 8
 #define GM_COURIER_WAVE(n) (((n)-33u) * 16u * GM_COURIER_WAVE_FLIGHT)
 
 /* Each half carries the number's lower bits: it may arrive alone. */
