@@ -2,10 +2,14 @@
 /*
  * Copies. What was pinned goes the fast way of libgpumem, which takes a buffer
  * and an offset and finds out by itself when the buffer is gone. What else lies
- * in the mapped pages is stored and loaded here.
+ * in the mapped pages is pinned as well where that can be (see beside.c), and
+ * stored and loaded here where not.
  */
 #include <errno.h>
 #include <string.h>
+#ifdef __x86_64__
+#include <smmintrin.h>
+#endif
 
 #include "library.h"
 
@@ -19,12 +23,63 @@ struct gdrapi_copy {
 	bool read;
 };
 
+/*
+ * What the fences of libgpumem do, which has none for a caller. Stores to
+ * write-combined memory wait in the CPU's buffers, and a streaming load may take
+ * what an earlier one left there: MFENCE alone ends that.
+ */
+#ifdef __x86_64__
+static void gdrapi_store_fence(void)
+{
+	_mm_sfence();
+}
+
+static void gdrapi_load_fence(void)
+{
+	_mm_mfence();
+}
+#elif defined(__aarch64__)
+static void gdrapi_store_fence(void)
+{
+	__asm__ volatile("dsb st" ::: "memory");
+}
+
+static void gdrapi_load_fence(void)
+{
+	__asm__ volatile("dmb oshld" ::: "memory");
+}
+#else
+static void gdrapi_store_fence(void)
+{
+	atomic_thread_fence(memory_order_seq_cst);
+}
+
+static void gdrapi_load_fence(void)
+{
+	atomic_thread_fence(memory_order_seq_cst);
+}
+#endif
+
 static int gdrapi_copy_dead(const struct gdrapi_copy *copy)
 {
 	return gdrapi_error(EINVAL,
 			    "%s: handle 0x%lx is not of a mapped buffer; was "
 			    "it unmapped?",
 			    copy->call, copy->handle.h);
+}
+
+static bool gdrapi_copy_is_foreign(const struct gdrapi_pin *pin)
+{
+	return atomic_load(&pin->fork_generation) !=
+	       atomic_load(&gdrapi_fork_generation);
+}
+
+static int gdrapi_copy_foreign(const struct gdrapi_copy *copy)
+{
+	return gdrapi_error(EACCES,
+			    "%s: the buffer was pinned by another process; pin "
+			    "it in this one",
+			    copy->call);
 }
 
 static int gdrapi_copy_outside(const struct gdrapi_copy *copy)
@@ -35,33 +90,120 @@ static int gdrapi_copy_outside(const struct gdrapi_copy *copy)
 			    copy->call, copy->size, (void *)copy->map_ptr);
 }
 
-/* Beside what was pinned; the lock keeps the mapping there. */
-static int gdrapi_copy_slow(const struct gdrapi_copy *copy,
-			    struct gdrapi_pin *pin, unsigned int stamp)
+#ifdef __x86_64__
+#define GDRAPI_LINE 64u
+
+/* The line at from, which begins there, in one bus read. */
+__attribute__((target("sse4.1"))) static void gdrapi_line(char *to,
+							  const char *from)
+{
+	__m128i *line = (__m128i *)(uintptr_t)from;
+
+	for (size_t i = 0; i < GDRAPI_LINE / sizeof(*line); i++)
+		_mm_storeu_si128((__m128i *)to + i,
+				 _mm_stream_load_si128(line + i));
+}
+
+/* By whole lines, which never leave the range's pages; a word by one load. */
+static void gdrapi_load(char *to, const char *from, size_t size)
+{
+	if (size <= sizeof(uint64_t) || !__builtin_cpu_supports("sse4.1")) {
+		memcpy(to, from, size);
+		return;
+	}
+	/* No line may come out of what an earlier copy loaded. */
+	gdrapi_load_fence();
+	while (size) {
+		size_t skip = (uintptr_t)from % GDRAPI_LINE;
+		size_t take = GDRAPI_LINE - skip;
+		char line[GDRAPI_LINE];
+
+		if (take > size)
+			take = size;
+		if (take == GDRAPI_LINE) {
+			gdrapi_line(to, from);
+		} else {
+			gdrapi_line(line, from - skip);
+			memcpy(to, line + skip, take);
+		}
+		to += take;
+		from += take;
+		size -= take;
+	}
+}
+#else
+static void gdrapi_load(char *to, const char *from, size_t size)
+{
+	memcpy(to, from, size);
+}
+#endif
+
+/* Through the mapping, which the pin's lock keeps there. */
+static void gdrapi_copy_mapped(void *map, char *host, size_t size, bool read)
+{
+	if (read) {
+		gdrapi_load(host, map, size);
+		return;
+	}
+	memcpy(map, host, size);
+	gdrapi_store_fence();
+}
+
+/*
+ * A copy that is not, or not all, in what was pinned first: in pieces that
+ * libgpumem copies, and others that go through the mapping. So does what cannot
+ * be had any more of what was pinned beside: the mapping shows it still.
+ */
+static int gdrapi_copy_pieces(const struct gdrapi_copy *copy,
+			      struct gdrapi_pin *pin, uint64_t offset)
+{
+	char *host = copy->host;
+	size_t left = copy->size;
+
+	while (left) {
+		struct gdrapi_piece piece =
+			gdrapi_beside_find(pin, pin->va + offset, left);
+		int rc = -ENODEV;
+
+		if (piece.buf && copy->read)
+			rc = gpumem_read(piece.buf, piece.offset, host,
+					 piece.size);
+		else if (piece.buf)
+			rc = gpumem_write(piece.buf, piece.offset, host,
+					  piece.size);
+		if (rc && piece.buf == atomic_load(&pin->buf))
+			return gdrapi_error_of(rc, copy->call);
+		if (rc)
+			gdrapi_copy_mapped((char *)atomic_load(&pin->map) +
+						   offset,
+					   host, piece.size, copy->read);
+		host += piece.size;
+		offset += piece.size;
+		left -= piece.size;
+	}
+	return 0;
+}
+
+/* Beside what was pinned first; the lock keeps all of the pin there. */
+static int gdrapi_copy_beside(const struct gdrapi_copy *copy,
+			      struct gdrapi_pin *pin, unsigned int stamp)
 {
 	uintptr_t offset;
-	int error = 0;
+	int error;
 
-	if (atomic_load(&pin->fork_generation) !=
-	    atomic_load(&gdrapi_fork_generation))
-		return gdrapi_error(EACCES,
-				    "%s: the buffer was pinned by another "
-				    "process; pin it in this one",
-				    copy->call);
+	if (gdrapi_copy_is_foreign(pin))
+		return gdrapi_copy_foreign(copy);
 	pthread_rwlock_rdlock(&pin->lock);
 	offset = copy->map_ptr - atomic_load(&pin->map);
-	if (atomic_load(&pin->stamp) != stamp || !atomic_load(&pin->map)) {
+	if (atomic_load(&pin->stamp) != stamp || !atomic_load(&pin->map))
 		error = gdrapi_copy_dead(copy);
-	} else if (offset > pin->map_size ||
-		   copy->size > pin->map_size - offset) {
+	else if (offset > pin->map_size || copy->size > pin->map_size - offset)
 		error = gdrapi_copy_outside(copy);
-	} else if (copy->read) {
-		memcpy(copy->host, (void *)copy->map_ptr, copy->size);
-	} else {
-		memcpy((void *)copy->map_ptr, copy->host, copy->size);
-		/* Empties the buffers in which stores are combined. */
-		atomic_thread_fence(memory_order_seq_cst);
-	}
+	else if (!copy->host && copy->size)
+		error = gdrapi_error(EINVAL, "%s: the host address is NULL",
+				     copy->call);
+	else
+		error = gdrapi_copy_pieces(copy, pin, offset);
 	pthread_rwlock_unlock(&pin->lock);
 	return error;
 }
@@ -93,7 +235,7 @@ static inline int gdrapi_copy(const struct gdrapi_copy *copy)
 		return gdrapi_copy_outside(copy);
 	if (offset < first || offset - first > length ||
 	    copy->size > length - (offset - first))
-		return gdrapi_copy_slow(copy, pin, stamp);
+		return gdrapi_copy_beside(copy, pin, stamp);
 	rc = copy->read
 		     ? gpumem_read(buf, offset - first, copy->host, copy->size)
 		     : gpumem_write(buf, offset - first, copy->host,
@@ -101,11 +243,12 @@ static inline int gdrapi_copy(const struct gdrapi_copy *copy)
 	return rc ? gdrapi_error_of(rc, copy->call) : 0;
 }
 
-int gdr_copy_to_mapping(gdr_mh_t handle, void *map_d_ptr, const void *h_ptr,
-			size_t size)
+static inline int gdrapi_copy_to(const char *call, gdr_mh_t handle,
+				 void *map_d_ptr, const void *h_ptr,
+				 size_t size)
 {
 	const struct gdrapi_copy copy = {
-		.call = "gdr_copy_to_mapping",
+		.call = call,
 		.handle = handle,
 		.map_ptr = (uintptr_t)map_d_ptr,
 		.host = (void *)(uintptr_t)h_ptr,
@@ -115,11 +258,12 @@ int gdr_copy_to_mapping(gdr_mh_t handle, void *map_d_ptr, const void *h_ptr,
 	return gdrapi_copy(&copy);
 }
 
-int gdr_copy_from_mapping(gdr_mh_t handle, void *h_ptr, const void *map_d_ptr,
-			  size_t size)
+static inline int gdrapi_copy_from(const char *call, gdr_mh_t handle,
+				   void *h_ptr, const void *map_d_ptr,
+				   size_t size)
 {
 	const struct gdrapi_copy copy = {
-		.call = "gdr_copy_from_mapping",
+		.call = call,
 		.handle = handle,
 		.map_ptr = (uintptr_t)map_d_ptr,
 		.host = h_ptr,
@@ -128,4 +272,56 @@ int gdr_copy_from_mapping(gdr_mh_t handle, void *h_ptr, const void *map_d_ptr,
 	};
 
 	return gdrapi_copy(&copy);
+}
+
+int gdr_copy_to_mapping(gdr_mh_t handle, void *map_d_ptr, const void *h_ptr,
+			size_t size)
+{
+	return gdrapi_copy_to("gdr_copy_to_mapping", handle, map_d_ptr, h_ptr,
+			      size);
+}
+
+int gdr_copy_from_mapping(gdr_mh_t handle, void *h_ptr, const void *map_d_ptr,
+			  size_t size)
+{
+	return gdrapi_copy_from("gdr_copy_from_mapping", handle, h_ptr,
+				map_d_ptr, size);
+}
+
+/* Every way to write ends with the fence, so that no flag matters. */
+int gdr_copy_to_mapping_v2(gdr_mh_t handle, void *map_d_ptr, const void *h_ptr,
+			   size_t size, uint32_t flags)
+{
+	(void)flags;
+	return gdrapi_copy_to("gdr_copy_to_mapping_v2", handle, map_d_ptr,
+			      h_ptr, size);
+}
+
+/* What is read is in host memory, for all to see, without a write fence too. */
+int gdr_copy_from_mapping_v2(gdr_mh_t handle, void *h_ptr,
+			     const void *map_d_ptr, size_t size, uint32_t flags)
+{
+	if (flags & GDR_COPY_FLAG_READ_FENCE)
+		gdrapi_load_fence();
+	return gdrapi_copy_from("gdr_copy_from_mapping_v2", handle, h_ptr,
+				map_d_ptr, size);
+}
+
+int gdr_copy_fence(gdr_mh_t handle, uint32_t flags)
+{
+	const struct gdrapi_copy copy = { .call = "gdr_copy_fence",
+					  .handle = handle };
+	unsigned int stamp;
+	struct gdrapi_pin *pin = gdrapi_pin_find(handle, &stamp);
+
+	if (!pin || atomic_load(&pin->stamp) != stamp ||
+	    !atomic_load(&pin->map))
+		return gdrapi_copy_dead(&copy);
+	if (gdrapi_copy_is_foreign(pin))
+		return gdrapi_copy_foreign(&copy);
+	if (flags & GDR_COPY_FLAG_READ_FENCE)
+		gdrapi_load_fence();
+	if (flags & GDR_COPY_FLAG_WRITE_FENCE)
+		gdrapi_store_fence();
+	return 0;
 }

@@ -187,8 +187,8 @@ int gdr_close(gdr_t g)
 	else
 		gdrapi_pin_end_all(g);
 	for (unsigned int i = 0; i < GDRAPI_GPUS; i++)
-		if (g->sessions[i])
-			gpumem_close(g->sessions[i]);
+		if (g->gpus[i].session)
+			gpumem_close(g->gpus[i].session);
 	close(g->fd);
 	pthread_mutex_lock(&gdrapi_lock);
 	gdrapi_retire(g);
@@ -228,7 +228,8 @@ int gdr_get_attribute(gdr_t g, gdr_attr_t attr, int *v)
 		*v = atomic_load(&g->persistent);
 	else if (attr == GDR_ATTR_SUPPORT_PIN_FLAG_FORCE_PCIE)
 		*v = 1;
-	else if (attr == GDR_ATTR_USING_DMA_BUF_MMAP)
+	else if (attr == GDR_ATTR_USING_DMA_BUF_MMAP ||
+		 attr == GDR_ATTR_VMA_INHERITED_ON_FORK)
 		*v = 0;
 	else
 		error = gdrapi_error(EINVAL,

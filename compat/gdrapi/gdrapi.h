@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /**
  * @file gdrapi.h
- * GDRCopy's programming interface, version 2.6, over libgpumem: names, layouts
+ * GDRCopy's programming interface, version 2.7, over libgpumem: names, layouts
  * and values are those that programs built for GDRCopy use.
  *
  * Functions that return int return 0 or a positive errno:
@@ -32,7 +32,7 @@ extern "C" {
 #define MINOR_VERSION_MASK (((uint32_t)1 << MAJOR_VERSION_SHIFT) - 1)
 
 #define GDR_API_MAJOR_VERSION 2
-#define GDR_API_MINOR_VERSION 6
+#define GDR_API_MINOR_VERSION 7
 #define GDR_API_VERSION \
 	((GDR_API_MAJOR_VERSION << MAJOR_VERSION_SHIFT) | GDR_API_MINOR_VERSION)
 
@@ -41,6 +41,9 @@ extern "C" {
 #define MINIMUM_GDRDRV_VERSION                                   \
 	((MINIMUM_GDRDRV_MAJOR_VERSION << MAJOR_VERSION_SHIFT) | \
 	 MINIMUM_GDRDRV_MINOR_VERSION)
+
+#define GDR_FLAG_SET(flags, flag) ((flags) | (flag))
+#define GDR_FLAG_UNSET(flags, flag) ((flags) & ~(flag))
 
 /** What pins are rounded out to. */
 #define GPU_PAGE_SHIFT 16
@@ -78,6 +81,32 @@ typedef enum gdr_map_flags {
 	GDR_MAP_FLAG_REQ_DEVICE_MAPPING = 3
 } gdr_map_flags_t;
 
+typedef enum gdr_copy_flags {
+	/**
+	 * Ends a copy: whatever it stored is on its way before anything that
+	 * this thread stores later.
+	 */
+	GDR_COPY_FLAG_WRITE_FENCE = 1u << 0,
+	/** Begins a read: it gets nothing older than what was loaded before. */
+	GDR_COPY_FLAG_READ_FENCE = 1u << 1,
+	/* Which instructions may copy. They are known, and change nothing. */
+	GDR_COPY_FLAG_USE_AVX = 1u << 2,
+	GDR_COPY_FLAG_USE_AVX2 = 1u << 3,
+	GDR_COPY_FLAG_USE_AVX512 = 1u << 4,
+	GDR_COPY_FLAG_USE_SSE = 1u << 5,
+	GDR_COPY_FLAG_USE_SSE4_1 = 1u << 6,
+	GDR_COPY_FLAG_USE_MOVDIR64B = 1u << 7,
+	GDR_COPY_FLAG_USE_NEON = 1u << 8,
+	GDR_COPY_FLAG_USE_LS64 = 1u << 9,
+	/** all of those for x86 */
+	GDR_DEFAULT_X86_FLAGS = 0xfcu,
+	/** all of those for ARM */
+	GDR_DEFAULT_ARM_FLAGS = 0x300u,
+	/** as the calls without flags: with the write fence alone */
+	GDR_COPY_FLAG_DEFAULT = GDR_COPY_FLAG_WRITE_FENCE |
+				GDR_DEFAULT_X86_FLAGS | GDR_DEFAULT_ARM_FLAGS
+} gdr_copy_flags_t;
+
 typedef enum gdr_attr {
 	/** 1: the memory stays there after cuMemFree() until it is unpinned */
 	GDR_ATTR_USE_PERSISTENT_MAPPING = 1,
@@ -85,6 +114,8 @@ typedef enum gdr_attr {
 	GDR_ATTR_SUPPORT_PIN_FLAG_FORCE_PCIE = 2,
 	/** 1: without a kernel module's rules; always 0 */
 	GDR_ATTR_USING_DMA_BUF_MMAP = 3,
+	/** 1: a forked child has its parent's mappings; always 0 */
+	GDR_ATTR_VMA_INHERITED_ON_FORK = 4,
 	GDR_ATTR_MAX
 } gdr_attr_t;
 
@@ -188,10 +219,33 @@ int gdr_copy_to_mapping(gdr_mh_t handle, void *map_d_ptr, const void *h_ptr,
 int gdr_copy_from_mapping(gdr_mh_t handle, void *h_ptr, const void *map_d_ptr,
 			  size_t size);
 
-/** The version of the interface: 2.6. */
+/**
+ * Copies with flags, gdr_copy_flags_t; bits beyond them mean nothing. A write
+ * ends with its fence here also where the flags leave that out.
+ */
+int gdr_copy_to_mapping_v2(gdr_mh_t handle, void *map_d_ptr, const void *h_ptr,
+			   size_t size, uint32_t flags);
+
+/** The same from a mapped buffer. */
+int gdr_copy_from_mapping_v2(gdr_mh_t handle, void *h_ptr,
+			     const void *map_d_ptr, size_t size,
+			     uint32_t flags);
+
+/**
+ * Only fences, for what the calling thread itself copies, stores and loads:
+ * with GDR_COPY_FLAG_WRITE_FENCE what it stored before is on its way before
+ * what it stores afterwards, with GDR_COPY_FLAG_READ_FENCE what it loads
+ * afterwards is not older than what it loaded before. Other bits do nothing.
+ *
+ * @param handle  a mapped buffer
+ * @param flags   gdr_copy_flags_t
+ */
+int gdr_copy_fence(gdr_mh_t handle, uint32_t flags);
+
+/** The version of the interface: 2.7. */
 void gdr_runtime_get_version(int *major, int *minor);
 
-/** The version of the kernel module whose rules hold here: 2.6. */
+/** The version of the kernel module whose rules hold here: 2.7. */
 int gdr_driver_get_version(gdr_t g, int *major, int *minor);
 
 /** One of gdr_attr_t. */

@@ -87,6 +87,12 @@ bool gdrapi_start(void)
 	return gdrapi_table.region;
 }
 
+static void gdrapi_pin_init_locks(struct gdrapi_pin *pin)
+{
+	pthread_rwlock_init(&pin->lock, NULL);
+	pthread_mutex_init(&pin->beside_lock, NULL);
+}
+
 static struct gdrapi_pin *gdrapi_slot_take(void)
 {
 	struct gdrapi_pin *pin = gdrapi_table.first;
@@ -94,7 +100,7 @@ static struct gdrapi_pin *gdrapi_slot_take(void)
 	if (gdrapi_table.free <= GDRAPI_FREE_MIN &&
 	    gdrapi_table.used < GDRAPI_SLOTS) {
 		pin = &gdrapi_table.slots[gdrapi_table.used++];
-		pthread_rwlock_init(&pin->lock, NULL);
+		gdrapi_pin_init_locks(pin);
 		return pin;
 	}
 	if (pin) {
@@ -114,9 +120,9 @@ struct gdrapi_pin *gdrapi_pin_new(struct gdr *g)
 	pthread_mutex_unlock(&gdrapi_lock);
 	if (!pin)
 		return NULL;
-	/* A thread of the parent may have held it. */
+	/* A thread of the parent may have held them. */
 	if (atomic_load(&pin->fork_generation) != generation)
-		pthread_rwlock_init(&pin->lock, NULL);
+		gdrapi_pin_init_locks(pin);
 	pin->gdr = g;
 	atomic_store(&pin->map, 0);
 	atomic_store(&pin->fork_generation, generation);
@@ -231,6 +237,7 @@ void gdrapi_pin_end_all(struct gdr *g)
 		pthread_rwlock_wrlock(&pin->lock);
 		buf = gdrapi_pin_end(pin);
 		pthread_rwlock_unlock(&pin->lock);
+		gdrapi_beside_end(pin);
 		gpumem_unpin(buf);
 		gdrapi_pin_free(pin);
 	}
@@ -247,6 +254,7 @@ void gdrapi_pin_drop_all(struct gdr *g)
 			continue;
 		gdrapi_pin_kill(pin);
 		pin->gdr = NULL;
+		gdrapi_beside_drop(pin);
 		gdrapi_pin_free(pin);
 	}
 }

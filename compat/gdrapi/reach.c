@@ -12,36 +12,60 @@
 /* cuMemAlloc aligns to this at least. */
 #define GDRAPI_ALIGN 512u
 
-/* What is asked for, and where. */
+/* CU_POINTER_ATTRIBUTE_BUFFER_ID */
+#define GDRAPI_CUDA_BUFFER_ID 7
+
+/* What is asked for, where, and how it was pinned. */
 struct gdrapi_reach {
 	struct gdr *gdr;
-	struct gpumem *session;
 	uint32_t flags;
 	uint64_t end; /* of the last page */
+	struct gdrapi_source source;
 };
+
+uint64_t gdrapi_memory_id(const struct gdrapi_gpu *gpu, uint64_t addr)
+{
+	uint64_t id = 0;
+
+	if (!gpu->pointer_get ||
+	    gpu->pointer_get(&id, GDRAPI_CUDA_BUFFER_ID, addr))
+		return 0;
+	return id;
+}
+
+static int gdrapi_pin_flags(struct gdrapi_source *source, uint64_t addr,
+			    uint64_t length, unsigned int flags,
+			    struct gpumem_buf **buf)
+{
+	source->flags = flags;
+	return gpumem_pin(source->gpu->session, addr, length, flags, buf);
+}
 
 /*
  * Pins, persistently where that can be had. Without a coherent link there is no
  * way but PCIe, so that it need not be forced.
  */
-static int gdrapi_pin_range(const struct gdrapi_reach *reach, uint64_t addr,
+static int gdrapi_pin_range(struct gdrapi_reach *reach, uint64_t addr,
 			    uint64_t length, struct gpumem_buf **buf)
 {
+	struct gdrapi_source *source = &reach->source;
 	unsigned int flags = GPUMEM_PIN_PERSISTENT;
 	int rc;
 
 	if (reach->flags & GDR_PIN_FLAG_FORCE_PCIE)
 		flags |= GPUMEM_PIN_FORCE_BAR1;
-	rc = gpumem_pin(reach->session, addr, length, flags, buf);
+	/* Asked for before, so that it never stands for later memory. */
+	source->memory_id = gdrapi_memory_id(source->gpu, addr);
+	rc = gdrapi_pin_flags(source, addr, length, flags, buf);
 #ifdef __x86_64__
 	if (rc == -EOPNOTSUPP && flags & GPUMEM_PIN_FORCE_BAR1) {
 		flags &= ~GPUMEM_PIN_FORCE_BAR1;
-		rc = gpumem_pin(reach->session, addr, length, flags, buf);
+		rc = gdrapi_pin_flags(source, addr, length, flags, buf);
 	}
 #endif
 	if (rc != -EOPNOTSUPP || flags & GPUMEM_PIN_FORCE_BAR1)
 		return rc;
-	rc = gpumem_pin(reach->session, addr, length, 0, buf);
+	rc = gdrapi_pin_flags(source, addr, length, 0, buf);
 	if (!rc && atomic_exchange(&reach->gdr->persistent, false))
 		gdrapi_log(GDRAPI_WARN, "the driver has no persistent pins: "
 					"mappings end with cuMemFree()");
@@ -54,23 +78,17 @@ static int gdrapi_worse(int one, int other)
 	return one == -EINVAL || one == -ERANGE ? other : one;
 }
 
-/*
- * Pins from addr on as much of the range as there is, but no less than up to
- * the first byte of its last page: copies reach what is pinned the fast way.
- */
-static int gdrapi_pin_longest(const struct gdrapi_reach *reach, uint64_t addr,
-			      struct gpumem_buf **buf)
+void gdrapi_lengthen(const struct gdrapi_source *source, uint64_t addr,
+		     uint64_t there, uint64_t most, struct gpumem_buf **buf)
 {
-	uint64_t last_page = (reach->end - 1) & GPU_PAGE_MASK;
-	uint64_t there = (addr > last_page ? addr : last_page) + 1;
-	uint64_t not_there = reach->end;
-	int rc = gdrapi_pin_range(reach, addr, there - addr, buf);
+	uint64_t not_there = most + 1;
 
-	while (!rc && not_there - there > 1) {
+	while (not_there - there > 1) {
 		uint64_t middle = there + (not_there - there) / 2;
 		struct gpumem_buf *longer;
 
-		if (gdrapi_pin_range(reach, addr, middle - addr, &longer)) {
+		if (gpumem_pin(source->gpu->session, addr, middle - addr,
+			       source->flags, &longer)) {
 			not_there = middle;
 			continue;
 		}
@@ -78,11 +96,26 @@ static int gdrapi_pin_longest(const struct gdrapi_reach *reach, uint64_t addr,
 		gpumem_unpin(*buf);
 		*buf = longer;
 	}
+}
+
+/*
+ * Pins from addr on as much of the range as there is, but no less than up to
+ * the first byte of its last page: copies reach what is pinned the fast way.
+ */
+static int gdrapi_pin_longest(struct gdrapi_reach *reach, uint64_t addr,
+			      struct gpumem_buf **buf)
+{
+	uint64_t last_page = (reach->end - 1) & GPU_PAGE_MASK;
+	uint64_t there = (addr > last_page ? addr : last_page) + 1;
+	int rc = gdrapi_pin_range(reach, addr, there - addr, buf);
+
+	if (!rc)
+		gdrapi_lengthen(&reach->source, addr, there, reach->end, buf);
 	return rc;
 }
 
 /* Pins through one session. -EXDEV: the memory is on another GPU. */
-static int gdrapi_reach_on(const struct gdrapi_reach *reach, uint64_t addr,
+static int gdrapi_reach_on(struct gdrapi_reach *reach, uint64_t addr,
 			   uint64_t size, struct gpumem_buf **buf)
 {
 	uint64_t page_end = (addr & GPU_PAGE_MASK) + GPU_PAGE_SIZE;
@@ -113,39 +146,42 @@ static int gdrapi_reach_on(const struct gdrapi_reach *reach, uint64_t addr,
 	return first;
 }
 
-static int gdrapi_session_open(struct gdr *g, int ordinal)
+static int gdrapi_gpu_open(struct gdrapi_gpu *gpu, int ordinal)
 {
 	struct gpumem_options options = { .size = sizeof(options),
 					  .device = ordinal };
-	int rc = gpumem_open(&options, &g->sessions[ordinal]);
+	int rc = gpumem_open(&options, &gpu->session);
 
-	if (rc)
-		g->sessions[ordinal] = NULL;
-	else
-		gdrapi_log(GDRAPI_INFO, "GPU %d through backend %s", ordinal,
-			   gpumem_backend_name(g->sessions[ordinal]));
-	return rc;
+	if (rc) {
+		gpu->session = NULL;
+		return rc;
+	}
+	*(void **)&gpu->pointer_get =
+		gpumem_cuda_symbol(gpu->session, "cuPointerGetAttribute");
+	gdrapi_log(GDRAPI_INFO, "GPU %d through backend %s", ordinal,
+		   gpumem_backend_name(gpu->session));
+	return 0;
 }
 
 /*
- * Tries the GPUs whose sessions are not open yet. One that does not have the
- * memory is closed again, so that no context stays on it.
+ * Tries the GPUs that are not open yet. One that does not have the memory is
+ * closed again, so that no context stays on it.
  */
 static int gdrapi_reach_new(struct gdrapi_reach *reach, uint64_t addr,
 			    uint64_t size, struct gpumem_buf **buf)
 {
-	struct gdr *g = reach->gdr;
 	int failed = 0;
 	int count = 1;
 
 	for (int i = 0; i < count && i < GDRAPI_GPUS; i++) {
+		struct gdrapi_gpu *gpu = &reach->gdr->gpus[i];
 		int rc;
 
-		if (g->sessions[i]) {
-			gpumem_device_count(g->sessions[i], &count);
+		if (gpu->session) {
+			gpumem_device_count(gpu->session, &count);
 			continue;
 		}
-		rc = gdrapi_session_open(g, i);
+		rc = gdrapi_gpu_open(gpu, i);
 		if (rc == -ENODEV || rc == -ELIBACC || rc == -ENOENT)
 			return failed ? failed : rc;
 		if (rc) {
@@ -153,19 +189,19 @@ static int gdrapi_reach_new(struct gdrapi_reach *reach, uint64_t addr,
 			count += count == i + 1;
 			continue;
 		}
-		gpumem_device_count(g->sessions[i], &count);
-		reach->session = g->sessions[i];
+		gpumem_device_count(gpu->session, &count);
+		reach->source.gpu = gpu;
 		rc = gdrapi_reach_on(reach, addr, size, buf);
 		if (rc != -EXDEV)
 			return rc;
-		gpumem_close(g->sessions[i]);
-		g->sessions[i] = NULL;
+		gpumem_close(gpu->session);
+		gpu->session = NULL;
 	}
 	return failed ? failed : -EXDEV;
 }
 
 int gdrapi_reach(struct gdr *g, uint64_t addr, uint64_t size, uint32_t flags,
-		 struct gpumem_buf **buf)
+		 struct gdrapi_source *source, struct gpumem_buf **buf)
 {
 	struct gdrapi_reach reach = {
 		.gdr = g,
@@ -176,12 +212,13 @@ int gdrapi_reach(struct gdr *g, uint64_t addr, uint64_t size, uint32_t flags,
 
 	pthread_mutex_lock(&g->lock);
 	for (unsigned int i = 0; i < GDRAPI_GPUS && rc == -EXDEV; i++) {
-		reach.session = g->sessions[i];
-		if (reach.session)
+		reach.source.gpu = &g->gpus[i];
+		if (g->gpus[i].session)
 			rc = gdrapi_reach_on(&reach, addr, size, buf);
 	}
 	if (rc == -EXDEV)
 		rc = gdrapi_reach_new(&reach, addr, size, buf);
 	pthread_mutex_unlock(&g->lock);
+	*source = reach.source;
 	return rc;
 }

@@ -103,7 +103,7 @@ part_nccl()
 	if [ "$status" -ne 0 ]; then
 		sed 's/^/#   /' "$work/with"
 		result 'not ok' "NCCL with GDRCopy: exit $status"
-	elif ! grep -q 'GDRCOPY enabled library 2.6 driver 2.6' "$work/with"; then
+	elif ! grep -q 'GDRCOPY enabled library 2.7 driver 2.7' "$work/with"; then
 		sed 's/^/#   /' "$work/with"
 		result 'not ok' "NCCL did not open the library"
 	elif grep -q 'ERR:  ' "$work/with"; then

@@ -1,26 +1,26 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
 # Builds GDRCopy's own test programs, unchanged and with its own headers, and
-# runs them on libgdrapi. Exits 0 when all passed, 1 when something failed, 77
-# where there is no GPU or no source of GDRCopy.
+# runs them on libgdrapi; and measures its copies beside GDRCopy's. Exits 0 when
+# all that ran passed, 1 when something failed, 77 where nothing could run.
 #
-#   GDRCOPY_SRC=<source tree of GDRCopy 2.6> tests/gpu/gdrcopy.sh
+#   GDRCOPY_SRC=<source tree of GDRCopy 2.7> tests/gpu/gdrcopy.sh
 #	[--only PROGRAM,...] [--dry-run-sim]
 #
-# --only PROGRAM,...  of sanity copybw copylat apiperf pplat
+# --only PROGRAM,...  of sanity copybw copylat apiperf pplat speed
 # --dry-run-sim       on the simulated GPU: it shows nothing about a real one
 #
-# CUDA names the toolkit's folder (/usr/local/cuda). Without nvcc there, pplat
-# is left out.
+# CUDA names the toolkit's folder (nvcc's, or /usr/local/cuda). Without nvcc
+# there, pplat is left out. Nothing is written into GDRCOPY_SRC. Each program,
+# and each test of sanity, has a time limit.
 set -u
 
 root=$(cd "$(dirname "$0")/../.." && pwd)
 build=${BUILD:-$root/build-gpu}
-cuda=${CUDA:-/usr/local/cuda}
 # shellcheck source=tests/gpu/common.sh
 . "$root/tests/gpu/common.sh"
 
-programs='sanity copybw copylat apiperf pplat'
+programs='sanity copybw copylat apiperf pplat speed'
 backend=
 label=
 while [ $# -gt 0 ]; do
@@ -42,6 +42,18 @@ while [ $# -gt 0 ]; do
 	shift
 done
 
+find_cuda()
+{
+	nvcc=$(command -v nvcc) && nvcc=$(readlink -f "$nvcc")
+	for dir in "${CUDA:-}" "${nvcc%/bin/nvcc}" /usr/local/cuda; do
+		if [ -n "$dir" ] && [ -f "$dir/include/cuda.h" ]; then
+			say "$dir"
+			return 0
+		fi
+	done
+	return 1
+}
+
 if [ -z "${GDRCOPY_SRC:-}" ]; then
 	say "skip - GDRCopy's tests: GDRCOPY_SRC names no source tree of it"
 	exit 77
@@ -53,12 +65,14 @@ if [ -z "$backend" ] && ! have_gpu; then
 	say "skip - GDRCopy's tests: this machine has no NVIDIA GPU"
 	exit 77
 fi
-[ -f "$cuda/include/cuda.h" ] || die "CUDA: $cuda has no include/cuda.h"
+cuda=$(find_cuda) ||
+	die "no include/cuda.h is found; set CUDA to the toolkit's folder"
 
 # shellcheck disable=SC2034 # build_all reads it
 targets='tools/gpumem:executable compat/gdrapi/gdrapi:shared_library
 	sim/cuda:shared_library'
 build_all
+cuda_dir=
 use_libcuda
 print_machine
 
@@ -68,80 +82,229 @@ trap 'exit 1' INT TERM
 library=$(dirname "$(find "$build/compat" -name libgdrapi.so)")
 core=$(dirname "$(find "$build/lib" -name libgpumem.so.0)")
 LD_LIBRARY_PATH=$library:$core:$cuda/lib64:$cuda/lib${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}
+libcuda=$cuda_dir/libcuda.so.1
 if [ "$backend" = sim ]; then
 	LD_LIBRARY_PATH=$build/sim:$LD_LIBRARY_PATH
+	libcuda=$build/sim/libcuda.so.1
 	GPUMEM_BACKEND=sim
 	export GPUMEM_BACKEND
 fi
 export LD_LIBRARY_PATH
+# Programs are linked with the toolkit's stand-in, where it is there.
+for dir in "$cuda/lib64/stubs" "$cuda/lib/stubs"; do
+	[ ! -f "$dir/libcuda.so" ] || libcuda=$dir/libcuda.so
+done
+[ -f "$libcuda" ] ||
+	die "no libcuda: neither the driver's nor stubs/libcuda.so in $cuda"
+ln -s "$libcuda" "$work/libcuda.so"
 
+say "# CUDA in $cuda"
 say "# GDRCopy $(sed -n \
 	's/^#define GDR_API_\(MAJOR\|MINOR\)_VERSION *\([0-9]*\).*/\2/p' \
 	"$source/include/gdrapi.h" | tr '\n' '.' | sed 's/\.$//') from its source"
 
+passed=0
+failed=0
+skipped=0
+result()
+{
+	case $1 in
+	ok) passed=$((passed + 1)) ;;
+	skip) skipped=$((skipped + 1)) ;;
+	*) failed=$((failed + 1)) ;;
+	esac
+	say "$1 - $2$label"
+}
+
+show_log()
+{
+	sed 's/^/#   /' "$work/log"
+}
+
 # compile PROGRAM SOURCE
 compile()
 {
-	set -- "$1" "$2" "$source/tests/common.cpp"
+	program=$1
+	set -- "$2" "$source/tests/common.cpp"
 	for part in "$source"/tests/testsuites/*.cpp; do
-		[ "$1" = sanity ] && [ -f "$part" ] && set -- "$@" "$part"
+		[ "$program" = sanity ] && [ -f "$part" ] && set -- "$@" "$part"
 	done
-	output=$1
-	shift
 	compiler="${CXX:-c++} -pthread"
 	case $1 in
-	*.cu) compiler="$cuda/bin/nvcc -arch=native" ;;
+	*.cu)
+		compiler="$cuda/bin/nvcc -arch=native"
+		[ "$backend" != sim ] || compiler="$cuda/bin/nvcc -arch=sm_90"
+		;;
 	esac
 	# shellcheck disable=SC2086
 	$compiler -O2 -I"$source/include" -I"$source/src" \
 		-I"$source/src/gdrdrv" -I"$cuda/include" -I"$source/tests" \
-		"$@" -o "$work/$output" -L"$library" -L"$core" \
-		-L"$cuda/lib64" -L"$cuda/lib" -L"$cuda/lib64/stubs" \
-		-L"$cuda/lib/stubs" -lgdrapi -lgpumem -lcudart -lcuda \
+		"$@" -o "$work/$program" -L"$library" -L"$core" -L"$work" \
+		-lgdrapi -lgpumem -lcuda -lpthread -ldl
+}
+
+# GDRCopy's copies, each file with the instructions that it asks for.
+compile_theirs()
+{
+	for isa in sse sse41:sse4.1 avx avx2 avx512:avx512f movdir64b; do
+		file=$source/src/memcpy_${isa%:*}.c
+		[ -f "$file" ] || continue
+		${CC:-cc} -O2 -fPIC -fvisibility=hidden -m"${isa#*:}" \
+			-c "$file" -o "$work/memcpy_${isa%:*}.o" || return 1
+	done
+	movdir=0
+	[ ! -f "$work/memcpy_movdir64b.o" ] || movdir=1
+	${CC:-cc} -O2 -fPIC -fvisibility=hidden -shared \
+		-DCOMPILED_MOVDIR64B=$movdir -I"$source/include" \
+		-I"$source/src" -I"$source/src/gdrdrv" -I"$cuda/include" \
+		"$root/tests/gpu/gdrcopy_theirs.c" \
+		"$source/src/cuda_wrapper.c" "$work"/memcpy_*.o \
+		-o "$work/libtheirs.so" -ldl
+}
+
+compile_speed()
+{
+	compile_theirs && ${CC:-cc} -std=gnu11 -D_GNU_SOURCE -O2 -Wall \
+		-Wextra -Wno-unused-parameter -I"$root/include" \
+		-I"$root/tools" -I"$root/compat/gdrapi" \
+		"$root/tests/gpu/gdrcopy_speed.c" "$root/tests/gpu/gpu.c" \
+		"$root/tools/cuda.c" -o "$work/speed" -L"$library" -L"$core" \
+		-L"$work" -Wl,-rpath,"$work" -lgdrapi -lgpumem -ltheirs \
 		-lpthread -ldl
 }
 
-limit=
-! command -v timeout >/dev/null 2>&1 || limit='timeout 300'
-passed=0
-failed=0
-skipped=0
+limit()
+{
+	if command -v timeout >/dev/null 2>&1; then
+		timeout -k 10 "$@"
+	else
+		shift
+		"$@"
+	fi
+}
+
+# Tests of sanity leave their process group, and a limit does not reach them.
+end_left()
+{
+	for process in /proc/[0-9]*; do
+		[ "$(readlink "$process/exe" 2>/dev/null)" != "$work/$1" ] ||
+			kill -9 "${process#/proc/}" 2>/dev/null
+	done
+}
+
+# Why the simulated CUDA is no place for a test of sanity, or nothing.
+sim_lacks()
+{
+	case $1 in
+	basic_with_tokens | invalidation_fork_child_gdr_pin_parent_with_tokens)
+		say 'it has no CU_POINTER_ATTRIBUTE_P2P_TOKENS'
+		;;
+	basic_child_thread_pins_buffer_cumemalloc)
+		say 'its cuMemFree() wants a current context'
+		;;
+	esac
+}
+
+# sanity_test NAME
+sanity_test()
+{
+	limit 60 "$work/sanity" -v -s -t "$1" >"$work/log" 2>&1
+	status=$?
+	end_left sanity
+	lacks=
+	[ "$backend" != sim ] || lacks=$(sim_lacks "$1")
+	if [ "$status" -eq 0 ] && grep -q "^&&&& WAIVED $1\$" "$work/log"; then
+		why=$(grep -iE 'waiv' "$work/log" | grep -v '^&&&&' |
+			head -n 1 | cut -c 1-120)
+		result skip "sanity $1: it waives itself${why:+: $why}"
+	elif [ "$status" -eq 0 ] && grep -q "^&&&& PASSED $1\$" "$work/log"; then
+		result ok "sanity $1"
+	elif [ -n "$lacks" ] && grep -q '^CUDA error: ' "$work/log"; then
+		result skip "sanity $1: not with the simulated CUDA: $lacks"
+	else
+		tail -n 40 "$work/log" >"$work/tail"
+		mv "$work/tail" "$work/log"
+		show_log
+		why="exit $status"
+		[ "$status" -ne 124 ] || why='over its time of 60 s'
+		result 'not ok' "sanity $1: $why"
+	fi
+}
+
+# All of them, those too that it leaves out by itself.
+run_sanity()
+{
+	before="$passed $failed $skipped"
+	names=$("$work/sanity" -l 2>"$work/log" | sed -n 's/^ \{4\}//p')
+	if [ -z "$names" ]; then
+		show_log
+		result 'not ok' 'sanity: it lists no tests'
+		return
+	fi
+	for name in $names; do
+		sanity_test "$name"
+	done
+	# shellcheck disable=SC2086
+	set -- $before
+	say "# sanity: $(echo "$names" | wc -l) tests: $((passed - $1)) passed, $((failed - $2)) failed, $((skipped - $3)) skipped$label"
+}
+
+# run_program PROGRAM [ARGUMENT...]
+run_program()
+{
+	program=$1
+	shift
+	limit 240 "$work/$program" "$@" >"$work/log" 2>&1
+	status=$?
+	show_log
+	# They go on after other data came back.
+	if [ "$status" -eq 0 ] && grep -q 'content expected' "$work/log"; then
+		result 'not ok' "$program: other data came back"
+		return
+	fi
+	case $status in
+	0) result ok "$program" ;;
+	2) result skip "$program: it waives itself" ;;
+	77) result skip "$program: not on this machine" ;;
+	124) result 'not ok' "$program: over its time of 240 s" ;;
+	*) result 'not ok' "$program: exit $status" ;;
+	esac
+}
+
+# run PROGRAM
+run()
+{
+	case $backend:$1 in
+	*:sanity) run_sanity ;;
+	sim:pplat)
+		result skip "pplat: it builds; the simulated GPU runs no kernels"
+		;;
+	# Fewer rounds: of what comes back there, only the data counts.
+	sim:copybw | sim:copylat) run_program "$1" -w 100 -r 100 ;;
+	*) run_program "$1" ;;
+	esac
+}
+
 for program in $programs; do
 	file=$(ls "$source/tests/$program.cpp" "$source/tests/$program.cu" \
 		2>/dev/null | head -n 1)
-	if [ -z "$file" ]; then
-		say "skip - $program: this source does not have it"
-		skipped=$((skipped + 1))
-		continue
-	fi
-	if [ "$file" != "${file%.cu}" ] && [ ! -x "$cuda/bin/nvcc" ]; then
-		say "skip - $program: $cuda has no bin/nvcc"
-		skipped=$((skipped + 1))
-		continue
-	fi
-	if ! compile "$program" "$file" >"$work/log" 2>&1; then
-		say "not ok - $program: it does not build"
-		sed 's/^/#   /' "$work/log"
-		failed=$((failed + 1))
-		continue
-	fi
-	case $program in
-	sanity) set -- -v ;;
-	*) set -- ;;
-	esac
-	say "## $program$label"
-	# shellcheck disable=SC2086
-	$limit "$work/$program" "$@" >"$work/log" 2>&1
-	status=$?
-	sed 's/^/#   /' "$work/log"
-	if [ "$status" -eq 0 ]; then
-		say "ok - $program$label"
-		passed=$((passed + 1))
+	if [ "$program" = speed ] && [ "$(uname -m)" != x86_64 ]; then
+		result skip "speed: it knows GDRCopy's routines for x86-64 only"
+	elif [ "$program" != speed ] && [ -z "$file" ]; then
+		result skip "$program: this source does not have it"
+	elif [ "$file" != "${file%.cu}" ] && [ ! -x "$cuda/bin/nvcc" ]; then
+		result skip "$program: $cuda has no bin/nvcc"
+	elif [ "$program" = speed ] && ! compile_speed >"$work/log" 2>&1 ||
+		[ "$program" != speed ] &&
+		! compile "$program" "$file" >"$work/log" 2>&1; then
+		show_log
+		result 'not ok' "$program: it does not build"
 	else
-		say "not ok - $program: exit $status$label"
-		failed=$((failed + 1))
+		say "## $program$label"
+		run "$program"
 	fi
 done
 
 say "$passed passed, $failed failed, $skipped skipped$label"
-[ "$failed" -eq 0 ] && [ "$passed" -gt 0 ]
+[ "$failed" -eq 0 ] || exit 1
+[ "$passed" -gt 0 ] || exit 77

@@ -32,13 +32,13 @@ for other in map library; do
 	diff -u "$work/header" "$work/$other" ||
 		fail "gdrapi.h and the $other differ"
 done
-[ "$(wc -l <"$work/header")" -eq 17 ] || fail "there are not 17 functions"
+[ "$(wc -l <"$work/header")" -eq 20 ] || fail "there are not 20 functions"
 
 readelf -d "$library" >"$work/dynamic"
 grep -q 'SONAME.*\[libgdrapi\.so\.2\]' "$work/dynamic" ||
 	fail "the soname is not libgdrapi.so.2"
-[ -e "$(dirname "$library")/libgdrapi.so.2.6" ] ||
-	fail "the file is not libgdrapi.so.2.6"
+[ -e "$(dirname "$library")/libgdrapi.so.2.7" ] ||
+	fail "the file is not libgdrapi.so.2.7"
 grep 'NEEDED' "$work/dynamic" | grep -E 'cuda|nvidia' &&
 	fail "it links with CUDA"
 nm -D --undefined-only "$library" | grep -q ' gpumem_pin@' ||

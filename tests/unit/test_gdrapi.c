@@ -17,16 +17,29 @@ struct info_v1 {
 	unsigned wc_mapping : 1;
 };
 
-static void layouts_are_those_of_2_6(void **state)
+static void layouts_are_those_of_2_7(void **state)
 {
 	assert_int_equal(sizeof(gdr_mh_t), 8);
 	assert_int_equal(sizeof(gdr_info_t), 48);
 	assert_int_equal(sizeof(struct info_v1), 40);
 	assert_int_equal(offsetof(gdr_info_t, tm_cycles), 24);
 	assert_int_equal(offsetof(gdr_info_t, mapping_type), 40);
-	assert_int_equal(GDR_API_VERSION, 0x20006);
+	assert_int_equal(GDR_API_VERSION, 0x20007);
 	assert_int_equal(GPU_PAGE_SIZE, 65536);
 	assert_int_equal(GPU_PAGE_MASK, ~65535ul);
+	assert_int_equal(sizeof(gdr_copy_flags_t), 4);
+	assert_int_equal(GDR_COPY_FLAG_WRITE_FENCE, 1);
+	assert_int_equal(GDR_COPY_FLAG_READ_FENCE, 2);
+	assert_int_equal(GDR_COPY_FLAG_USE_LS64, 512);
+	assert_int_equal(
+		GDR_DEFAULT_X86_FLAGS,
+		GDR_COPY_FLAG_USE_AVX | GDR_COPY_FLAG_USE_AVX2 |
+			GDR_COPY_FLAG_USE_AVX512 | GDR_COPY_FLAG_USE_SSE |
+			GDR_COPY_FLAG_USE_SSE4_1 | GDR_COPY_FLAG_USE_MOVDIR64B);
+	assert_int_equal(GDR_DEFAULT_ARM_FLAGS,
+			 GDR_COPY_FLAG_USE_NEON | GDR_COPY_FLAG_USE_LS64);
+	assert_int_equal(GDR_COPY_FLAG_DEFAULT, 1021);
+	assert_int_equal(GDR_ATTR_VMA_INHERITED_ON_FORK, 4);
 }
 
 static void versions(void **state)
@@ -35,11 +48,11 @@ static void versions(void **state)
 
 	gdr_runtime_get_version(&major, &minor);
 	assert_int_equal(major, 2);
-	assert_int_equal(minor, 6);
+	assert_int_equal(minor, 7);
 	major = minor = 0;
 	assert_int_equal(gdr_driver_get_version(gdr_unit, &major, &minor), 0);
 	assert_int_equal(major, 2);
-	assert_int_equal(minor, 6);
+	assert_int_equal(minor, 7);
 	assert_int_equal(gdr_driver_get_version(NULL, &major, &minor), EINVAL);
 	assert_int_equal(gdr_driver_get_version(gdr_unit, NULL, &minor),
 			 EINVAL);
@@ -61,6 +74,12 @@ static void attributes(void **state)
 	assert_int_equal(value, 1);
 	assert_int_equal(gdr_get_attribute(gdr_unit,
 					   GDR_ATTR_USING_DMA_BUF_MMAP, &value),
+			 0);
+	assert_int_equal(value, 0);
+	value = -1;
+	assert_int_equal(gdr_get_attribute(gdr_unit,
+					   GDR_ATTR_VMA_INHERITED_ON_FORK,
+					   &value),
 			 0);
 	assert_int_equal(value, 0);
 	assert_int_equal(gdr_get_attribute(gdr_unit, GDR_ATTR_MAX, &value),
@@ -184,6 +203,68 @@ static void a_mapping_shows_the_memory(void **state)
 	assert_int_equal(gdr_unpin_buffer(gdr_unit, mh), 0);
 	free(want);
 	free(seen);
+	unit_free(memory.place);
+}
+
+/* Whatever the flags are, the data is that of the calls without. */
+static void copies_with_flags(void **state)
+{
+	static const uint32_t flags[] = {
+		GDR_COPY_FLAG_DEFAULT,
+		GDR_COPY_FLAG_DEFAULT | GDR_COPY_FLAG_READ_FENCE,
+		GDR_COPY_FLAG_WRITE_FENCE,
+		GDR_COPY_FLAG_READ_FENCE,
+		GDR_DEFAULT_X86_FLAGS,
+		0,
+		1u << 31 | 1u << 10,
+		UINT32_MAX
+	};
+	static const size_t sizes[] = { 1, 4, 8, 100, 4096, 130000 };
+	struct gdr_unit_memory memory = gdr_unit_alloc(2 * 65536);
+	/* What is behind 70000 is beside the pin. */
+	gdr_mh_t mh = gdr_unit_pin(memory.addr, 70000);
+	char *map = gdr_unit_map(mh, 2 * 65536);
+	char *want = malloc(130000), *seen = malloc(130000);
+
+	for (size_t i = 0; i < 8 * 6; i++) {
+		size_t size = sizes[i / 8], at = i % 3;
+		uint32_t flag = flags[i % 8];
+
+		unit_fill(want, size, i);
+		assert_int_equal(gdr_copy_to_mapping_v2(mh, map + at, want,
+							size, flag),
+				 0);
+		assert_int_equal(gdr_copy_fence(mh, GDR_COPY_FLAG_WRITE_FENCE),
+				 0);
+		assert_int_equal(
+			unit_cuda.to_host(seen, memory.addr + at, size), 0);
+		assert_memory_equal(want, seen, size);
+		memset(seen, 0, size);
+		assert_int_equal(gdr_copy_from_mapping_v2(mh, seen, map + at,
+							  size, flag),
+				 0);
+		assert_memory_equal(want, seen, size);
+	}
+	assert_int_equal(gdr_unpin_buffer(gdr_unit, mh), 0);
+	free(want);
+	free(seen);
+	unit_free(memory.place);
+}
+
+static void fences_want_a_mapping(void **state)
+{
+	struct gdr_unit_memory memory = gdr_unit_alloc(65536);
+	gdr_mh_t mh = gdr_unit_pin(memory.addr, 65536);
+	void *map;
+
+	assert_int_equal(gdr_copy_fence(mh, GDR_COPY_FLAG_WRITE_FENCE), EINVAL);
+	map = gdr_unit_map(mh, 65536);
+	for (uint32_t flags = 0; flags < 8; flags++)
+		assert_int_equal(gdr_copy_fence(mh, flags), 0);
+	assert_int_equal(gdr_copy_fence(mh, UINT32_MAX), 0);
+	assert_int_equal(gdr_unmap(gdr_unit, mh, map, 65536), 0);
+	assert_int_equal(gdr_copy_fence(mh, 0), EINVAL);
+	assert_int_equal(gdr_unpin_buffer(gdr_unit, mh), 0);
 	unit_free(memory.place);
 }
 
@@ -440,7 +521,7 @@ static void ranges_rounded_out_of_an_allocation(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(layouts_are_those_of_2_6),
+		cmocka_unit_test(layouts_are_those_of_2_7),
 		cmocka_unit_test(versions),
 		cmocka_unit_test(attributes),
 		cmocka_unit_test(mapping_types_have_names),
@@ -448,6 +529,8 @@ int main(void)
 		cmocka_unit_test(info_tells_whole_pages),
 		cmocka_unit_test(info_of_old_is_40_bytes),
 		cmocka_unit_test(a_mapping_shows_the_memory),
+		cmocka_unit_test(copies_with_flags),
+		cmocka_unit_test(fences_want_a_mapping),
 		cmocka_unit_test(a_second_map_says_again),
 		cmocka_unit_test(kinds_of_mappings),
 		cmocka_unit_test(an_unaligned_pin_cannot_be_mapped),

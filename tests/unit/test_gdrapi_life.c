@@ -30,6 +30,11 @@ static void check_dead(gdr_t g, gdr_mh_t mh)
 	assert_int_equal(gdr_unpin_buffer(g, mh), EINVAL);
 	assert_int_equal(gdr_copy_to_mapping(mh, &byte, &byte, 1), EINVAL);
 	assert_int_equal(gdr_copy_from_mapping(mh, &byte, &byte, 1), EINVAL);
+	assert_int_equal(gdr_copy_to_mapping_v2(mh, &byte, &byte, 1, 0),
+			 EINVAL);
+	assert_int_equal(gdr_copy_from_mapping_v2(mh, &byte, &byte, 1, 2),
+			 EINVAL);
+	assert_int_equal(gdr_copy_fence(mh, 0), EINVAL);
 	assert_null(map);
 }
 
@@ -169,6 +174,10 @@ static int use_the_parents(void *arg)
 	CHECK(gdr_copy_from_mapping(p->mapped, &byte, p->map, 1) == EACCES);
 	CHECK(gdr_copy_from_mapping(p->mapped, &byte, p->map + 65535, 1) ==
 	      EACCES);
+	CHECK(gdr_copy_from_mapping_v2(p->mapped, &byte, p->map, 1, 2) ==
+	      EACCES);
+	CHECK(gdr_copy_to_mapping_v2(p->mapped, p->map, &byte, 1, 0) == EACCES);
+	CHECK(gdr_copy_fence(p->mapped, 3) == EACCES);
 	/* Only its copy of the library is closed. */
 	CHECK(gdr_close(gdr_unit) == 0);
 	CHECK(gdr_close(gdr_unit) == EINVAL);
@@ -251,6 +260,11 @@ static void copies_that_are_refused(void **state)
 			 EINVAL);
 	assert_int_equal(gdr_copy_from_mapping(mh, NULL, map, 1), EINVAL);
 	assert_int_equal(gdr_copy_from_mapping(mh, host, map + 65536, 0), 0);
+	assert_int_equal(gdr_copy_to_mapping_v2(mh, map + 65530, host, 16, 1),
+			 EINVAL);
+	assert_int_equal(gdr_copy_from_mapping_v2(mh, host, map + 65536, 1, 2),
+			 EINVAL);
+	assert_int_equal(gdr_copy_to_mapping_v2(mh, map, NULL, 0, 0), 0);
 	assert_int_equal(gdr_unmap(gdr_unit, mh, map, 65536), 0);
 	assert_int_equal(gdr_copy_from_mapping(mh, host, map, 1), EINVAL);
 	assert_int_equal(gdr_unpin_buffer(gdr_unit, mh), 0);

@@ -89,6 +89,19 @@ static void mode_data(void)
 						   size - 11),
 			     0, "gdr_copy_from_mapping at 11");
 		check(!memcmp(host, seen, size - 11), "other data at 11");
+		/* A write without its fence, and a fence. */
+		counter_fill(host, words, 2000);
+		check_result(gdr_copy_to_mapping_v2(mh, map, host, size, 0), 0,
+			     "gdr_copy_to_mapping_v2");
+		check_result(gdr_copy_fence(mh, GDR_COPY_FLAG_WRITE_FENCE), 0,
+			     "gdr_copy_fence");
+		t_lib_to_host(seen, start, size);
+		counter_check(seen, words, 2000, "gdr_copy_to_mapping_v2");
+		memset(seen, 0, size);
+		check_result(gdr_copy_from_mapping_v2(mh, seen, map, size,
+						      GDR_COPY_FLAG_READ_FENCE),
+			     0, "gdr_copy_from_mapping_v2");
+		counter_check(seen, words, 2000, "gdr_copy_from_mapping_v2");
 		check_result(gdr_unmap(g, mh, map, size), 0, "gdr_unmap");
 		check_result(gdr_unpin_buffer(g, mh), 0, "gdr_unpin_buffer");
 		t_lib_free(addr);
@@ -143,6 +156,28 @@ static void mode_refusals(void)
 	gdr_end();
 }
 
+/* What shares a page with the memory that was pinned. */
+static void copy_beside(gdr_mh_t mh, char *map, uint64_t addr, size_t words)
+{
+	static uint32_t host[GPU_PAGE / 4], seen[GPU_PAGE / 4];
+
+	for (uint32_t round = 0; round < 3; round++) {
+		counter_fill(host, words, round * 1000);
+		check_result(gdr_copy_to_mapping(mh, map, host, words * 4), 0,
+			     "copy beside");
+		t_lib_to_host(seen, addr, words * 4);
+		counter_check(seen, words, round * 1000, "copied beside");
+		memset(seen, 0, words * 4);
+		check_result(gdr_copy_from_mapping(mh, seen, map, words * 4), 0,
+			     "copy back");
+		counter_check(seen, words, round * 1000, "copied back");
+	}
+	check_result(gdr_copy_from_mapping(mh, seen, map + 3, words * 4 - 9), 0,
+		     "copy of odd ends");
+	check(!memcmp(seen, (char *)host + 3, words * 4 - 9),
+	      "other data between odd ends");
+}
+
 /* Clients round the range of an allocation out to whole pages. */
 static void mode_rounding(void)
 {
@@ -152,6 +187,7 @@ static void mode_rounding(void)
 	gdr_start();
 	for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
 		uint64_t gap = t_lib_alloc(3000), mine = t_lib_alloc(sizes[i]);
+		uint64_t behind = t_lib_alloc(8000);
 		uint64_t start = mine & ~(GPU_PAGE - 1);
 		uint64_t end = (mine + sizes[i] + GPU_PAGE - 1) &
 			       ~(GPU_PAGE - 1);
@@ -168,11 +204,17 @@ static void mode_rounding(void)
 			t_lib_to_host(seen, mine, sizes[i]);
 			check(!memcmp(host, seen, sizes[i]),
 			      "%zu bytes: CUDA sees other data", sizes[i]);
+			if (behind >= start && behind + 8000 <= end)
+				copy_beside(mh, map + (behind - start), behind,
+					    2000);
+			if (!round && gap >= start)
+				copy_beside(mh, map + (gap - start), gap, 750);
 			check_result(gdr_unpin_buffer(g, mh), 0, "unpin");
 			if (!round)
 				t_lib_free(gap);
 		}
 		t_lib_free(mine);
+		t_lib_free(behind);
 	}
 	gdr_end();
 }
@@ -246,6 +288,8 @@ static void in_child(void *arg)
 		     "map in a child");
 	check_result(gdr_copy_from_mapping(p->mh, &value, p->map, 4), EACCES,
 		     "copy in a child");
+	check_result(gdr_copy_fence(p->mh, GDR_COPY_FLAG_WRITE_FENCE), EACCES,
+		     "fence in a child");
 	check_result(gdr_unpin_buffer(g, p->mh), EACCES, "unpin in a child");
 	check_result(gdr_close(g), 0, "close in a child");
 }
@@ -254,8 +298,13 @@ static void mode_fork(void)
 {
 	struct parents p;
 	uint32_t value;
+	int inherited = -1;
 
 	gdr_start();
+	check_result(gdr_get_attribute(g, GDR_ATTR_VMA_INHERITED_ON_FORK,
+				       &inherited),
+		     0, "attribute 4");
+	check(!inherited, "children inherit mappings, says attribute 4");
 	p.addr = t_lib_alloc(4 * MIB);
 	p.mh = must_pin(p.addr, GPU_PAGE);
 	p.map = must_map(p.mh, GPU_PAGE);

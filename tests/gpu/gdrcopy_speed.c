@@ -1,0 +1,237 @@
+// SPDX-License-Identifier: MIT
+/*
+ * How long gdr_copy_to_mapping() and gdr_copy_from_mapping() take, of libgdrapi
+ * and of GDRCopy, in turn on the same mapping and the same pageable memory.
+ * Nothing is asserted but the data. gdrcopy.sh builds it and runs it;
+ * GPUMEM_BACKEND chooses the backend.
+ */
+#include <errno.h>
+#include <gdrapi.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "gdrcopy_theirs.h"
+#include "gpu.h"
+
+#define LARGEST ((size_t)16 << 20)
+/* Of each pair of medians: the time spent, and the samples taken. */
+#define PAIR_US 200000
+#define SAMPLES_MIN 15
+#define SAMPLES_MAX 2000
+/* Rounds that are not counted. */
+#define ROUNDS_BEFORE 3
+/* Calls that are timed together, where one is short. */
+#define BATCH 16
+#define BATCH_MAX 4096
+
+enum who { OURS, THEIRS };
+
+struct copy {
+	gdr_mh_t handle;
+	char *map;
+	char *host;
+	size_t size;
+	bool read;
+};
+
+struct pair {
+	double us[2]; /* medians, by who */
+	unsigned int samples;
+};
+
+static double now_us(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return now.tv_sec * 1e6 + now.tv_nsec / 1e3;
+}
+
+static int compare(const void *a, const void *b)
+{
+	double x = *(const double *)a, y = *(const double *)b;
+
+	return (x > y) - (x < y);
+}
+
+static int copy_once(const struct copy *copy, enum who who)
+{
+	if (who == OURS && copy->read)
+		return gdr_copy_from_mapping(copy->handle, copy->host,
+					     copy->map, copy->size);
+	if (who == OURS)
+		return gdr_copy_to_mapping(copy->handle, copy->map, copy->host,
+					   copy->size);
+	if (copy->read)
+		return theirs_copy_from(copy->host, copy->map, copy->size);
+	return theirs_copy_to(copy->map, copy->host, copy->size);
+}
+
+/* A load passes no store on the bus: all of them have arrived. */
+static void settle(const struct copy *copy)
+{
+	(void)*(volatile char *)copy->map;
+}
+
+/* Microseconds of one call, or a negative number when it failed. */
+static double sample(const struct copy *copy, enum who who)
+{
+	int batch = copy->size <= BATCH_MAX ? BATCH : 1, failed = 0;
+	double start;
+
+	settle(copy);
+	start = now_us();
+	for (int i = 0; i < batch; i++)
+		failed |= copy_once(copy, who);
+	return failed ? -1 : (now_us() - start) / batch;
+}
+
+static int measure(const struct copy *copy, struct pair *pair)
+{
+	static double samples[2][SAMPLES_MAX];
+	double begin = now_us();
+	unsigned int count = 0;
+
+	for (unsigned int round = 0; count < SAMPLES_MAX; round++) {
+		/* Who comes first changes. */
+		for (unsigned int turn = 0; turn < 2; turn++) {
+			enum who who = (round + turn) % 2 ? THEIRS : OURS;
+			double us = sample(copy, who);
+
+			if (us < 0)
+				return -1;
+			samples[who][count] = us;
+		}
+		count += round >= ROUNDS_BEFORE;
+		if (count >= SAMPLES_MIN && now_us() - begin > PAIR_US)
+			break;
+	}
+	for (int who = OURS; who <= THEIRS; who++) {
+		qsort(samples[who], count, sizeof(double), compare);
+		pair->us[who] = samples[who][count / 2];
+	}
+	pair->samples = count;
+	return 0;
+}
+
+/* What one has written the other reads. */
+static int check_data(const struct copy *copy, uint64_t seed)
+{
+	struct copy write = *copy, read = *copy;
+
+	write.read = false;
+	read.read = true;
+	for (int who = OURS; who <= THEIRS; who++, seed++) {
+		for (size_t i = 0; i < copy->size; i++)
+			copy->host[i] = (char)pattern_byte(seed, i);
+		if (copy_once(&write, who))
+			return -1;
+		memset(copy->host, 0, copy->size);
+		if (copy_once(&read, who == OURS ? THEIRS : OURS) ||
+		    pattern_check(copy->host, copy->size, seed) != PASSED)
+			return -1;
+	}
+	return 0;
+}
+
+static int measure_all(struct copy *copy)
+{
+	struct pair pair;
+
+	printf("\n%s, us a call, medians\n%9s %11s %11s %12s %8s\n",
+	       copy->read ? "gdr_copy_from_mapping" : "gdr_copy_to_mapping",
+	       "bytes", "libgdrapi", "GDRCopy", "GDRCopy/lib", "samples");
+	for (copy->size = 4; copy->size <= LARGEST; copy->size *= 2) {
+		if (check_data(copy, copy->size)) {
+			printf("not ok - %zu bytes: a copy failed or brought "
+			       "other data\n",
+			       copy->size);
+			return EXIT_FAILURE;
+		}
+		if (measure(copy, &pair)) {
+			printf("not ok - %zu bytes: a copy failed\n",
+			       copy->size);
+			return EXIT_FAILURE;
+		}
+		printf("%9zu %11.3f %11.3f %12.2f %8u\n", copy->size,
+		       pair.us[OURS], pair.us[THEIRS],
+		       pair.us[THEIRS] / pair.us[OURS], pair.samples);
+		fflush(stdout);
+	}
+	return EXIT_SUCCESS;
+}
+
+/* Pinned and mapped through libgdrapi, both directions. */
+static int run_mapped(gdr_t library, uint64_t addr)
+{
+	struct copy copy = { .host = aligned_alloc(4096, LARGEST) };
+	int status = EXIT_FAILURE, error;
+	void *map;
+
+	error = gdr_pin_buffer(library, addr, LARGEST, 0, 0, &copy.handle);
+	if (!error)
+		error = gdr_map(library, copy.handle, &map, LARGEST);
+	if (error || !copy.host) {
+		printf("not ok - pin and map GPU memory: %s\n",
+		       strerror(error ? error : ENOMEM));
+		free(copy.host);
+		return status;
+	}
+	copy.map = map;
+	memset(copy.host, 1, LARGEST);
+	status = measure_all(&copy);
+	copy.read = true;
+	if (status == EXIT_SUCCESS)
+		status = measure_all(&copy);
+	if (gdr_unpin_buffer(library, copy.handle))
+		status = EXIT_FAILURE;
+	free(copy.host);
+	return status;
+}
+
+static int run(void)
+{
+	uint64_t place, addr;
+	gdr_t library = gdr_open();
+	int status;
+
+	if (!library) {
+		printf("not ok - gdr_open\n");
+		return EXIT_FAILURE;
+	}
+	if (gpu.cuda.mem_alloc(&place, LARGEST + GPU_PAGE_SIZE)) {
+		printf("not ok - allocate GPU memory\n");
+		gdr_close(library);
+		return EXIT_FAILURE;
+	}
+	addr = (place + GPU_PAGE_OFFSET) & GPU_PAGE_MASK;
+	theirs_start();
+	if (gpu.device.flags & GPUMEM_DEVICE_SIMULATED)
+		printf("# SIMULATED: ordinary memory, not a GPU's; the figures "
+		       "say nothing of one\n");
+	printf("# A call's time is until it returns: what was stored may be "
+	       "under way then\n");
+	status = run_mapped(library, addr);
+	if (gdr_close(library))
+		status = EXIT_FAILURE;
+	gpu.cuda.mem_free(place);
+	return status;
+}
+
+int main(void)
+{
+	double start = now_us();
+	int status;
+
+	gpu.seed = 1;
+	status = gpu_open(getenv("GPUMEM_BACKEND"));
+	if (status)
+		return status;
+	status = run();
+	cuda_close(&gpu.cuda);
+	gpumem_close(gpu.session);
+	printf("# measured in %.1f s\n", (now_us() - start) / 1e6);
+	return status;
+}
