@@ -262,6 +262,8 @@ static int gm_courier_copy(struct gm_courier *courier, uint64_t gpu, char *host,
 			rc = gm_courier_send(part, gpu + sent,
 					     host_gpu ? host_gpu + sent : 0,
 					     sent_parts == done_parts);
+			if (part->shared)
+				gm_pool_rouse(pool, threads);
 			sent += part->length;
 			sent_parts++;
 			continue;

@@ -12,7 +12,7 @@
  *
  * A worker that finds no job looks for one for 50 us, so that copies that
  * follow each other do not pay for waking it, and then sleeps until it is
- * woken. Where there are not enough CPUs it sleeps at once.
+ * woken, for a job or because one is coming. Where there are not enough CPUs it sleeps at once.
  */
 #include <limits.h>
 #include <linux/futex.h>
@@ -32,6 +32,8 @@
 #include "pool_node.h"
 
 #define GM_POOL_SPIN_NS 50000
+/* Those that are woken before a job; they wake the others once it is there. */
+#define GM_POOL_ROUSED 3
 /*
  * Of each thread: the work is a copy, which needs little, and an application
  * may have locked all its memory. The program's thread-local data come out of
@@ -173,26 +175,27 @@ static void gm_pool_join(struct gm_pool *pool, uint32_t number)
 	}
 }
 
-/* Looks for a job after `seen`, for a bounded time, then sleeps until it is. */
+/* Looks for a job after `seen` for a bounded time, each time that it is woken. */
 static uint32_t gm_pool_next(struct gm_pool *pool, uint32_t seen)
 {
-	uint64_t end = gm_now() + GM_POOL_SPIN_NS;
-	uint32_t number = atomic_load(&pool->number);
+	for (;;) {
+		uint64_t end = gm_now() + GM_POOL_SPIN_NS;
+		uint32_t number = atomic_load(&pool->number);
 
-	while (number == seen && atomic_load(&pool->helpers) < pool->cpus &&
-	       gm_now() < end) {
-		for (int i = 0; i < 8; i++)
-			gm_cpu_pause();
-		number = atomic_load(&pool->number);
-	}
-	while (number == seen) {
+		while (number == seen &&
+		       atomic_load(&pool->helpers) < pool->cpus &&
+		       gm_now() < end) {
+			for (int i = 0; i < 8; i++)
+				gm_cpu_pause();
+			number = atomic_load(&pool->number);
+		}
+		if (number != seen)
+			return number;
 		/* Counted before it looks again: it is woken, or it sees. */
 		atomic_fetch_add(&pool->asleep, 1);
 		gm_pool_sleep(&pool->number, seen);
 		atomic_fetch_sub(&pool->asleep, 1);
-		number = atomic_load(&pool->number);
 	}
-	return number;
 }
 
 static void *gm_pool_thread(void *arg)
@@ -296,6 +299,13 @@ static uint32_t gm_pool_open(struct gm_pool *pool, unsigned int helpers,
 	atomic_store(&pool->places, GM_POOL_TAG(number, helpers));
 	atomic_store(&pool->number, number);
 	return number;
+}
+
+void gm_pool_rouse(struct gm_pool *pool, unsigned int threads)
+{
+	if (threads > 1 && atomic_load(&pool->asleep))
+		gm_pool_wake(&pool->number,
+			     (int)gm_pool_min(threads - 1, GM_POOL_ROUSED));
 }
 
 /* Waits for the pieces that workers have taken. */

@@ -39,6 +39,12 @@ typedef void (*gm_pool_work)(void *arg, size_t first, size_t length);
 void gm_pool_run(struct gm_pool *pool, unsigned int threads, size_t length,
 		 size_t piece, gm_pool_work work, void *arg);
 
+/*
+ * Before a gm_pool_run() that comes within microseconds: wakes some of those that
+ * would sleep until then, so that they look for it.
+ */
+void gm_pool_rouse(struct gm_pool *pool, unsigned int threads);
+
 /* CPUs that this process may use, on the node where that is not -1. */
 unsigned int gm_pool_cpus(int node);
 

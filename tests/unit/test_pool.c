@@ -89,6 +89,28 @@ static void every_piece_is_done_once(void **state)
 	gm_pool_free(pool);
 }
 
+/* Before jobs that come at once, late or not at all, to sleepers and others. */
+static void threads_may_be_roused(void **state)
+{
+	struct gm_pool *pool = gm_pool_new(THREADS, -1);
+
+	assert_non_null(pool);
+	gm_pool_rouse(pool, THREADS);
+	for (unsigned int round = 0; round < 1000; round++) {
+		struct job job = { .spins = round % 50 };
+
+		if (round % 5 == 0)
+			usleep(round % 200);
+		if (round % 3)
+			gm_pool_rouse(pool, round % 4 * THREADS);
+		if (round % 7 == 0)
+			usleep(round % 100);
+		run_job(pool, 1 + round % THREADS, &job);
+	}
+	gm_pool_rouse(pool, THREADS);
+	gm_pool_free(pool);
+}
+
 static void odd_sizes(void **state)
 {
 	struct gm_pool *pool = gm_pool_new(THREADS, -1);
@@ -317,6 +339,9 @@ static void expect_idle(unsigned int threads)
 	double before;
 
 	run_job(pool, threads, &job);
+	usleep(100000);
+	/* Woken for a job that does not come. */
+	gm_pool_rouse(pool, threads);
 	/* Past the time for which they look for the next job. */
 	usleep(100000);
 	before = cpu_seconds();
@@ -385,6 +410,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(every_piece_is_done_once),
+		cmocka_unit_test(threads_may_be_roused),
 		cmocka_unit_test(odd_sizes),
 		cmocka_unit_test(pieces_begin_in_order),
 		cmocka_unit_test(all_threads_help),
