@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: MIT
 # Installs the source of gpumem.ko for DKMS, below DESTDIR if it is set. Without
 # DESTDIR, as root: builds and installs the module for the running kernel, makes
-# the group that may use /dev/gpumem, and loads the module.
+# the group that may use /dev/gpumem, and loads the module, now and at each boot.
 #
 # usage: install-module.sh [uninstall]
 set -eu
@@ -11,10 +11,29 @@ cd "$(dirname "$0")/.."
 version=$(sed -n 's/^#define GPUMEM_RELEASE "\(.*\)"/\1/p' kernel/gpumem/gpumem_drv.h)
 dest=${DESTDIR:-}/usr/src/gpumem-$version
 
+# place FILE TARGET: where `make install` or a package has not put it already.
+place()
+{
+	for dir in /usr/lib /lib /usr/local/lib; do
+		[ ! -e "$dir/$2" ] || return 0
+	done
+	install -D -m 644 "packaging/$1" "/etc/$2"
+}
+
+# unplace FILE TARGET: unless it was changed.
+unplace()
+{
+	! cmp -s "packaging/$1" "/etc/$2" || rm "/etc/$2"
+}
+
 if [ "${1:-}" = uninstall ]; then
 	[ -n "${DESTDIR:-}" ] || ! command -v dkms >/dev/null ||
 		dkms remove "gpumem/$version" --all || true
 	rm -rf "$dest"
+	[ -n "${DESTDIR:-}" ] || {
+		unplace 60-gpumem.rules udev/rules.d/60-gpumem.rules
+		unplace gpumem.modules-load modules-load.d/gpumem.conf
+	}
 	exit 0
 fi
 
@@ -44,10 +63,12 @@ echo "install-module: source in $dest"
 
 dkms install "gpumem/$version"
 if command -v systemd-sysusers >/dev/null; then
-	systemd-sysusers packaging/gpumem.sysusers
+	systemd-sysusers "$PWD/packaging/gpumem.sysusers"
 else
 	getent group gpumem >/dev/null || groupadd --system gpumem
 fi
+place 60-gpumem.rules udev/rules.d/60-gpumem.rules
+place gpumem.modules-load modules-load.d/gpumem.conf
 if command -v udevadm >/dev/null; then
 	udevadm control --reload || true
 fi

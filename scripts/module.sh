@@ -31,9 +31,24 @@ release=$(sed -n 's/^#define UTS_RELEASE "\(.*\)"/\1/p' \
 	"$kdir/include/generated/utsrelease.h" 2>/dev/null || true)
 [ -n "$release" ] || fail "$kdir is not prepared for modules: run make modules_prepare there"
 
+# driver_find: the module that loads as nvidia. Distributions give its file other
+# names (nvidia-current-open.ko), and may have several; modprobe knows which.
+driver_find()
+{
+	{
+		modprobe -S "$release" --show-depends nvidia 2>/dev/null |
+			sed -n 's/^insmod \([^ ]*\).*/\1/p'
+		find "/lib/modules/$release" -name 'nvidia*.ko*' 2>/dev/null | sort
+	} | while read -r found; do
+		[ "$(modinfo -F name "$found" 2>/dev/null)" = nvidia ] || continue
+		echo "$found"
+		break
+	done
+}
+
 # The driver as it is installed for that kernel, and its version.
 ko=${NVIDIA_KO:-}
-[ -n "$ko" ] || ko=$(find "/lib/modules/$release" -name 'nvidia.ko*' 2>/dev/null | sort | head -1)
+[ -n "$ko" ] || ko=$(driver_find)
 version=
 [ -z "$ko" ] || version=$(modinfo -F version "$ko" 2>/dev/null || true)
 
