@@ -59,6 +59,7 @@ struct gm_courier_part {
 	size_t skew; /* of the target from there */
 	size_t length;
 	size_t chunk;
+	unsigned int shift; /* of 1, to chunk */
 	bool past_caches;
 	bool shared; /* several threads drain it */
 	atomic_bool late; /* a chunk did not come */
@@ -88,7 +89,7 @@ static void gm_courier_drain(void *arg, size_t first, size_t length)
 	char *to = part->host + (low - part->skew);
 
 	if (part->late || !gm_courier_wait_chunk(part->courier, part->number,
-						 first / part->chunk)) {
+						 first >> part->shift)) {
 		part->late = true;
 		return;
 	}
@@ -137,7 +138,7 @@ static int gm_courier_finish(struct gm_courier_part *part, bool staged,
 	for (size_t at = 0; !staged && !part->late && at < end;
 	     at += part->chunk)
 		part->late = !gm_courier_wait_chunk(courier, part->number,
-						    at / part->chunk);
+						    at >> part->shift);
 	return part->late ? gm_courier_late(courier) : 0;
 }
 
@@ -226,6 +227,7 @@ static int gm_courier_send(struct gm_courier_part *part, uint64_t gpu,
 		part->stage += part->skew;
 		part->skew = 0;
 	}
+	part->shift = shift;
 	part->chunk = (size_t)1 << shift;
 	if (alone && (!courier->start || gm_courier_retired(courier)))
 		return gm_courier_launch(courier, number);
