@@ -199,7 +199,9 @@ int gpumem_backend_get(unsigned int index, struct gpumem_backend *backend);
  * The pin may not be proven by a trial write. The rm backend proves that it
  * found the right memory; where what is there cannot prove it (all bytes
  * alike) it swaps the first 16 bytes for a moment. With this flag it then
- * refuses with -EAGAIN instead.
+ * refuses with -EAGAIN instead. Memory of cuMemCreate that cannot be exported
+ * it finds by swapping the last 16 bytes of the range; with this flag it
+ * refuses that with -EOPNOTSUPP.
  */
 #define GPUMEM_PIN_NO_TRIAL_WRITE (1U << 16)
 

@@ -180,7 +180,7 @@ int gm_backend_check_cuda(struct gm_session *session)
 			session->ops->name);
 }
 
-static void *gm_backend_mmap_flags(void *place, int flags, int fd,
+static void *gm_backend_mmap_flags(void *place, int prot, int flags, int fd,
 				   uint64_t length, uint64_t offset)
 {
 	void *addr;
@@ -188,8 +188,7 @@ static void *gm_backend_mmap_flags(void *place, int flags, int fd,
 
 	/* A fork() in between would give a child the mapping. */
 	gm_fork_block();
-	addr = mmap(place, length, PROT_READ | PROT_WRITE, MAP_SHARED | flags,
-		    fd, offset);
+	addr = mmap(place, length, prot, MAP_SHARED | flags, fd, offset);
 	if (addr != MAP_FAILED && madvise(addr, length, MADV_DONTFORK)) {
 		saved = errno;
 		munmap(addr, length);
@@ -204,12 +203,19 @@ static void *gm_backend_mmap_flags(void *place, int flags, int fd,
 
 void *gm_backend_mmap(int fd, uint64_t length, uint64_t offset)
 {
-	return gm_backend_mmap_flags(NULL, 0, fd, length, offset);
+	return gm_backend_mmap_flags(NULL, PROT_READ | PROT_WRITE, 0, fd,
+				     length, offset);
+}
+
+void *gm_backend_mmap_read(int fd, uint64_t length)
+{
+	return gm_backend_mmap_flags(NULL, PROT_READ, 0, fd, length, 0);
 }
 
 void *gm_backend_mmap_over(void *addr, int fd, uint64_t length)
 {
-	return gm_backend_mmap_flags(addr, MAP_FIXED, fd, length, 0);
+	return gm_backend_mmap_flags(addr, PROT_READ | PROT_WRITE, MAP_FIXED,
+				     fd, length, 0);
 }
 
 void gm_backend_access_hint(const char *node, char *hint, size_t size)

@@ -137,6 +137,9 @@ int gm_backend_check_cuda(struct gm_session *session);
 /* Maps fd and keeps the mapping from forked children. NULL with errno. */
 void *gm_backend_mmap(int fd, uint64_t length, uint64_t offset);
 
+/* The same, from offset 0 on, to be read alone. */
+void *gm_backend_mmap_read(int fd, uint64_t length);
+
 /* The same in the place of what is mapped at addr, from offset 0 on. */
 void *gm_backend_mmap_over(void *addr, int fd, uint64_t length);
 

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 /*
  * Through the stock NVIDIA driver's own device nodes: see rm.h. The memory that
- * a CUDA pointer means is found by way of its IPC handle or of a descriptor of
- * it, then proven, and kept for the next pin: see rm_cache.h.
+ * a CUDA pointer means is found by way of its IPC handle, of a descriptor of it
+ * or of a search, then proven, and kept for the next pin: see rm_cache.h.
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -153,7 +153,8 @@ static void gm_rmb_drop(struct gm_session *session)
  * before, so that an id never stands for later memory.
  */
 static int gm_rmb_take(struct gm_session *session, const struct gm_range *part,
-		       unsigned long long id, struct gm_rm_mem **out)
+		       unsigned long long id, bool may_write,
+		       struct gm_rm_mem **out)
 {
 	struct gm_rm_session *own = session->backend;
 	uint64_t start = gm_now();
@@ -167,8 +168,8 @@ static int gm_rmb_take(struct gm_session *session, const struct gm_range *part,
 	mem->length = part->alloc_length;
 	mem->id = id;
 	if (part->kind == GM_MEMORY_VMM)
-		rc = gm_rm_take_vmm(session, &own->rm, part, &mem->place,
-				    &mem->memory);
+		rc = gm_rm_take_vmm(session, &own->rm, part, may_write,
+				    &mem->place, &mem->memory);
 	else
 		rc = gm_rm_take_alloc(session, &own->rm, part, &mem->place,
 				      &mem->memory);
@@ -190,7 +191,7 @@ static int gm_rmb_take(struct gm_session *session, const struct gm_range *part,
 /* The allocation that a part lies in, with its user counted. */
 static int gm_rmb_mem_get(struct gm_session *session,
 			  const struct gm_range *part, unsigned long long id,
-			  struct gm_rm_mem **mem)
+			  bool may_write, struct gm_rm_mem **mem)
 {
 	struct gm_rm_session *own = session->backend;
 	int rc = 0;
@@ -199,7 +200,7 @@ static int gm_rmb_mem_get(struct gm_session *session,
 	*mem = gm_rm_cache_find(&own->cache, id, part->addr, part->length);
 	if (!*mem) {
 		gm_rm_cache_sweep(&own->cache, GM_RM_IDLE_COUNT);
-		rc = gm_rmb_take(session, part, id, mem);
+		rc = gm_rmb_take(session, part, id, may_write, mem);
 		if (!rc)
 			gm_rm_cache_add(&own->cache, *mem);
 	}
@@ -307,7 +308,8 @@ static struct gm_rm_buf *gm_rmb_buf_grow(struct gm_rm_buf *own, size_t count)
 }
 
 /* Counts the buffer as a user of each allocation of its range. */
-static int gm_rmb_get_parts(struct gm_buf *buf, const struct gm_range *range)
+static int gm_rmb_get_parts(struct gm_buf *buf, const struct gm_range *range,
+			    bool may_write)
 {
 	const struct gm_cuda *cuda = &buf->session->cuda;
 	uint64_t addr = range->addr, left = range->length;
@@ -328,7 +330,7 @@ static int gm_rmb_get_parts(struct gm_buf *buf, const struct gm_range *range)
 		if (!own)
 			return -ENOMEM;
 		buf->backend = own;
-		rc = gm_rmb_mem_get(buf->session, &part, id, &mem);
+		rc = gm_rmb_mem_get(buf->session, &part, id, may_write, &mem);
 		if (rc)
 			return rc;
 		own->parts[own->count++] = (struct gm_rm_part){
@@ -349,7 +351,9 @@ static int gm_rmb_pin(struct gm_buf *buf, const struct gm_range *range,
 
 	rc = gm_backend_check_pin(buf, options);
 	if (!rc)
-		rc = gm_rmb_get_parts(buf, range);
+		rc = gm_rmb_get_parts(buf, range,
+				      !(options->flags &
+					GPUMEM_PIN_NO_TRIAL_WRITE));
 	if (!rc) {
 		gm_rmb_lay_out(buf);
 		rc = gm_rmb_ensure_proof(buf, range, options->flags);

@@ -29,6 +29,12 @@ void gm_rmb_unmap(struct gm_buf *buf);
  */
 int gm_rmb_stream_new(const struct gm_cuda *cuda, CUstream *stream);
 
+/* Such a stream of a context that is current, until it is put. */
+int gm_rmb_stream_get(struct gm_session *session, CUcontext context,
+		      CUstream *stream);
+void gm_rmb_stream_put(struct gm_session *session, CUcontext context,
+		       CUstream stream);
+
 /*
  * Proves what of a buffer is not proven yet. Leaves it mapped when there was
  * something: the first map then costs nothing.

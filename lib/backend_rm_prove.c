@@ -14,6 +14,24 @@ int gm_rmb_stream_new(const struct gm_cuda *cuda, CUstream *stream)
 			     "look for an earlier CUDA error");
 }
 
+int gm_rmb_stream_get(struct gm_session *session, CUcontext context,
+		      CUstream *stream)
+{
+	struct gm_rm_session *rm = session->backend;
+
+	*stream = rm->stream;
+	if (context == session->context)
+		return 0;
+	return gm_rmb_stream_new(&session->cuda, stream);
+}
+
+void gm_rmb_stream_put(struct gm_session *session, CUcontext context,
+		       CUstream stream)
+{
+	if (context != session->context)
+		session->cuda.stream_destroy(stream);
+}
+
 /* Proves the part of the mapping that shows one allocation. */
 static int gm_rmb_prove(struct gm_buf *buf, const struct gm_range *range,
 			CUstream stream, char *cpu, struct gm_rm_part *part,
@@ -75,9 +93,8 @@ int gm_rmb_ensure_proof(struct gm_buf *buf, const struct gm_range *range,
 	struct gm_session *session = buf->session;
 	struct gm_rm_session *rm = session->backend;
 	struct gm_rm_buf *own = buf->backend;
-	bool other = range->context != session->context;
-	CUstream stream = rm->stream;
 	bool proven = true;
+	CUstream stream;
 	int rc;
 
 	for (size_t i = 0; i < own->count; i++)
@@ -87,13 +104,11 @@ int gm_rmb_ensure_proof(struct gm_buf *buf, const struct gm_range *range,
 	rc = gm_rmb_map(buf);
 	if (rc)
 		return rc;
-	if (other)
-		rc = gm_rmb_stream_new(&session->cuda, &stream);
+	rc = gm_rmb_stream_get(session, range->context, &stream);
 	if (!rc) {
 		rc = gm_rmb_prove_parts(buf, range, stream,
 					!(flags & GPUMEM_PIN_NO_TRIAL_WRITE));
-		if (other)
-			session->cuda.stream_destroy(stream);
+		gm_rmb_stream_put(session, range->context, stream);
 	}
 	if (rc)
 		gm_rmb_unmap(buf);

@@ -14,6 +14,12 @@
 int gm_error(int err, const char *fmt, ...)
 	__attribute__((format(printf, 2, 3)));
 
+/*
+ * While hushed, this thread's gm_error() stores and logs nothing: for tries of
+ * which most fail.
+ */
+void gm_error_hush(bool hush);
+
 /* The reason stored last by this thread, or "". */
 const char *gm_error_text(void);
 

@@ -24,6 +24,13 @@ struct gm_rm {
 	char pci[16];
 	struct gm_rm_version version;
 	const struct gm_rm_layout *layout;
+	/*
+	 * A memory object of CUDA's client, the place to begin a search at:
+	 * see gm_rm_take_search(). 0, 0: none is known. Guarded by the cache's
+	 * build.
+	 */
+	uint32_t seen_client;
+	uint32_t seen_object;
 };
 
 /* A mapping of a memory object into BAR1, made but not mmapped. */

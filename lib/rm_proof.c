@@ -2,27 +2,18 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <string.h>
-#include <sys/random.h>
 
 #include "cpu.h"
 #include "error.h"
+#include "rm_mark.h"
 #include "rm_proof.h"
 
 /* Bytes compared, and distinct values among them that make it a proof. */
 #define GM_PROOF_BYTES 64
 #define GM_PROOF_DISTINCT 16
 
-/* Random bytes that make a trial write a proof. */
-#define GM_PROOF_NONCE 16
-
 /* Looks at memory that keeps changing before it is given up. */
 #define GM_PROOF_LOOKS 4
-
-/*
- * One proof at a time in the process: two trial writes to the same bytes would
- * each put back what the other wrote.
- */
-static pthread_mutex_t gm_rm_proof_lock = PTHREAD_MUTEX_INITIALIZER;
 
 /* Bytes of the allocation that the mapping shows. */
 struct gm_rm_window {
@@ -101,18 +92,8 @@ static struct gm_rm_window gm_rm_window(const struct gm_rm_suspect *suspect,
 static int gm_rm_copy_by_cuda(const struct gm_rm_suspect *suspect,
 			      const struct gm_rm_window *window, void *bytes)
 {
-	const struct gm_cuda *cuda = suspect->cuda;
-	CUresult result;
-
-	result = cuda->copy_to_host(bytes, window->addr, window->length,
-				    suspect->stream);
-	if (!result)
-		result = cuda->stream_synchronize(suspect->stream);
-	if (!result)
-		return 0;
-	gm_cuda_error(cuda, result, "rm: copy a few bytes to prove the mapping",
-		      "look for an earlier CUDA error");
-	return -EIO;
+	return gm_rm_copy_out(suspect->cuda, suspect->stream, window->addr,
+			      bytes, window->length);
 }
 
 static unsigned int gm_rm_distinct(const unsigned char *bytes, size_t length)
@@ -172,7 +153,7 @@ static int gm_rm_compare(const struct gm_rm_suspect *suspect)
 static void gm_rm_write_through(const struct gm_rm_window *window,
 				const void *bytes)
 {
-	unsigned char arrived[GM_PROOF_NONCE];
+	unsigned char arrived[GM_RM_NONCE];
 
 	gm_cpu_write(window->cpu, bytes, window->length);
 	gm_cpu_read(arrived, window->cpu, window->length);
@@ -180,24 +161,19 @@ static void gm_rm_write_through(const struct gm_rm_window *window,
 
 static int gm_rm_trial_write(const struct gm_rm_suspect *suspect)
 {
-	struct gm_rm_window window = gm_rm_window(suspect, GM_PROOF_NONCE);
-	unsigned char original[GM_PROOF_NONCE];
-	unsigned char nonce[GM_PROOF_NONCE];
-	unsigned char cuda[GM_PROOF_NONCE];
+	struct gm_rm_window window = gm_rm_window(suspect, GM_RM_NONCE);
+	unsigned char original[GM_RM_NONCE];
+	unsigned char nonce[GM_RM_NONCE];
+	unsigned char cuda[GM_RM_NONCE];
 	size_t proven = 0;
 	int rc = 0;
 
 	gm_cpu_read(original, window.cpu, window.length);
 	/* A window of few bytes takes several writes. */
-	while (!rc && proven < GM_PROOF_NONCE) {
-		if (getrandom(nonce, window.length, 0) !=
-		    (ssize_t)window.length) {
-			rc = gm_error(-EIO,
-				      "rm: no random numbers from the "
-				      "kernel: %s",
-				      strerror(errno));
+	while (!rc && proven < GM_RM_NONCE) {
+		rc = gm_rm_random(nonce, window.length);
+		if (rc)
 			break;
-		}
 		gm_rm_write_through(&window, nonce);
 		rc = gm_rm_copy_by_cuda(suspect, &window, cuda);
 		if (!rc && memcmp(nonce, cuda, window.length) != 0)
@@ -214,7 +190,7 @@ int gm_rm_prove(struct gm_rm_suspect *suspect)
 	const char *how = "bytes that are there";
 	int rc;
 
-	pthread_mutex_lock(&gm_rm_proof_lock);
+	gm_rm_swap_begin();
 	rc = gm_rm_compare(suspect);
 	if (!rc && !suspect->may_write) {
 		rc = gm_error(-EAGAIN,
@@ -228,7 +204,7 @@ int gm_rm_prove(struct gm_rm_suspect *suspect)
 		suspect->wrote = true;
 		rc = gm_rm_trial_write(suspect);
 	}
-	pthread_mutex_unlock(&gm_rm_proof_lock);
+	gm_rm_swap_end();
 	gm_debug("rm: proof of 0x%" PRIx64 " by %s: %s, %.1f us",
 		 suspect->range->addr, how, rc < 0 ? "failed" : "done",
 		 (gm_now() - start) / 1e3);

@@ -6,9 +6,9 @@
 #include "error.h"
 #include "rm_take.h"
 
+/* 1: this memory cannot be exported. */
 static int gm_rm_vmm_export(const struct gm_cuda *cuda,
-			    CUmemGenericAllocationHandle handle,
-			    const struct gm_range *range, int *fd)
+			    CUmemGenericAllocationHandle handle, int *fd)
 {
 	CUresult result;
 
@@ -22,18 +22,34 @@ static int gm_rm_vmm_export(const struct gm_cuda *cuda,
 		return gm_cuda_error(cuda, result,
 				     "rm: cuMemExportToShareableHandle",
 				     "look for an earlier CUDA error");
-	return gm_error(-EOPNOTSUPP,
-			"pin 0x%" PRIx64 ": this memory of cuMemCreate cannot "
-			"be exported, so backend rm cannot reach it; create it "
-			"with requestedHandleTypes = "
-			"CU_MEM_HANDLE_TYPE_POSIX_FILE_DESCRIPTOR, or use "
-			"backend kmod",
-			range->addr);
+	return 1;
+}
+
+static int gm_rm_vmm_search(struct gm_session *session, struct gm_rm *rm,
+			    const struct gm_range *range, bool may_write,
+			    struct gm_rm_place *place, uint32_t *memory)
+{
+	uint64_t start = gm_now();
+	int rc;
+
+	if (!may_write)
+		return gm_error(-EOPNOTSUPP,
+				"pin 0x%" PRIx64 ": this memory of cuMemCreate "
+				"cannot be exported, and to find it backend rm "
+				"has to change bytes of it for a moment; pin "
+				"without GPUMEM_PIN_NO_TRIAL_WRITE, create it "
+				"with requestedHandleTypes = "
+				"CU_MEM_HANDLE_TYPE_POSIX_FILE_DESCRIPTOR, or "
+				"use backend kmod",
+				range->addr);
+	rc = gm_rm_take_search(session, rm, range, place, memory);
+	gm_session_count(session, GM_COUNT_IMPORT_NS, gm_now() - start);
+	return rc;
 }
 
 int gm_rm_take_vmm(struct gm_session *session, struct gm_rm *rm,
-		   const struct gm_range *range, struct gm_rm_place *place,
-		   uint32_t *memory)
+		   const struct gm_range *range, bool may_write,
+		   struct gm_rm_place *place, uint32_t *memory)
 {
 	const struct gm_cuda *cuda = &session->cuda;
 	uint64_t start = gm_now(), given;
@@ -52,14 +68,17 @@ int gm_rm_take_vmm(struct gm_session *session, struct gm_rm *rm,
 		return gm_cuda_error(cuda, result,
 				     "rm: cuMemRetainAllocationHandle",
 				     "was the memory unmapped meanwhile?");
-	rc = gm_rm_vmm_export(cuda, handle, range, &fd);
+	rc = gm_rm_vmm_export(cuda, handle, &fd);
 	cuda->vmm_release(handle);
-	if (rc)
+	if (rc < 0)
 		return rc;
 	given = gm_now();
+	gm_session_count(session, GM_COUNT_HANDLE_NS, given - start);
+	if (rc)
+		return gm_rm_vmm_search(session, rm, range, may_write, place,
+					memory);
 	rc = gm_rm_import(rm, fd, memory);
 	close(fd);
-	gm_session_count(session, GM_COUNT_HANDLE_NS, given - start);
 	gm_session_count(session, GM_COUNT_IMPORT_NS, gm_now() - given);
 	/* cuMemMap() maps from the start of an object only. */
 	*place = (struct gm_rm_place){ .block = range->alloc_length };

@@ -81,6 +81,7 @@ struct test {
 extern const struct test copy_tests[];
 extern const struct test life_tests[];
 extern const struct test refusal_tests[];
+extern const struct test search_tests[];
 extern const struct test stress_tests[];
 
 #define EXIT_SKIPPED 77

@@ -15,10 +15,7 @@
 #include "gpu.h"
 
 static const struct test *const test_lists[] = {
-	copy_tests,
-	life_tests,
-	refusal_tests,
-	stress_tests,
+	copy_tests, life_tests, refusal_tests, search_tests, stress_tests,
 };
 
 static int count[3]; /* by outcome */

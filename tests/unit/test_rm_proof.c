@@ -4,6 +4,7 @@
  * GPU: an array that CUDA copies from, and a mapping of that or another array.
  */
 #include "../../lib/error.h"
+#include "../../lib/rm_mark.h"
 #include "../../lib/rm_proof.h"
 #include "unit.h"
 
@@ -15,6 +16,8 @@ static unsigned char other[BYTES];
 static CUresult copy_result;
 static unsigned int copies;
 static bool gpu_changes;
+/* Copies to the GPU that work before one fails; it writes all the same. */
+static unsigned int writes_left;
 
 static CUresult fake_copy(void *host, CUdeviceptr addr, size_t bytes,
 			  CUstream stream)
@@ -27,6 +30,17 @@ static CUresult fake_copy(void *host, CUdeviceptr addr, size_t bytes,
 	if (gpu_changes)
 		for (int i = 0; i < BYTES; i++)
 			gpu[i]++;
+	return CUDA_SUCCESS;
+}
+
+static CUresult fake_copy_in(CUdeviceptr addr, const void *host, size_t bytes,
+			     CUstream stream)
+{
+	assert_true(addr >= ADDR && addr + bytes <= ADDR + BYTES);
+	memcpy(gpu + (addr - ADDR), host, bytes);
+	if (!writes_left)
+		return CUDA_ERROR_LAUNCH_FAILED;
+	writes_left--;
 	return CUDA_SUCCESS;
 }
 
@@ -43,6 +57,7 @@ static CUresult fake_error_text(CUresult error, const char **text)
 
 static const struct gm_cuda fake = {
 	.copy_to_host = fake_copy,
+	.copy_to_device = fake_copy_in,
 	.stream_synchronize = fake_synchronize,
 	.error_name = fake_error_text,
 	.error_string = fake_error_text,
@@ -77,6 +92,7 @@ static int reset(void **state)
 	unit_fill(other, BYTES, 2);
 	copy_result = CUDA_SUCCESS;
 	gpu_changes = false;
+	writes_left = 100;
 	return 0;
 }
 
@@ -185,6 +201,63 @@ static void proofs_are_remembered_until_the_buffer_changes(void **state)
 	assert_false(gm_rm_proofs_have(&proofs, 0, ADDR, &place));
 }
 
+static struct gm_rm_mark mark_of(uint64_t offset)
+{
+	return (struct gm_rm_mark){ .cuda = &fake, .addr = ADDR + offset };
+}
+
+static void a_mark_is_there_for_a_moment(void **state)
+{
+	struct gm_rm_mark mark = mark_of(100);
+	unsigned char before[BYTES], first[GM_RM_NONCE];
+
+	memcpy(before, gpu, BYTES);
+	assert_int_equal(gm_rm_mark_set(&mark), 0);
+	assert_memory_equal(gpu + 100, mark.bytes, GM_RM_NONCE);
+	assert_memory_not_equal(mark.bytes, before + 100, GM_RM_NONCE);
+	memcpy(first, mark.bytes, GM_RM_NONCE);
+	assert_int_equal(gm_rm_mark_change(&mark), 0);
+	assert_memory_equal(gpu + 100, mark.bytes, GM_RM_NONCE);
+	assert_memory_not_equal(mark.bytes, first, GM_RM_NONCE);
+	assert_memory_equal(gpu, before, 100);
+	assert_memory_equal(gpu + 100 + GM_RM_NONCE, before + 100 + GM_RM_NONCE,
+			    BYTES - 100 - GM_RM_NONCE);
+	assert_int_equal(gm_rm_mark_clear(&mark), 0);
+	assert_memory_equal(gpu, before, BYTES);
+}
+
+static void a_mark_that_fails_is_put_back(void **state)
+{
+	struct gm_rm_mark mark = mark_of(BYTES - GM_RM_NONCE);
+	unsigned char before[BYTES];
+
+	memcpy(before, gpu, BYTES);
+	for (int i = 0; i < 2; i++) {
+		writes_left = 0;
+		unit_expect_error(gm_rm_mark_set(&mark), -EIO, "CUDA error 719",
+				  "cuMemSetAccess", NULL);
+		assert_memory_equal(gpu, before, BYTES);
+	}
+	copy_result = CUDA_ERROR_LAUNCH_FAILED;
+	writes_left = 100;
+	unit_expect_error(gm_rm_mark_set(&mark), -EIO, "CUDA error 719", NULL);
+	assert_int_equal(writes_left, 100);
+	copy_result = CUDA_SUCCESS;
+	/* The next one is not kept out for ever. */
+	assert_int_equal(gm_rm_mark_set(&mark), 0);
+	assert_int_equal(gm_rm_mark_clear(&mark), 0);
+	assert_memory_equal(gpu, before, BYTES);
+}
+
+static void a_hushed_failure_keeps_the_reason(void **state)
+{
+	gm_error(-EIO, "one: why; do");
+	gm_error_hush(true);
+	assert_int_equal(gm_error(-EINVAL, "two: why; do"), -EINVAL);
+	gm_error_hush(false);
+	assert_string_equal(gm_error_text(), "one: why; do");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -202,6 +275,9 @@ int main(void)
 		cmocka_unit_test_setup(a_cuda_error_is_no_proof, reset),
 		cmocka_unit_test(
 			proofs_are_remembered_until_the_buffer_changes),
+		cmocka_unit_test_setup(a_mark_is_there_for_a_moment, reset),
+		cmocka_unit_test_setup(a_mark_that_fails_is_put_back, reset),
+		cmocka_unit_test(a_hushed_failure_keeps_the_reason),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
