@@ -11,6 +11,7 @@
 #include "gpu.h"
 
 #define LENGTH 100000
+#define WHOLE (4u << 20)
 
 /* Pinned three times, in turn and at once: each shows the same memory. */
 static enum outcome check_pinned_again(uint64_t addr)
@@ -165,7 +166,10 @@ static bool touch_raises_sigbus(volatile char *cpu)
 	return raised;
 }
 
-/* cuMemFree() before gpumem_unpin(), as gpumem_map() describes it. */
+/*
+ * cuMemFree() before gpumem_unpin(), as gpumem_map() describes it. Smaller
+ * memory shares a block of CUDA's with other memory.
+ */
 static enum outcome test_freed_while_mapped(void)
 {
 	struct gpumem_buf_info info = { .size = sizeof(info) };
@@ -175,10 +179,10 @@ static enum outcome test_freed_while_mapped(void)
 	void *cpu;
 	int status;
 
-	CHECK_CUDA(gpu.cuda.mem_alloc(&addr, LENGTH));
-	CHECK_OK(gpumem_pin(gpu.session, addr, LENGTH, 0, &buf));
+	CHECK_CUDA(gpu.cuda.mem_alloc(&addr, WHOLE));
+	CHECK_OK(gpumem_pin(gpu.session, addr, WHOLE, 0, &buf));
 	CHECK_OK(gpumem_map(buf, &cpu));
-	pattern_store(cpu, LENGTH, 1);
+	pattern_store(cpu, WHOLE, 1);
 	CHECK_CUDA(gpu.cuda.mem_free(addr));
 	CHECK_OK(gpumem_buf_get(buf, &info));
 
@@ -189,15 +193,15 @@ static enum outcome test_freed_while_mapped(void)
 		CHECK_OK(gpumem_unpin(buf));
 		return PASSED;
 	}
-	CHECK_PASSED(pattern_check(cpu, LENGTH, 1));
-	pattern_store(cpu, LENGTH, 2);
-	CHECK_PASSED(pattern_check(cpu, LENGTH, 2));
+	CHECK_PASSED(pattern_check(cpu, WHOLE, 1));
+	pattern_store(cpu, WHOLE, 2);
+	CHECK_PASSED(pattern_check(cpu, WHOLE, 2));
 	/* New memory is other memory, even where it gets the old address. */
-	CHECK_CUDA(gpu.cuda.mem_alloc(&other, LENGTH));
-	CHECK_PASSED(pattern_copy_to_gpu(other, LENGTH, 3));
-	CHECK_PASSED(pattern_check(cpu, LENGTH, 2));
-	pattern_store(cpu, LENGTH, 4);
-	CHECK_PASSED(pattern_check_gpu(other, LENGTH, 3));
+	CHECK_CUDA(gpu.cuda.mem_alloc(&other, WHOLE));
+	CHECK_PASSED(pattern_copy_to_gpu(other, WHOLE, 3));
+	CHECK_PASSED(pattern_check(cpu, WHOLE, 2));
+	pattern_store(cpu, WHOLE, 4);
+	CHECK_PASSED(pattern_check_gpu(other, WHOLE, 3));
 	CHECK_OK(gpumem_unpin(buf));
 	CHECK_CUDA(gpu.cuda.mem_free(other));
 	status = child_status(child_touches, buf, cpu);

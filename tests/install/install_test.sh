@@ -163,7 +163,7 @@ int main(void)
 	int major, minor;
 
 	gdr_runtime_get_version(&major, &minor);
-	return !g || major != 2 || minor != 6 || gdr_close(g);
+	return !g || major != 2 || minor != 7 || gdr_close(g);
 }
 END
 	# shellcheck disable=SC2046
