@@ -12,7 +12,8 @@
  *
  * A worker that finds no job looks for one for 50 us, so that copies that
  * follow each other do not pay for waking it, and then sleeps until it is
- * woken, for a job or because one is coming. Where there are not enough CPUs it sleeps at once.
+ * woken, for a job or because one is coming. Where there are not enough CPUs it
+ * sleeps at once.
  */
 #include <limits.h>
 #include <linux/futex.h>

@@ -200,8 +200,10 @@ static int gdrapi_copy_beside(const struct gdrapi_copy *copy,
 	else if (offset > pin->map_size || copy->size > pin->map_size - offset)
 		error = gdrapi_copy_outside(copy);
 	else if (!copy->host && copy->size)
-		error = gdrapi_error(EINVAL, "%s: the host address is NULL",
-				     copy->call);
+		error = gdrapi_error(EINVAL,
+				     "%s: the host address is NULL; pass "
+				     "memory of %zu bytes",
+				     copy->call, copy->size);
 	else
 		error = gdrapi_copy_pieces(copy, pin, offset);
 	pthread_rwlock_unlock(&pin->lock);

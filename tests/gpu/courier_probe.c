@@ -330,61 +330,6 @@ static void print_cold(void)
 	}
 }
 
-/* Looks at the flags of the next job, beside the thread that waits for them. */
-struct watch {
-	size_t chunks;
-	uint64_t number;
-	uint64_t ns[GM_COURIER_CHUNKS]; /* when each was seen */
-};
-
-static void *watch_run(void *arg)
-{
-	struct watch *w = arg;
-	const unsigned int slot = w->number % GM_COURIER_SLOTS;
-	const uint64_t end = gm_now() + 100000000;
-	size_t seen = 0;
-
-	while (seen < w->chunks && gm_now() < end) {
-		seen = 0;
-		for (size_t i = 0; i < w->chunks; i++) {
-			const struct gm_courier_word *flag =
-				&courier->flags->done[slot][i];
-
-			if (!w->ns[i] &&
-			    __atomic_load_n(&flag->value, __ATOMIC_ACQUIRE) ==
-				    w->number)
-				w->ns[i] = gm_now();
-			seen += w->ns[i] != 0;
-		}
-	}
-	return NULL;
-}
-
-/* When the chunks of a read arrive, and when it is through. */
-static void print_arrivals(size_t length, size_t chunk)
-{
-	struct watch w = { .chunks = length / chunk };
-	uint64_t start, end;
-	pthread_t id;
-
-	for (int i = 0; i < 20; i++)
-		check(by_courier(0, length), "courier");
-	w.number = courier->number + 1;
-	if (pthread_create(&id, NULL, watch_run, &w))
-		die("a thread cannot be started");
-	start = gm_now();
-	while (gm_now() - start < 60000)
-		;
-	start = gm_now();
-	check(by_courier(0, length), "courier");
-	end = gm_now();
-	pthread_join(id, NULL);
-	printf("%8zu", length);
-	for (size_t i = 0; i < w.chunks; i++)
-		printf(" %5.2f", ((double)w.ns[i] - (double)start) / 1000);
-	printf(" through %5.2f\n", (double)(end - start) / 1000);
-}
-
 static void print_tuning(uint64_t cell_ns)
 {
 	static const size_t sizes[] = { KIB,	   16 * KIB, 64 * KIB,
@@ -587,14 +532,9 @@ int main(int argc, char **argv)
 	print_sizes(2 * cell);
 	print_alignments(cell);
 	print_cold();
-	/* What follows is about other jobs. */
+	/* What it tunes are chunks. */
 	waves_max = courier->waves_max;
 	courier->waves_max = 0;
-	printf("\nArrival of the chunks of one read, us\n");
-	for (int i = 0; i < 3; i++)
-		print_arrivals(64 * KIB, 8 * KIB);
-	for (int i = 0; i < 3; i++)
-		print_arrivals(128 * KIB, 8 * KIB);
 	print_tuning(cell / 2);
 	courier->waves_max = waves_max;
 	printf("\nOther calls of the program (idle limit %u us, life %u us)\n",
