@@ -33,6 +33,11 @@ static_assert(sizeof(struct rm_version) == 72);
 static_assert(sizeof(struct rm_import) == 652);
 static_assert(offsetof(struct rm_import, num) == 648);
 
+static bool rm_lost;
+module_param(rm_lost, bool, 0644);
+MODULE_PARM_DESC(rm_lost,
+		 "answer that the GPU is lost; only frees and unmaps are done");
+
 /* What the driver takes at most. */
 #define RM_MAX_SIZE 16384
 
@@ -201,6 +206,35 @@ union rm_data {
 	struct rm_version version;
 };
 
+/* Answers that the GPU is gone, where the call would have it do something. */
+static bool rm_refuse_lost(unsigned int nr, union rm_data *data)
+{
+	struct emu_rm_layout layout;
+
+	if (!rm_lost)
+		return false;
+	switch (nr) {
+	case RM_ESC_ALLOC:
+		emu_rm_layout_get(&layout);
+		if (layout.alloc_status == offsetof(struct rm_alloc, status))
+			data->alloc.status = RM_ERR_GPU_IS_LOST;
+		else
+			data->alloc.params_size = RM_ERR_GPU_IS_LOST;
+		return true;
+	case RM_ESC_CONTROL:
+		data->control.status = RM_ERR_GPU_IS_LOST;
+		return true;
+	case RM_ESC_MAP_MEMORY:
+		data->map.status = RM_ERR_GPU_IS_LOST;
+		return true;
+	case RM_ESC_DUP_OBJECT:
+		data->dup.status = RM_ERR_GPU_IS_LOST;
+		return true;
+	default:
+		return false;
+	}
+}
+
 static long rm_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 {
 	struct emu_rm_file *rm = file->private_data;
@@ -226,7 +260,7 @@ static long rm_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 		return -EINVAL;
 	if (copy_from_user(&data, user, size))
 		return -EFAULT;
-	ret = call->call(file, &data);
+	ret = rm_refuse_lost(_IOC_NR(cmd), &data) ? 0 : call->call(file, &data);
 	/* The driver copies back whatever came of it. */
 	if (copy_to_user(user, &data, size))
 		return -EFAULT;

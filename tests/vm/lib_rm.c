@@ -257,10 +257,57 @@ static void mode_kill(void)
 	check(used == 10, "%d of 10 victims mapped memory", used);
 }
 
+static void set_lost(const char *value)
+{
+	int fd = open("/sys/module/gpumem_emu/parameters/rm_lost",
+		      O_WRONLY | O_CLOEXEC);
+
+	need(fd >= 0 && write(fd, value, 1) == 1, "rm_lost: %s",
+	     strerror(errno));
+	close(fd);
+}
+
+/* The driver has lost the GPU, or is resetting it, under a session. */
+static void mode_lost(void)
+{
+	struct gpumem_options options = { .size = sizeof(options),
+					  .backend = "rm" };
+	struct gpumem_buf *buf, *other;
+	struct gpumem *session;
+	uint64_t first, second;
+
+	rm_open();
+	first = rm_alloc(2 * MIB);
+	second = rm_alloc(2 * MIB);
+	check_result(-gpumem_pin(rm.session, first, MIB, 0, &buf), 0,
+		     "gpumem_pin: %s", gpumem_last_error());
+	set_lost("1");
+	check_error(gpumem_pin(rm.session, second, MIB, 0, &other), ENODEV,
+		    "a pin without the GPU");
+	check(strstr(gpumem_last_error(), "GPU is lost"), "the reason is: %s",
+	      gpumem_last_error());
+	check_error(gpumem_open(&options, &session), ENODEV,
+		    "a session without the GPU");
+	check_result(-gpumem_unpin(buf), 0, "gpumem_unpin: %s",
+		     gpumem_last_error());
+	set_lost("0");
+	check_result(-gpumem_pin(rm.session, second, MIB, 0, &other), 0,
+		     "gpumem_pin, the GPU is back: %s", gpumem_last_error());
+	set_lost("1");
+	/* With a buffer, and all that the cache holds. */
+	rm.free(first);
+	rm.free(second);
+	rm_close();
+	set_lost("0");
+	check(!emu_counters().rm_maps && !emu_counters().rm_objects,
+	      "%llu mappings and %llu objects are left",
+	      (unsigned long long)emu_counters().rm_maps,
+	      (unsigned long long)emu_counters().rm_objects);
+}
+
 static const struct t_mode modes[] = {
-	{ "data", mode_data },
-	{ "errors", mode_errors },
-	{ "freed", mode_freed },
+	{ "data", mode_data }, { "errors", mode_errors },
+	{ "lost", mode_lost }, { "freed", mode_freed },
 	{ "kill", mode_kill },
 };
 
