@@ -15,6 +15,7 @@
 #include "error.h"
 #include "guard.h"
 #include "handle.h"
+#include "quick.h"
 
 /* What a piece of a copy by several threads is, at least. */
 #define GM_PIECE_MIN ((size_t)16 << 10)
@@ -382,7 +383,7 @@ static int gm_copy_small(struct gm_buf *buf, const char *call, uint64_t offset,
 	else
 		gm_cpu_write(map, host, length);
 	gm_buf_unuse(buf);
-	gm_buf_allow_guard(buf);
+	gm_buf_allow_quick(buf);
 	return 0;
 }
 
@@ -411,46 +412,93 @@ static int gm_copy_counted(struct gpumem_buf *handle, uint64_t offset,
 	return rc;
 }
 
-/* The mapping's byte for a small copy that is right in every way, or NULL. */
-static char *gm_copy_quick(const struct gm_buf *buf, uint64_t offset,
-			   const void *host, size_t length, size_t small)
+/* The mapping's byte for a short copy that is right in every way, or NULL. */
+static inline char *gm_quick_at(const struct gm_quick *quick, uint64_t offset,
+				const void *host, size_t length, size_t small)
 {
-	if (length > small || !host || offset > buf->length ||
-	    length > buf->length - offset)
+	if (length > small || !host || offset > quick->length ||
+	    length > quick->length - offset)
 		return NULL;
-	return buf->base + buf->addr_offset + offset;
+	return quick->map + offset;
+}
+
+/*
+ * Who inlines these calls no other function but at its end: so a word is copied
+ * without a register saved.
+ */
+static inline __attribute__((always_inline)) int
+gm_write(const struct gm_slot *slot, struct gpumem_buf *handle, uint64_t offset,
+	 const void *src, size_t length)
+{
+	struct gm_guard *mine = gm_guard_mine;
+	const struct gm_quick *quick = gm_quick_begin(mine, slot, handle);
+	char *map;
+
+	if (quick) {
+		map = gm_quick_at(quick, offset, src, length,
+				  quick->copier->write_small);
+		if (map && gm_cpu_store_word(map, src, length)) {
+			gm_cpu_fence();
+			gm_guard_end(mine);
+			return 0;
+		}
+		if (map)
+			return gm_cpu_again()->write(map, src, length,
+						     &mine->handle);
+		gm_guard_end(mine);
+	}
+	return gm_copy_counted(handle, offset, (void *)(uintptr_t)src, length,
+			       false);
+}
+
+static inline __attribute__((always_inline)) int
+gm_read(const struct gm_slot *slot, struct gpumem_buf *handle, uint64_t offset,
+	void *dst, size_t length)
+{
+	struct gm_guard *mine = gm_guard_mine;
+	const struct gm_quick *quick = gm_quick_begin(mine, slot, handle);
+	char *map;
+
+	if (quick) {
+		map = gm_quick_at(quick, offset, dst, length,
+				  quick->copier->read_small);
+		if (map)
+			return gm_cpu_again()->read(dst, map, length,
+						    &mine->handle);
+		gm_guard_end(mine);
+	}
+	return gm_copy_counted(handle, offset, dst, length, true);
+}
+
+static __attribute__((noinline)) int gm_write_far(struct gpumem_buf *handle,
+						  uint64_t offset,
+						  const void *src,
+						  size_t length)
+{
+	return gm_write(gm_slot_any(handle), handle, offset, src, length);
+}
+
+static __attribute__((noinline)) int gm_read_far(struct gpumem_buf *handle,
+						 uint64_t offset, void *dst,
+						 size_t length)
+{
+	return gm_read(gm_slot_any(handle), handle, offset, dst, length);
 }
 
 int gpumem_write(struct gpumem_buf *handle, uint64_t offset, const void *src,
 		 size_t length)
 {
-	struct gm_buf *buf = gm_buf_guard(handle);
-	char *map = NULL;
+	const struct gm_slot *slot = gm_slot_near(handle);
 
-	if (buf) {
-		map = gm_copy_quick(buf, offset, src, length,
-				    buf->session->copier->write_small);
-		if (map)
-			gm_cpu_write(map, src, length);
-		gm_guard_end();
-	}
-	return map ? 0
-		   : gm_copy_counted(handle, offset, (void *)(uintptr_t)src,
-				     length, false);
+	return slot ? gm_write(slot, handle, offset, src, length)
+		    : gm_write_far(handle, offset, src, length);
 }
 
 int gpumem_read(struct gpumem_buf *handle, uint64_t offset, void *dst,
 		size_t length)
 {
-	struct gm_buf *buf = gm_buf_guard(handle);
-	char *map = NULL;
+	const struct gm_slot *slot = gm_slot_near(handle);
 
-	if (buf) {
-		map = gm_copy_quick(buf, offset, dst, length,
-				    buf->session->copier->read_small);
-		if (map)
-			gm_cpu_read(dst, map, length);
-		gm_guard_end();
-	}
-	return map ? 0 : gm_copy_counted(handle, offset, dst, length, true);
+	return slot ? gm_read(slot, handle, offset, dst, length)
+		    : gm_read_far(handle, offset, dst, length);
 }

@@ -21,12 +21,10 @@ int gm_buf_use(struct gm_buf *buf, const char *call);
 void gm_buf_unuse(struct gm_buf *buf);
 
 /*
- * The mapped buffer of a handle for a moment, see gm_handle_guard(): until
- * gm_guard_end(). NULL where it takes gm_handle_get() and gm_buf_use(); who did
- * that may call gm_buf_allow_guard() for the next time.
+ * After a short copy of a buffer that is held: the next one may go by
+ * gm_quick_begin(), where the backend and the mapping allow that.
  */
-struct gm_buf *gm_buf_guard(const void *handle);
-void gm_buf_allow_guard(struct gm_buf *buf);
+void gm_buf_allow_quick(struct gm_buf *buf);
 
 /*
  * Why the GPU cannot reach the buffer's memory from the session's context at

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: MIT
 /* Chooses the copy routines for this CPU. */
-#include <stdatomic.h>
 #include <stdlib.h>
 
 #include "cpu_arch.h"
@@ -16,7 +15,9 @@ const struct gm_cpu *gm_cpu_at(unsigned int index)
 	return NULL;
 }
 
-static const struct gm_cpu *gm_cpu_choose(void)
+_Atomic(const struct gm_cpu *) gm_cpu_chosen;
+
+static const struct gm_cpu *gm_cpu_wanted(void)
 {
 	const char *name = secure_getenv("GPUMEM_CPU");
 	const struct gm_cpu *best = gm_cpu_at(0);
@@ -33,16 +34,11 @@ static const struct gm_cpu *gm_cpu_choose(void)
 	return best;
 }
 
-const struct gm_cpu *gm_cpu(void)
+/* Threads that come at once choose the same. */
+const struct gm_cpu *gm_cpu_choose(void)
 {
-	static _Atomic(const struct gm_cpu *) chosen;
-	const struct gm_cpu *cpu =
-		atomic_load_explicit(&chosen, memory_order_relaxed);
+	const struct gm_cpu *cpu = gm_cpu_wanted();
 
-	/* Threads that come at once choose the same. */
-	if (!cpu) {
-		cpu = gm_cpu_choose();
-		atomic_store_explicit(&chosen, cpu, memory_order_relaxed);
-	}
+	atomic_store_explicit(&gm_cpu_chosen, cpu, memory_order_relaxed);
 	return cpu;
 }

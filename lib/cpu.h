@@ -7,10 +7,16 @@
 #ifndef GM_CPU_H
 #define GM_CPU_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
+
+#include "cpu_fence.h"
+
+/* Where a caller wrote that it is at work, see guard.h. */
+typedef _Atomic(const void *) gm_cpu_done;
 
 struct gm_cpu {
 	const char *name; /* "sse2", "avx512", ... */
@@ -27,6 +33,16 @@ struct gm_cpu {
 	 */
 	void (*load)(void *host, const void *gpu, size_t length);
 	/*
+	 * A whole copy by the calling thread: store() and then the fence, or
+	 * the fence that load() needs and then that. After it done is set to
+	 * NULL. Return 0. In one, and what a call may end with, as each
+	 * instruction around a short copy is felt.
+	 */
+	int (*write)(void *gpu, const void *host, size_t length,
+		     gm_cpu_done *done);
+	int (*read)(void *host, const void *gpu, size_t length,
+		    gm_cpu_done *done);
+	/*
 	 * Host to host, for large pieces that the CPU just received and the
 	 * caller may not look at soon: past the caches where the target is.
 	 * Ordered by fence().
@@ -39,23 +55,24 @@ struct gm_cpu {
 	void (*store32)(void *gpu, const void *host);
 };
 
-/* The routines in use: GPUMEM_CPU from the environment, or the best. */
-const struct gm_cpu *gm_cpu(void);
+/* NULL until the first copy. */
+extern _Atomic(const struct gm_cpu *) gm_cpu_chosen
+	__attribute__((visibility("hidden")));
+
+/* Chooses: GPUMEM_CPU from the environment, or the best. */
+const struct gm_cpu *gm_cpu_choose(void);
+
+/* The routines in use. */
+static inline const struct gm_cpu *gm_cpu(void)
+{
+	const struct gm_cpu *cpu =
+		atomic_load_explicit(&gm_cpu_chosen, memory_order_relaxed);
+
+	return __builtin_expect(!cpu, 0) ? gm_cpu_choose() : cpu;
+}
 
 /* All that this CPU can run, the best first; NULL past the last. */
 const struct gm_cpu *gm_cpu_at(unsigned int index);
-
-/*
- * After stores: they are on their way to the GPU before any later store or
- * locked instruction of this thread.
- */
-void gm_cpu_fence(void);
-
-/* Before loads: none of them may use what was loaded before this call. */
-void gm_cpu_load_fence(void);
-
-/* In a loop that waits for memory to change. */
-void gm_cpu_pause(void);
 
 /* Soon this line of host memory is written: have it ready. Never faults. */
 static inline void gm_cpu_prefetch_write(const void *line)
@@ -67,31 +84,54 @@ static inline void gm_cpu_prefetch_write(const void *line)
 #endif
 }
 
+/* The same for those who know that it has been called before. */
+static inline const struct gm_cpu *gm_cpu_again(void)
+{
+	return atomic_load_explicit(&gm_cpu_chosen, memory_order_relaxed);
+}
+
 /*
- * By the calling thread; on its way to the GPU, or complete, at return. A word
- * is one store: such a write costs so little that a call would be felt.
+ * A word of 4 or 8 bytes in one store; false for all else. x86 has no need for
+ * it to be aligned.
  */
+static inline bool gm_cpu_store_word(void *gpu, const void *host, size_t length)
+{
+#ifdef __x86_64__
+	typedef uint32_t __attribute__((may_alias, aligned(1))) word;
+	typedef uint64_t __attribute__((may_alias, aligned(1))) two;
+#else
+	typedef uint32_t __attribute__((may_alias)) word;
+	typedef uint64_t __attribute__((may_alias)) two;
+#endif
+	word value;
+	two values;
+
+	if (length == sizeof(word) && !((uintptr_t)gpu % _Alignof(word))) {
+		memcpy(&value, host, sizeof(value));
+		*(volatile word *)gpu = value;
+		return true;
+	}
+	if (length == sizeof(two) && !((uintptr_t)gpu % _Alignof(two))) {
+		memcpy(&values, host, sizeof(values));
+		*(volatile two *)gpu = values;
+		return true;
+	}
+	return false;
+}
+
+/* By the calling thread; on its way to the GPU, or complete, at return. */
 static inline void gm_cpu_write(void *gpu, const void *host, size_t length)
 {
-	uint32_t word;
-	uint64_t two;
+	gm_cpu_done done;
 
-	if (length == sizeof(word) && !((uintptr_t)gpu % sizeof(word))) {
-		memcpy(&word, host, sizeof(word));
-		*(volatile uint32_t *)gpu = word;
-	} else if (length == sizeof(two) && !((uintptr_t)gpu % sizeof(two))) {
-		memcpy(&two, host, sizeof(two));
-		*(volatile uint64_t *)gpu = two;
-	} else {
-		gm_cpu()->store(gpu, host, length);
-	}
-	gm_cpu_fence();
+	gm_cpu()->write(gpu, host, length, &done);
 }
 
 static inline void gm_cpu_read(void *host, const void *gpu, size_t length)
 {
-	gm_cpu_load_fence();
-	gm_cpu()->load(host, gpu, length);
+	gm_cpu_done done;
+
+	gm_cpu()->read(host, gpu, length, &done);
 }
 
 #endif /* GM_CPU_H */

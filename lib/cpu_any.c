@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: MIT
 /* Processors without routines of their own: by aligned words. */
 #if !defined(__x86_64__) && !defined(__aarch64__)
-#include <stdatomic.h>
-
 #include "cpu_arch.h"
 
 static bool gm_any_runs(void)
@@ -89,10 +87,15 @@ static void gm_any_store32(void *gpu, const void *host)
 	gm_any_store(gpu, host, 32);
 }
 
+GM_CPU_WRITE(gm_any_write, , gm_any_store)
+GM_CPU_READ(gm_any_read, , gm_cpu_load_fence, gm_any_load)
+
 static const struct gm_cpu gm_cpu_any = {
 	.name = "any",
 	.store = gm_any_store,
 	.load = gm_any_load,
+	.write = gm_any_write,
+	.read = gm_any_read,
 	.drain = gm_any_drain,
 	.store32 = gm_any_store32,
 };
@@ -101,21 +104,5 @@ const struct gm_cpu_entry gm_cpu_entries[] = {
 	{ &gm_cpu_any, gm_any_runs },
 	{ NULL, NULL },
 };
-
-void gm_cpu_fence(void)
-{
-	atomic_thread_fence(memory_order_seq_cst);
-}
-
-void gm_cpu_load_fence(void)
-{
-	atomic_thread_fence(memory_order_seq_cst);
-}
-
-void gm_cpu_pause(void)
-{
-	/* The loop that it stands in must not be optimized away. */
-	__asm__ volatile("" ::: "memory");
-}
 
 #endif

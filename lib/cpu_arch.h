@@ -91,4 +91,25 @@ static inline bool gm_load_word(void *to, const void *from, size_t length)
 	}
 }
 
+/* gm_cpu.write and gm_cpu.read out of a store() and a load() and its fence. */
+#define GM_CPU_WRITE(name, target, store)                                  \
+	target static int name(void *gpu, const void *host, size_t length, \
+			       gm_cpu_done *done)                          \
+	{                                                                  \
+		store(gpu, host, length);                                  \
+		gm_cpu_fence();                                            \
+		atomic_store_explicit(done, NULL, memory_order_release);   \
+		return 0;                                                  \
+	}
+
+#define GM_CPU_READ(name, target, fence, load)                             \
+	target static int name(void *host, const void *gpu, size_t length, \
+			       gm_cpu_done *done)                          \
+	{                                                                  \
+		fence();                                                   \
+		load(host, gpu, length);                                   \
+		atomic_store_explicit(done, NULL, memory_order_release);   \
+		return 0;                                                  \
+	}
+
 #endif /* GM_CPU_ARCH_H */

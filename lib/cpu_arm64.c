@@ -215,10 +215,15 @@ static void gm_arm64_store32(void *gpu, const void *host)
 			 : "memory");
 }
 
+GM_CPU_WRITE(gm_arm64_write, , gm_arm64_store)
+GM_CPU_READ(gm_arm64_read, , gm_cpu_load_fence, gm_arm64_load)
+
 static const struct gm_cpu gm_cpu_neon = {
 	.name = "neon",
 	.store = gm_arm64_store,
 	.load = gm_arm64_load,
+	.write = gm_arm64_write,
+	.read = gm_arm64_read,
 	.drain = gm_arm64_drain,
 	.store32 = gm_arm64_store32,
 };
@@ -227,28 +232,5 @@ const struct gm_cpu_entry gm_cpu_entries[] = {
 	{ &gm_cpu_neon, gm_arm64_runs },
 	{ NULL, NULL },
 };
-
-/*
- * DMB would order the stores against later ones; DSB also waits until they have
- * left the CPU's gathering buffers, where they could stay for long.
- */
-void gm_cpu_fence(void)
-{
-	__asm__ volatile("dsb st" ::: "memory");
-}
-
-/*
- * Loads against earlier loads, and no more. Outer Shareable, the domain of
- * devices: what was loaded before may be a flag that the GPU wrote.
- */
-void gm_cpu_load_fence(void)
-{
-	__asm__ volatile("dmb oshld" ::: "memory");
-}
-
-void gm_cpu_pause(void)
-{
-	__asm__ volatile("yield" ::: "memory");
-}
 
 #endif /* __aarch64__ */

@@ -79,10 +79,15 @@ GM_AVX2 static void gm_avx2_load(void *host, const void *gpu, size_t length)
 	gm_x86_load(host, gpu, length, gm_avx2_line, gm_avx2_load_lines);
 }
 
+GM_CPU_WRITE(gm_avx2_write, GM_AVX2, gm_avx2_store)
+GM_CPU_READ(gm_avx2_read, GM_AVX2, gm_cpu_load_fence, gm_avx2_load)
+
 const struct gm_cpu gm_cpu_avx2 = {
 	.name = "avx2",
 	.store = gm_avx2_store,
 	.load = gm_avx2_load,
+	.write = gm_avx2_write,
+	.read = gm_avx2_read,
 	.drain = gm_avx2_drain,
 	.store32 = gm_avx2_store32,
 };

@@ -17,6 +17,12 @@ bool gm_avx512_runs(void)
 	       __builtin_cpu_supports("avx512vl");
 }
 
+/* Lines of a copy that is short. */
+#define GM_SHORT 32
+
+/* Up to this an odd copy is stored in whole registers where it lies. */
+#define GM_LOOSE_MAX 256
+
 /* The bytes [skip, skip + length) of a line, length from 1 to GM_LINE. */
 GM_INLINE __mmask64 gm_avx512_mask(size_t skip, size_t length)
 {
@@ -32,7 +38,8 @@ GM_AVX512 static void gm_avx512_part(char *line, const char *host, size_t skip,
 				_mm512_maskz_loadu_epi8(mask, host - skip));
 }
 
-GM_AVX512 static void gm_avx512_lines(char *to, const char *from, size_t count)
+static __attribute__((noinline)) GM_AVX512 void
+gm_avx512_lines(char *to, const char *from, size_t count)
 {
 #pragma GCC unroll 4
 	for (; count; count--) {
@@ -43,17 +50,61 @@ GM_AVX512 static void gm_avx512_lines(char *to, const char *from, size_t count)
 	}
 }
 
-GM_AVX512 static void gm_avx512_store(void *gpu, const void *host,
-				      size_t length)
+/* What is short gains nothing by being fetched ahead. */
+GM_INLINE GM_AVX512 void gm_avx512_store_lines(char *to, const char *from,
+					       size_t count)
 {
-	size_t skip = (uintptr_t)gpu & (GM_LINE - 1);
-	const char *from = host;
-	char *to = gpu;
-
-	if (!length || gm_store_word(to, from, length))
+	if (count > GM_SHORT) {
+		gm_avx512_lines(to, from, count);
 		return;
-	if (skip + length < GM_LINE) {
+	}
+#pragma GCC unroll 1
+	for (; count; count--) {
+		_mm512_stream_si512((__m512i *)to, _mm512_loadu_si512(from));
+		to += GM_LINE;
+		from += GM_LINE;
+	}
+}
+
+/*
+ * Up to a line, in one store also where it is in two lines: from the second store
+ * on, and for one with a mask, the fence takes 30 ns longer on Sapphire Rapids. A
+ * mask begins where a line does if it can, and so crosses no page.
+ */
+GM_INLINE GM_AVX512 void gm_avx512_store_one(char *to, const char *from,
+					     size_t length)
+{
+	size_t skip = (uintptr_t)to & (GM_LINE - 1);
+
+	if (length == GM_LINE)
+		_mm512_storeu_si512(to, _mm512_loadu_si512(from));
+	else if (length == 32)
+		_mm256_storeu_si256((__m256i *)to,
+				    _mm256_loadu_si256((const __m256i *)from));
+	else if (length == 16)
+		gm_store16(to, from);
+	else if (!length || gm_store_word(to, from, length))
+		return;
+	else if (skip + length > GM_LINE)
+		gm_avx512_part(to, from, 0, length);
+	else
 		gm_avx512_part(to - skip, from, skip, length);
+}
+
+/* Neither short nor whole lines. */
+static __attribute__((noinline)) GM_AVX512 void
+gm_avx512_store_odd(char *to, const char *from, size_t length)
+{
+	size_t skip = (uintptr_t)to & (GM_LINE - 1);
+
+	/* The CPU joins what two stores put into a line. */
+	if (length <= GM_LOOSE_MAX) {
+		for (; length >= GM_LINE; length -= GM_LINE) {
+			gm_avx512_store_one(to, from, GM_LINE);
+			to += GM_LINE;
+			from += GM_LINE;
+		}
+		gm_avx512_store_one(to, from, length);
 		return;
 	}
 	if (skip) {
@@ -62,11 +113,28 @@ GM_AVX512 static void gm_avx512_store(void *gpu, const void *host,
 		from += GM_LINE - skip;
 		length -= GM_LINE - skip;
 	}
-	gm_avx512_lines(to, from, length / GM_LINE);
+	gm_avx512_store_lines(to, from, length / GM_LINE);
 	skip = length & (GM_LINE - 1);
 	if (skip)
 		gm_avx512_part(to + length - skip, from + length - skip, 0,
 			       skip);
+}
+
+GM_INLINE GM_AVX512 void gm_avx512_store_all(void *gpu, const void *host,
+					     size_t length)
+{
+	if (!(((uintptr_t)gpu | length) & (GM_LINE - 1)))
+		gm_avx512_store_lines(gpu, host, length / GM_LINE);
+	else if (length <= GM_LINE)
+		gm_avx512_store_one(gpu, host, length);
+	else
+		gm_avx512_store_odd(gpu, host, length);
+}
+
+GM_AVX512 static void gm_avx512_store(void *gpu, const void *host,
+				      size_t length)
+{
+	gm_avx512_store_all(gpu, host, length);
 }
 
 GM_AVX512 static void gm_avx512_drain(void *to, const void *from, size_t length)
@@ -80,22 +148,27 @@ GM_AVX512 static void gm_avx512_store32(void *gpu, const void *host)
 			    _mm256_loadu_si256((const __m256i *)host));
 }
 
-/* Sixteen lines at a time: as many as such a CPU can wait for. */
+/*
+ * Four are asked for before the first is stored; the CPU itself runs ahead to as
+ * many as it can have under way, which are sixteen. To ask for all sixteen in a
+ * row took up to 40 ns longer on Sapphire Rapids.
+ */
 GM_AVX512 static void gm_avx512_load_lines(char *to, const char *from,
 					   size_t count)
 {
-	for (; count >= 16; count -= 16) {
-		__m512i *source = (__m512i *)from;
-		__m512i v[16];
+	for (; count >= 4; count -= 4) {
+		__m512i *line = (__m512i *)from;
+		__m512i a = _mm512_stream_load_si512(line);
+		__m512i b = _mm512_stream_load_si512(line + 1);
+		__m512i c = _mm512_stream_load_si512(line + 2);
+		__m512i d = _mm512_stream_load_si512(line + 3);
 
-#pragma GCC unroll 16
-		for (int i = 0; i < 16; i++)
-			v[i] = _mm512_stream_load_si512(source + i);
-#pragma GCC unroll 16
-		for (int i = 0; i < 16; i++)
-			_mm512_storeu_si512(to + i * GM_LINE, v[i]);
-		to += 16 * GM_LINE;
-		from += 16 * GM_LINE;
+		_mm512_storeu_si512(to, a);
+		_mm512_storeu_si512(to + GM_LINE, b);
+		_mm512_storeu_si512(to + 2 * GM_LINE, c);
+		_mm512_storeu_si512(to + 3 * GM_LINE, d);
+		to += 4 * GM_LINE;
+		from += 4 * GM_LINE;
 	}
 	for (; count; count--) {
 		_mm512_storeu_si512(to, _mm512_stream_load_si512((void *)from));
@@ -105,8 +178,8 @@ GM_AVX512 static void gm_avx512_load_lines(char *to, const char *from,
 }
 
 /* The lines at both ends are asked for first, as gm_x86_load() does. */
-GM_WHOLE_LINES GM_AVX512 static void gm_avx512_load(void *host, const void *gpu,
-						    size_t length)
+static __attribute__((noinline)) GM_WHOLE_LINES GM_AVX512 void
+gm_avx512_load_odd(void *host, const void *gpu, size_t length)
 {
 	size_t skip = (uintptr_t)gpu & (GM_LINE - 1);
 	__m512i first, last;
@@ -133,10 +206,46 @@ GM_WHOLE_LINES GM_AVX512 static void gm_avx512_load(void *host, const void *gpu,
 				last);
 }
 
+GM_INLINE GM_AVX512 void gm_avx512_load_all(void *host, const void *gpu,
+					    size_t length)
+{
+	if (((uintptr_t)gpu | length) & (GM_LINE - 1))
+		gm_avx512_load_odd(host, gpu, length);
+	else
+		gm_avx512_load_lines(host, gpu, length / GM_LINE);
+}
+
+GM_AVX512 static void gm_avx512_load(void *host, const void *gpu, size_t length)
+{
+	gm_avx512_load_all(host, gpu, length);
+}
+
+/*
+ * A streaming load may be answered by what an earlier one of the same line left
+ * in a buffer of the CPU: that is what gm_cpu_load_fence() is for. These loads
+ * take the whole line at once and leave nothing: the manual says that a buffer
+ * answers for the portions of a line that have not been read ("MOVNTDQA", Intel
+ * SDM volume 2), and on Sapphire Rapids each of a row of such loads went to the
+ * GPU, while a row of loads of 16 bytes did not. So there it is enough that they
+ * wait for the loads before them. Other makers' CPUs may cut such a load in two.
+ */
+static inline void gm_avx512_load_fence(void)
+{
+	if (__builtin_cpu_is("intel"))
+		_mm_lfence();
+	else
+		gm_cpu_load_fence();
+}
+
+GM_CPU_WRITE(gm_avx512_write, GM_AVX512, gm_avx512_store_all)
+GM_CPU_READ(gm_avx512_read, GM_AVX512, gm_avx512_load_fence, gm_avx512_load_all)
+
 const struct gm_cpu gm_cpu_avx512 = {
 	.name = "avx512",
 	.store = gm_avx512_store,
 	.load = gm_avx512_load,
+	.write = gm_avx512_write,
+	.read = gm_avx512_read,
 	.drain = gm_avx512_drain,
 	.store32 = gm_avx512_store32,
 };

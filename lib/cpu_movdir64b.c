@@ -56,10 +56,20 @@ static void gm_movdir64b_store32(void *gpu, const void *host)
 	gm_movdir64b_other()->store32(gpu, host);
 }
 
+GM_CPU_WRITE(gm_movdir64b_write, GM_MOVDIR64B, gm_movdir64b_store)
+
+static int gm_movdir64b_read(void *host, const void *gpu, size_t length,
+			     gm_cpu_done *done)
+{
+	return gm_movdir64b_other()->read(host, gpu, length, done);
+}
+
 const struct gm_cpu gm_cpu_movdir64b = {
 	.name = "movdir64b",
 	.store = gm_movdir64b_store,
 	.load = gm_movdir64b_load,
+	.write = gm_movdir64b_write,
+	.read = gm_movdir64b_read,
 	.drain = gm_movdir64b_drain,
 	.store32 = gm_movdir64b_store32,
 };

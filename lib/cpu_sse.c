@@ -134,10 +134,16 @@ GM_SSE41 static void gm_sse41_load(void *host, const void *gpu, size_t length)
 	gm_x86_load(host, gpu, length, gm_sse41_line, gm_sse41_load_lines);
 }
 
+GM_CPU_WRITE(gm_sse2_write, , gm_sse2_store)
+GM_CPU_READ(gm_sse2_read, , gm_cpu_load_fence, gm_sse2_load)
+GM_CPU_READ(gm_sse41_read, GM_SSE41, gm_cpu_load_fence, gm_sse41_load)
+
 const struct gm_cpu gm_cpu_sse2 = {
 	.name = "sse2",
 	.store = gm_sse2_store,
 	.load = gm_sse2_load,
+	.write = gm_sse2_write,
+	.read = gm_sse2_read,
 	.drain = gm_sse2_drain,
 	.store32 = gm_sse2_store32,
 };
@@ -146,6 +152,8 @@ const struct gm_cpu gm_cpu_sse41 = {
 	.name = "sse4.1",
 	.store = gm_sse2_store,
 	.load = gm_sse41_load,
+	.write = gm_sse2_write,
+	.read = gm_sse41_read,
 	.drain = gm_sse2_drain,
 	.store32 = gm_sse2_store32,
 };

@@ -35,25 +35,19 @@ void gm_guard_make(void);
 void gm_guard_wait(const void *handle);
 
 /*
- * What is loaded afterwards is newer than this, for those who call
- * gm_guard_wait(). A thread without a place cannot.
+ * mine is gm_guard_mine, which is not NULL. What is loaded afterwards is newer
+ * than this, for those who call gm_guard_wait().
  */
-static inline bool gm_guard_begin(const void *handle)
+static inline void gm_guard_begin(struct gm_guard *mine, const void *handle)
 {
-	struct gm_guard *mine = gm_guard_mine;
-
-	if (!mine)
-		return false;
 	atomic_store_explicit(&mine->handle, handle, memory_order_relaxed);
 	/* For the compiler; membarrier() does it for the CPU. */
 	atomic_signal_fence(memory_order_seq_cst);
-	return true;
 }
 
-static inline void gm_guard_end(void)
+static inline void gm_guard_end(struct gm_guard *mine)
 {
-	atomic_store_explicit(&gm_guard_mine->handle, NULL,
-			      memory_order_release);
+	atomic_store_explicit(&mine->handle, NULL, memory_order_release);
 }
 
 #endif /* GM_GUARD_H */

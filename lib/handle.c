@@ -4,17 +4,17 @@
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "error.h"
 #include "guard.h"
 #include "handle.h"
+#include "quick.h"
 
 /*
  * Bits of a handle: kind 56..63, generation 24..55, slot 0..23. The kind makes
  * it an address that no user-space object can have.
  */
-#define GM_SLOT_BITS 24
-#define GM_SLOTS_MAX (1u << GM_SLOT_BITS)
 #define GM_NONE UINT32_MAX
 
 _Static_assert(sizeof(void *) == 8, "handles need 64 bits");
@@ -29,17 +29,8 @@ _Static_assert(sizeof(void *) == 8, "handles need 64 bits");
 #define GM_SLOT_ENDING (1ull << 22) /* gm_handle_kill() waits for the users */
 #define GM_SLOT_USERS (GM_SLOT_ENDING - 1)
 
-struct gm_slot {
-	_Atomic uint64_t state; /* its generation is never 0 */
-	/* What follows is fixed while the slot is live. */
-	void *object;
-	unsigned int fork_generation; /* of the process that made the handle */
-	atomic_bool guarded; /* threads may use it by gm_handle_guard() */
-	uint32_t next_free; /* gm_table_lock: the next free slot, or GM_NONE */
-};
+_Static_assert(sizeof(struct gm_slot) == 64, "a slot is a cache line");
 
-/* Slots never move. Each block is as large as all before it together. */
-#define GM_BLOCK_FIRST 64u
 #define GM_BLOCKS 19u
 
 /*
@@ -57,10 +48,30 @@ struct gm_slot {
 static pthread_mutex_t gm_fork_lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_mutex_t gm_table_lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t gm_table_idle = PTHREAD_COND_INITIALIZER;
+struct gm_slot gm_slots_first[GM_BLOCK_FIRST];
 static struct gm_slot *_Atomic gm_blocks[GM_BLOCKS];
 static _Atomic uint32_t gm_slot_count; /* written under gm_table_lock */
 static uint32_t gm_slot_free = GM_NONE; /* gm_table_lock */
 static unsigned int gm_generation = 1; /* written by a forked child alone */
+
+/* The slot of an index below gm_slot_count. */
+static struct gm_slot *gm_slot_at(uint32_t index)
+{
+	uint32_t in_first = index / GM_BLOCK_FIRST;
+	unsigned int block = in_first ? 32 - __builtin_clz(in_first) : 0;
+	uint32_t start = block ? GM_BLOCK_FIRST << (block - 1) : 0;
+
+	return atomic_load_explicit(&gm_blocks[block], memory_order_relaxed) +
+	       (index - start);
+}
+
+const struct gm_slot *gm_slot_far(uint32_t index)
+{
+	/* Acquires the block that the slot is in. */
+	if (index >= atomic_load_explicit(&gm_slot_count, memory_order_acquire))
+		return NULL;
+	return gm_slot_at(index);
+}
 
 static void gm_fork_prepare(void)
 {
@@ -68,7 +79,7 @@ static void gm_fork_prepare(void)
 	pthread_mutex_lock(&gm_table_lock);
 }
 
-static void gm_fork_parent(void)
+static void gm_fork_release(void)
 {
 	pthread_mutex_unlock(&gm_table_lock);
 	pthread_mutex_unlock(&gm_fork_lock);
@@ -76,15 +87,21 @@ static void gm_fork_parent(void)
 
 static void gm_fork_child(void)
 {
-	pthread_mutex_init(&gm_fork_lock, NULL);
-	pthread_mutex_init(&gm_table_lock, NULL);
 	pthread_cond_init(&gm_table_idle, NULL);
 	gm_generation++;
+	for (uint32_t i = 0; i < gm_slot_count; i++) {
+		struct gm_quick *quick = &gm_slot_at(i)->quick;
+
+		/* A page that is not written stays the parent's. */
+		if (quick->handle)
+			quick->handle = NULL;
+	}
+	gm_fork_release();
 }
 
 __attribute__((constructor)) static void gm_fork_watch(void)
 {
-	pthread_atfork(gm_fork_prepare, gm_fork_parent, gm_fork_child);
+	pthread_atfork(gm_fork_prepare, gm_fork_release, gm_fork_child);
 }
 
 void gm_fork_block(void)
@@ -114,17 +131,6 @@ static uint64_t gm_slot_state(enum gm_kind kind, uint32_t generation)
 	return (uint64_t)generation << 32 | (uint64_t)kind << 24 | GM_SLOT_LIVE;
 }
 
-/* The slot of an index below gm_slot_count. */
-static struct gm_slot *gm_slot_at(uint32_t index)
-{
-	uint32_t in_first = index / GM_BLOCK_FIRST;
-	unsigned int block = in_first ? 32 - __builtin_clz(in_first) : 0;
-	uint32_t start = block ? GM_BLOCK_FIRST << (block - 1) : 0;
-
-	return atomic_load_explicit(&gm_blocks[block], memory_order_relaxed) +
-	       (index - start);
-}
-
 /* The slot that a handle names, whether live or not, or NULL. */
 static struct gm_slot *gm_slot_of(enum gm_kind kind, const void *handle)
 {
@@ -152,11 +158,16 @@ static int gm_table_grow(void)
 	uint32_t more = count ? count : GM_BLOCK_FIRST;
 	struct gm_slot *slots;
 	unsigned int block;
+	void *memory;
 
 	if (count + more > GM_SLOTS_MAX)
 		return -ENOMEM;
-	slots = calloc(more, sizeof(*slots));
-	if (!slots)
+	if (!count)
+		slots = gm_slots_first;
+	else if (!posix_memalign(&memory, sizeof(*slots),
+				 more * sizeof(*slots)))
+		slots = memset(memory, 0, more * sizeof(*slots));
+	else
 		return -ENOMEM;
 	for (uint32_t i = 0; i < more; i++) {
 		atomic_init(&slots[i].state, 1ull << 32);
@@ -244,8 +255,6 @@ void *gm_handle_new(enum gm_kind kind, void *object)
 		generation = (uint32_t)(slot->state >> 32);
 		slot->object = object;
 		slot->fork_generation = gm_generation;
-		atomic_store_explicit(&slot->guarded, false,
-				      memory_order_relaxed);
 		atomic_store_explicit(&slot->state,
 				      gm_slot_state(kind, generation),
 				      memory_order_release);
@@ -293,45 +302,32 @@ void gm_handle_put(const void *handle)
 	pthread_mutex_unlock(&gm_table_lock);
 }
 
-bool gm_handle_guard(enum gm_kind kind, const void *handle, void **object)
+void gm_handle_allow_quick(const void *handle, char *map, uint64_t length,
+			   const struct gm_copier *copier)
 {
-	struct gm_slot *slot = gm_slot_of(kind, handle);
-	uint64_t state;
-
-	if (!slot || !gm_guard_begin(handle))
-		return false;
-	state = atomic_load_explicit(&slot->state, memory_order_acquire);
-	if ((state & ~GM_SLOT_USERS) == gm_handle_state(kind, handle) &&
-	    atomic_load_explicit(&slot->guarded, memory_order_acquire) &&
-	    slot->fork_generation == gm_generation) {
-		*object = slot->object;
-		return true;
-	}
-	gm_guard_end();
-	return false;
-}
-
-void gm_handle_allow_guard(const void *handle)
-{
-	struct gm_slot *slot =
-		gm_slot_at((uintptr_t)handle & (GM_SLOTS_MAX - 1));
+	struct gm_quick *quick =
+		&gm_slot_at((uintptr_t)handle & (GM_SLOTS_MAX - 1))->quick;
 
 	gm_guard_make();
+	if (!gm_guard_mine ||
+	    atomic_load_explicit(&quick->handle, memory_order_relaxed))
+		return;
+	quick->map = map;
+	quick->length = length;
+	quick->copier = copier;
 	/*
 	 * The caller is counted until later: who ends the handle waits for it,
 	 * and so sees this.
 	 */
-	if (gm_guard_mine &&
-	    !atomic_load_explicit(&slot->guarded, memory_order_relaxed))
-		atomic_store(&slot->guarded, true);
+	atomic_store_explicit(&quick->handle, handle, memory_order_release);
 }
 
-void gm_handle_wait_guards(const void *handle)
+void gm_handle_end_quick(const void *handle)
 {
-	struct gm_slot *slot =
-		gm_slot_at((uintptr_t)handle & (GM_SLOTS_MAX - 1));
+	struct gm_quick *quick =
+		&gm_slot_at((uintptr_t)handle & (GM_SLOTS_MAX - 1))->quick;
 
-	if (atomic_load(&slot->guarded))
+	if (atomic_exchange(&quick->handle, NULL))
 		gm_guard_wait(handle);
 }
 
@@ -354,7 +350,7 @@ int gm_handle_kill(enum gm_kind kind, const void *handle, const char *call,
 	while (atomic_load_explicit(&slot->state, memory_order_acquire) &
 	       GM_SLOT_USERS)
 		pthread_cond_wait(&gm_table_idle, &gm_table_lock);
-	gm_handle_wait_guards(handle);
+	gm_handle_end_quick(handle);
 	*object = slot->object;
 	gm_slot_release(slot, handle);
 	pthread_mutex_unlock(&gm_table_lock);

@@ -12,6 +12,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+struct gm_copier;
+
 enum gm_kind {
 	GM_KIND_SESSION = 0x5e,
 	GM_KIND_BUFFER = 0x6b,
@@ -37,21 +39,16 @@ int gm_handle_get(enum gm_kind kind, const void *handle, const char *call,
 void gm_handle_put(const void *handle);
 
 /*
- * The same for a moment, without a lock or a count; ended by gm_guard_end(). In
- * between nothing that can wait for gm_handle_kill() is done, and no other
- * handle is got this way. False where it cannot be done so, for whatever reason:
- * then gm_handle_get() tells. It can be after gm_handle_allow_guard().
+ * From now on short copies through the handle, which the caller has got, go by
+ * gm_quick_begin(), in the calling thread and in others that called this once.
+ * Nothing where there is no way for that. Under a lock that gm_handle_end_quick()
+ * is called with, too.
  */
-bool gm_handle_guard(enum gm_kind kind, const void *handle, void **object);
+void gm_handle_allow_quick(const void *handle, char *map, uint64_t length,
+			   const struct gm_copier *copier);
 
-/*
- * From now on the handle, which the caller has got, and the calling thread know
- * gm_handle_guard().
- */
-void gm_handle_allow_guard(const void *handle);
-
-/* Waits for those who found an object by gm_handle_guard() before. */
-void gm_handle_wait_guards(const void *handle);
+/* Ends that, and waits for those who began so before. */
+void gm_handle_end_quick(const void *handle);
 
 /*
  * Ends a handle: no one finds it from now on. Returns when its users have put

@@ -4,6 +4,7 @@
 
 #include "backend.h"
 #include "copy.h"
+#include "cpu.h"
 #include "error.h"
 #include "guard.h"
 #include "handle.h"
@@ -57,7 +58,7 @@ static void gm_buf_unmap_unused(struct gm_buf *buf)
 	atomic_fetch_or(&buf->use, GM_BUF_UNMAP);
 	if (!atomic_compare_exchange_strong(&buf->use, &idle, 0))
 		return;
-	gm_handle_wait_guards(buf->handle);
+	gm_handle_end_quick(buf->handle);
 	buf->session->ops->unmap(buf);
 }
 
@@ -150,27 +151,22 @@ int gm_buf_use(struct gm_buf *buf, const char *call)
 	return rc;
 }
 
-struct gm_buf *gm_buf_guard(const void *handle)
+void gm_buf_allow_quick(struct gm_buf *buf)
 {
-	struct gm_buf *buf;
-	void *object;
 	unsigned int use;
 
-	if (!gm_handle_guard(GM_KIND_BUFFER, handle, &object))
-		return NULL;
-	buf = object;
-	use = atomic_load_explicit(&buf->use, memory_order_acquire);
-	if ((use & (GM_BUF_MAPPED | GM_BUF_UNMAP)) == GM_BUF_MAPPED)
-		return buf;
-	gm_guard_end();
-	return NULL;
-}
-
-void gm_buf_allow_guard(struct gm_buf *buf)
-{
 	/* Whether memory is still there only the kernel knows there. */
-	if (buf->session->ops->alive == gm_backend_no_alive)
-		gm_handle_allow_guard(buf->handle);
+	if (buf->session->ops->alive != gm_backend_no_alive ||
+	    !gm_guard_setup())
+		return;
+	/* The quick way does not ask whether they are chosen. */
+	(void)gm_cpu();
+	pthread_mutex_lock(&buf->lock);
+	use = atomic_load_explicit(&buf->use, memory_order_relaxed);
+	if ((use & (GM_BUF_MAPPED | GM_BUF_UNMAP)) == GM_BUF_MAPPED)
+		gm_handle_allow_quick(buf->handle, buf->base + buf->addr_offset,
+				      buf->length, buf->session->copier);
+	pthread_mutex_unlock(&buf->lock);
 }
 
 void gm_buf_unuse(struct gm_buf *buf)

@@ -16,6 +16,7 @@
 #include "error.h"
 #include "guard.h"
 #include "handle.h"
+#include "quick.h"
 
 static int gm_flag_check(struct gm_buf *buf, const char *call, uint64_t offset,
 			 unsigned int width)
@@ -39,11 +40,8 @@ static int gm_flag_check(struct gm_buf *buf, const char *call, uint64_t offset,
 }
 
 /* After what this thread stored before, and not kept back in the CPU. */
-static void gm_flag_store(struct gm_buf *buf, uint64_t offset, uint64_t value,
-			  unsigned int width)
+static void gm_flag_store(char *flag, uint64_t value, unsigned int width)
 {
-	char *flag = buf->base + buf->addr_offset + offset;
-
 	gm_cpu_fence();
 	if (width == 4)
 		*(volatile uint32_t *)flag = (uint32_t)value;
@@ -61,28 +59,35 @@ static int gm_doorbell(struct gm_buf *buf, uint64_t offset, uint64_t value,
 		rc = gm_buf_use(buf, "doorbell");
 	if (rc)
 		return rc;
-	gm_flag_store(buf, offset, value, width);
+	gm_flag_store(buf->base + buf->addr_offset + offset, value, width);
 	gm_buf_unuse(buf);
-	gm_buf_allow_guard(buf);
+	gm_buf_allow_quick(buf);
 	return 0;
 }
 
 int gpumem_doorbell(struct gpumem_buf *handle, uint64_t offset, uint64_t value,
 		    unsigned int width)
 {
-	struct gm_buf *quick = gm_buf_guard(handle);
+	struct gm_guard *mine = gm_guard_mine;
+	const struct gm_quick *quick =
+		gm_quick_begin(mine, gm_slot_any(handle), handle);
 	void *buf;
 	int rc;
 
-	if (quick && (width == 4 || width == 8) && offset <= quick->length &&
-	    width <= quick->length - offset &&
-	    !((quick->addr + offset) % width)) {
-		gm_flag_store(quick, offset, value, width);
-		gm_guard_end();
-		return 0;
+	if (quick) {
+		char *flag = NULL;
+
+		/* A mapping begins where the device's page does. */
+		if ((width == 4 || width == 8) && offset <= quick->length &&
+		    width <= quick->length - offset &&
+		    !((uintptr_t)(quick->map + offset) % width)) {
+			flag = quick->map + offset;
+			gm_flag_store(flag, value, width);
+		}
+		gm_guard_end(mine);
+		if (flag)
+			return 0;
 	}
-	if (quick)
-		gm_guard_end();
 
 	rc = gm_handle_get(GM_KIND_BUFFER, handle, "doorbell", &buf);
 	if (rc)
@@ -115,7 +120,8 @@ static int gm_publish(struct gm_buf *buf, uint64_t offset, const void *data,
 		rc = gm_copy_held(buf, "publish", offset,
 				  (void *)(uintptr_t)data, length, false);
 	if (!rc)
-		gm_flag_store(buf, flag_offset, flag, sizeof(flag));
+		gm_flag_store(buf->base + buf->addr_offset + flag_offset, flag,
+			      sizeof(flag));
 	gm_buf_unuse(buf);
 	return rc;
 }

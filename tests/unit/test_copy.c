@@ -115,6 +115,93 @@ static void copies_across_every_page_are_right(void **state)
 	free(in);
 }
 
+#define MANY 150
+
+static void check_word(struct gpumem_buf *buf, uint64_t addr, uint64_t value)
+{
+	uint64_t seen = 0;
+
+	for (int i = 0; i < 3; i++, value++) {
+		assert_int_equal(gpumem_write(buf, 8, &value, sizeof(value)),
+				 0);
+		assert_int_equal(unit_cuda.to_host(&seen, addr + 8, 8), 0);
+		assert_int_equal(seen, value);
+		seen = 0;
+		assert_int_equal(gpumem_read(buf, 8, &seen, sizeof(seen)), 0);
+		assert_int_equal(seen, value);
+	}
+}
+
+/* What a handle's slot keeps for short copies goes with the mapping. */
+static void short_copies_follow_every_mapping(void **state)
+{
+	struct gpumem_buf_info info = { .size = sizeof(info) };
+	struct gpumem_buf *buf[MANY];
+
+	for (int i = 0; i < MANY; i++) {
+		assert_int_equal(gpumem_alloc(unit_session, 4096, 0, &buf[i]),
+				 0);
+		unit_map(buf[i]);
+	}
+	for (int round = 0; round < 3; round++) {
+		for (int i = 0; i < MANY; i++) {
+			assert_int_equal(gpumem_buf_get(buf[i], &info), 0);
+			check_word(buf[i], info.addr, round * 1000 + i);
+		}
+		/* The addresses change hands. */
+		for (int i = 0; i < MANY; i++)
+			assert_int_equal(gpumem_unmap(buf[i]), 0);
+		for (int i = MANY; i-- > 0;)
+			unit_map(buf[i]);
+	}
+	for (int i = 0; i < MANY; i++)
+		assert_int_equal(gpumem_unpin(buf[i]), 0);
+}
+
+static void expect_dead(void *handle, const char *call)
+{
+	char byte = 0;
+
+	unit_expect_error(gpumem_write(handle, 0, &byte, 1), -EBADF, call,
+			  NULL);
+	unit_expect_error(gpumem_read(handle, 0, &byte, 1), -EBADF, NULL);
+	unit_expect_error(gpumem_doorbell(handle, 0, 1, 4), -EBADF, NULL);
+	unit_expect_error(gpumem_write(handle, 0, NULL, 0), -EBADF, NULL);
+}
+
+static void short_copies_know_their_handles(void **state)
+{
+	struct gpumem_buf *buf, *later;
+	uint64_t word = 1;
+
+	assert_int_equal(gpumem_alloc(unit_session, 4096, 0, &buf), 0);
+	unit_map(buf);
+	for (int i = 0; i < 3; i++)
+		assert_int_equal(gpumem_write(buf, 0, &word, 8), 0);
+	unit_expect_error(gpumem_write(buf, 4090, &word, 8), -ERANGE, "write",
+			  NULL);
+	unit_expect_error(gpumem_read(buf, UINT64_MAX, &word, 8), -ERANGE,
+			  NULL);
+	unit_expect_error(gpumem_write(buf, 0, NULL, 8), -EINVAL, "NULL", NULL);
+	unit_expect_error(gpumem_doorbell(buf, 2, 1, 4), -EINVAL, NULL);
+	unit_expect_error(gpumem_doorbell(buf, 0, 1, 3), -EINVAL, NULL);
+	unit_expect_error(gpumem_doorbell(buf, 4096, 1, 4), -ERANGE, NULL);
+	assert_int_equal(gpumem_write(buf, 4096, &word, 0), 0);
+	expect_dead(NULL, "write");
+	for (int bit = 0; bit < 64; bit++)
+		expect_dead((void *)((uintptr_t)buf ^ (uint64_t)1 << bit),
+			    "write");
+	assert_int_equal(gpumem_unpin(buf), 0);
+	expect_dead(buf, "write");
+	/* Its slot is used again, and the handle is still dead. */
+	assert_int_equal(gpumem_alloc(unit_session, 4096, 0, &later), 0);
+	unit_map(later);
+	for (int i = 0; i < 3; i++)
+		assert_int_equal(gpumem_write(later, 0, &word, 8), 0);
+	expect_dead(buf, "write");
+	assert_int_equal(gpumem_unpin(later), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -122,6 +209,8 @@ int main(void)
 		cmocka_unit_test(read_touches_its_bytes_alone),
 		cmocka_unit_test(copies_map_for_their_own_time),
 		cmocka_unit_test(copies_across_every_page_are_right),
+		cmocka_unit_test(short_copies_follow_every_mapping),
+		cmocka_unit_test(short_copies_know_their_handles),
 	};
 
 	return group_run(tests, unit_setup, unit_teardown);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 /* Any thread may use any handle at any time. */
 #include <pthread.h>
+#include <sched.h>
 #include <stdatomic.h>
 #include <stdio.h>
 
@@ -81,6 +82,7 @@ static void many_threads_pin_map_write_verify_and_unpin(void **state)
 struct shared {
 	struct gpumem_buf *buf;
 	atomic_uint place;
+	atomic_bool stop;
 };
 
 #define PART 5000
@@ -137,8 +139,53 @@ static void *use_until_gone(void *arg)
 		rc = gpumem_write(shared->buf, at, bytes, PART);
 		if (!rc)
 			rc = gpumem_read(shared->buf, at + 7, bytes, PART - 7);
+		for (int i = 0; i < 100 && !rc; i++)
+			rc = gpumem_write(shared->buf, at, bytes, 8);
 	} while (!rc);
 	return rc == -EBADF ? NULL : trouble("copy");
+}
+
+static void *write_words(void *arg)
+{
+	struct shared *shared = arg;
+	uint64_t at = atomic_fetch_add(&shared->place, 1) * 64;
+
+	for (uint64_t value = 1; !atomic_load(&shared->stop); value++) {
+		uint64_t seen = 0;
+
+		if (gpumem_write(shared->buf, at, &value, sizeof(value)))
+			return trouble("write");
+		if (gpumem_read(shared->buf, at, &seen, sizeof(seen)))
+			return trouble("read");
+		if (seen != value)
+			return "wrong data";
+	}
+	return NULL;
+}
+
+/* Short copies use a mapping without counting: it must not go under them. */
+static void short_copies_go_on_while_others_map_and_unmap(void **state)
+{
+	struct shared shared = { 0 };
+	pthread_t threads[3];
+
+	assert_int_equal(gpumem_alloc(unit_session, 4096, 0, &shared.buf), 0);
+	for (int i = 0; i < 3; i++)
+		pthread_create(&threads[i], NULL, write_words, &shared);
+	for (int i = 0; i < 3000; i++) {
+		unit_map(shared.buf);
+		if (i % 64 == 0)
+			sched_yield();
+		assert_int_equal(gpumem_unmap(shared.buf), 0);
+	}
+	atomic_store(&shared.stop, true);
+	for (int i = 0; i < 3; i++) {
+		void *result;
+
+		pthread_join(threads[i], &result);
+		assert_null(result);
+	}
+	assert_int_equal(gpumem_unpin(shared.buf), 0);
 }
 
 static void *end_buffer(void *arg)
@@ -160,6 +207,9 @@ static void unpin_waits_for_copies_in_other_threads(void **state)
 		assert_int_equal(gpumem_alloc(unit_session, 3 * PART, 0,
 					      &shared.buf),
 				 0);
+		/* Mapped or not makes a difference to short copies. */
+		if (round % 2)
+			unit_map(shared.buf);
 		for (int i = 0; i < 3; i++)
 			pthread_create(&user[i], NULL, use_until_gone, &shared);
 		pthread_create(&ender, NULL, end_buffer, &shared);
@@ -245,6 +295,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(many_threads_pin_map_write_verify_and_unpin),
 		cmocka_unit_test(many_threads_share_one_buffer),
+		cmocka_unit_test(short_copies_go_on_while_others_map_and_unmap),
 		cmocka_unit_test(unpin_waits_for_copies_in_other_threads),
 		cmocka_unit_test(close_races_with_every_other_call),
 		cmocka_unit_test(each_thread_has_its_own_last_error),
