@@ -293,6 +293,10 @@ int gpumem_unpin(struct gpumem_buf *buf);
  * Each gpumem_map() wants one gpumem_unmap(); further calls return the same
  * address. The mapping is not inherited by fork().
  *
+ * On x86 streaming loads (MOVNTDQA) of less than a line of 64 bytes may leave
+ * the rest of it in the CPU, where a later one, also of gpumem_read(), finds it:
+ * put an MFENCE behind them (Intel SDM volume 2, MOVNTDQA).
+ *
  * If CUDA frees the memory while it is mapped, then with the kmod backend an
  * access raises SIGBUS from then on; with the other backends the mapping
  * keeps showing the old memory, which stays allocated until gpumem_unpin().
@@ -698,10 +702,13 @@ struct gpumem_copy_settings {
 	/** that kernel ends after so many microseconds without work */
 	unsigned int courier_idle_us;
 	/**
-	 * it ends after so many microseconds even with work, once it has done
-	 * the copy in hand (1 MiB at most). An application's cuCtxSynchronize,
-	 * cuMemAlloc and cuMemFree wait so long when they meet one; a reader
-	 * that starts the next can make them meet it too
+	 * it ends after so many microseconds even with work (500), once it has
+	 * done the copy in hand (1 MiB at most), and no other begins in the 60
+	 * us after that. An application's cuCtxSynchronize, cuMemAlloc and
+	 * cuMemFree wait so long when they meet one. They may wait several
+	 * times in one call, and meet another each time while a thread reads
+	 * without a pause: ten lives (5 ms) are the bound that `gpumem bench
+	 * stall` compares the worst with
 	 */
 	unsigned int courier_life_us;
 };

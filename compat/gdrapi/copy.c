@@ -130,6 +130,8 @@ static void gdrapi_load(char *to, const char *from, size_t size)
 		from += take;
 		size -= take;
 	}
+	/* And none that follows out of what this one did. */
+	gdrapi_load_fence();
 }
 #else
 static void gdrapi_load(char *to, const char *from, size_t size)
@@ -210,70 +212,77 @@ static int gdrapi_copy_beside(const struct gdrapi_copy *copy,
 	return error;
 }
 
-static inline int gdrapi_copy(const struct gdrapi_copy *copy)
+/* All copies but the quick ones. */
+static __attribute__((noinline)) int
+gdrapi_copy_slow(const char *call, gdr_mh_t handle, uintptr_t map_ptr,
+		 void *host, size_t size, bool read)
+{
+	const struct gdrapi_copy copy = {
+		.call = call,
+		.handle = handle,
+		.map_ptr = map_ptr,
+		.host = host,
+		.size = size,
+		.read = read,
+	};
+	unsigned int stamp;
+	struct gdrapi_pin *pin = gdrapi_pin_find(handle, &stamp);
+
+	if (!pin || atomic_load(&pin->stamp) != stamp ||
+	    !atomic_load(&pin->map))
+		return gdrapi_copy_dead(&copy);
+	return gdrapi_copy_beside(&copy, pin, stamp);
+}
+
+/*
+ * Copies that are right and in what was pinned first, by libgpumem; all others,
+ * and empty ones, the slow way. What is found is of the handle's pin, unless
+ * that ends meanwhile: then buf is dead, and libgpumem says so.
+ */
+static inline __attribute__((always_inline)) int
+gdrapi_copy(const char *call, gdr_mh_t handle, uintptr_t map_ptr, void *host,
+	    size_t size, bool read)
 {
 	unsigned int stamp;
-	struct gdrapi_pin *pin = gdrapi_pin_find(copy->handle, &stamp);
-	struct gpumem_buf *buf;
-	uintptr_t map, offset;
-	size_t room, first, length;
-	int rc;
+	struct gdrapi_pin *pin = gdrapi_pin_find(handle, &stamp);
 
-	if (!pin ||
-	    atomic_load_explicit(&pin->stamp, memory_order_acquire) != stamp)
-		return gdrapi_copy_dead(copy);
-	buf = atomic_load_explicit(&pin->buf, memory_order_relaxed);
-	map = atomic_load_explicit(&pin->map, memory_order_relaxed);
-	room = atomic_load_explicit(&pin->map_size, memory_order_relaxed);
-	first = atomic_load_explicit(&pin->buf_offset, memory_order_relaxed);
-	length = atomic_load_explicit(&pin->buf_size, memory_order_relaxed);
-	/* Of this pin, unless that ended meanwhile. */
-	atomic_thread_fence(memory_order_acquire);
-	if (!map ||
-	    atomic_load_explicit(&pin->stamp, memory_order_relaxed) != stamp)
-		return gdrapi_copy_dead(copy);
-	offset = copy->map_ptr - map;
-	if (offset > room || copy->size > room - offset)
-		return gdrapi_copy_outside(copy);
-	if (offset < first || offset - first > length ||
-	    copy->size > length - (offset - first))
-		return gdrapi_copy_beside(copy, pin, stamp);
-	rc = copy->read
-		     ? gpumem_read(buf, offset - first, copy->host, copy->size)
-		     : gpumem_write(buf, offset - first, copy->host,
-				    copy->size);
-	return rc ? gdrapi_error_of(rc, copy->call) : 0;
+	if (pin &&
+	    atomic_load_explicit(&pin->stamp, memory_order_acquire) == stamp) {
+		struct gpumem_buf *buf =
+			atomic_load_explicit(&pin->buf, memory_order_relaxed);
+		uintptr_t offset =
+			map_ptr - atomic_load_explicit(&pin->quick_map,
+						       memory_order_relaxed);
+		size_t room = atomic_load_explicit(&pin->quick_size,
+						   memory_order_relaxed);
+
+		atomic_thread_fence(memory_order_acquire);
+		if (atomic_load_explicit(&pin->stamp, memory_order_relaxed) ==
+			    stamp &&
+		    offset < room && size <= room - offset) {
+			int rc = read ? gpumem_read(buf, offset, host, size)
+				      : gpumem_write(buf, offset, host, size);
+
+			return rc ? gdrapi_error_of(rc, call) : 0;
+		}
+	}
+	return gdrapi_copy_slow(call, handle, map_ptr, host, size, read);
 }
 
 static inline int gdrapi_copy_to(const char *call, gdr_mh_t handle,
 				 void *map_d_ptr, const void *h_ptr,
 				 size_t size)
 {
-	const struct gdrapi_copy copy = {
-		.call = call,
-		.handle = handle,
-		.map_ptr = (uintptr_t)map_d_ptr,
-		.host = (void *)(uintptr_t)h_ptr,
-		.size = size,
-	};
-
-	return gdrapi_copy(&copy);
+	return gdrapi_copy(call, handle, (uintptr_t)map_d_ptr,
+			   (void *)(uintptr_t)h_ptr, size, false);
 }
 
 static inline int gdrapi_copy_from(const char *call, gdr_mh_t handle,
 				   void *h_ptr, const void *map_d_ptr,
 				   size_t size)
 {
-	const struct gdrapi_copy copy = {
-		.call = call,
-		.handle = handle,
-		.map_ptr = (uintptr_t)map_d_ptr,
-		.host = h_ptr,
-		.size = size,
-		.read = true,
-	};
-
-	return gdrapi_copy(&copy);
+	return gdrapi_copy(call, handle, (uintptr_t)map_d_ptr, h_ptr, size,
+			   true);
 }
 
 int gdr_copy_to_mapping(gdr_mh_t handle, void *map_d_ptr, const void *h_ptr,

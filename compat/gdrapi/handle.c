@@ -13,22 +13,16 @@
 
 #include "library.h"
 
-#define GDRAPI_SLOTS (1u << 17)
-#define GDRAPI_TURNS (1u << 8)
-#define GDRAPI_STEP 8u
 #define GDRAPI_READABLE 4096u
 #define GDRAPI_REGION \
 	((size_t)GDRAPI_SLOTS * GDRAPI_TURNS * GDRAPI_STEP + GDRAPI_READABLE)
 /* So many are free before one is used again. */
 #define GDRAPI_FREE_MIN 1024u
 
-/* Of a stamp; the turn is above it. */
-#define GDRAPI_ALIVE 1u
+struct gdrapi_places gdrapi_places;
 
 static struct {
 	pthread_once_t once;
-	uintptr_t region; /* 0: no memory */
-	struct gdrapi_pin *slots;
 	/* With gdrapi_lock. */
 	unsigned int used; /* slots that were ever used */
 	unsigned int free;
@@ -69,22 +63,22 @@ static void gdrapi_table_start(void)
 
 	if (!region)
 		return;
-	gdrapi_table.slots =
+	gdrapi_places.slots =
 		gdrapi_reserve(GDRAPI_SLOTS * sizeof(struct gdrapi_pin),
 			       PROT_READ | PROT_WRITE);
-	if (!gdrapi_table.slots ||
+	if (!gdrapi_places.slots ||
 	    pthread_atfork(gdrapi_fork_prepare, gdrapi_fork_parent,
 			   gdrapi_fork_child)) {
 		munmap(region, GDRAPI_REGION);
 		return;
 	}
-	gdrapi_table.region = (uintptr_t)region;
+	gdrapi_places.region = (uintptr_t)region;
 }
 
 bool gdrapi_start(void)
 {
 	pthread_once(&gdrapi_table.once, gdrapi_table_start);
-	return gdrapi_table.region;
+	return gdrapi_places.region;
 }
 
 static void gdrapi_pin_init_locks(struct gdrapi_pin *pin)
@@ -99,7 +93,7 @@ static struct gdrapi_pin *gdrapi_slot_take(void)
 
 	if (gdrapi_table.free <= GDRAPI_FREE_MIN &&
 	    gdrapi_table.used < GDRAPI_SLOTS) {
-		pin = &gdrapi_table.slots[gdrapi_table.used++];
+		pin = &gdrapi_places.slots[gdrapi_table.used++];
 		gdrapi_pin_init_locks(pin);
 		return pin;
 	}
@@ -108,6 +102,27 @@ static struct gdrapi_pin *gdrapi_slot_take(void)
 		gdrapi_table.free--;
 	}
 	return pin;
+}
+
+void gdrapi_pin_mapped(struct gdrapi_pin *pin, uintptr_t map, size_t size)
+{
+	size_t first = atomic_load(&pin->buf_offset);
+	size_t length = atomic_load(&pin->buf_size);
+
+	atomic_store(&pin->map_size, size);
+	if (first < size) {
+		size -= first;
+		atomic_store(&pin->quick_size, length < size ? length : size);
+		atomic_store(&pin->quick_map, map + first);
+	}
+	atomic_store(&pin->map, map);
+}
+
+void gdrapi_pin_unmapped(struct gdrapi_pin *pin)
+{
+	atomic_store(&pin->map, 0);
+	atomic_store(&pin->quick_size, 0);
+	atomic_store(&pin->quick_map, 0);
 }
 
 struct gdrapi_pin *gdrapi_pin_new(struct gdr *g)
@@ -124,20 +139,20 @@ struct gdrapi_pin *gdrapi_pin_new(struct gdr *g)
 	if (atomic_load(&pin->fork_generation) != generation)
 		gdrapi_pin_init_locks(pin);
 	pin->gdr = g;
-	atomic_store(&pin->map, 0);
+	gdrapi_pin_unmapped(pin);
 	atomic_store(&pin->fork_generation, generation);
 	return pin;
 }
 
 gdr_mh_t gdrapi_pin_publish(struct gdrapi_pin *pin)
 {
-	size_t slot = (size_t)(pin - gdrapi_table.slots);
+	size_t slot = (size_t)(pin - gdrapi_places.slots);
 	unsigned int stamp = atomic_load(&pin->stamp);
 	size_t number = (size_t)(stamp / 2) * GDRAPI_SLOTS + slot;
 
 	atomic_store_explicit(&pin->stamp, stamp | GDRAPI_ALIVE,
 			      memory_order_release);
-	return (gdr_mh_t){ gdrapi_table.region + number * GDRAPI_STEP };
+	return (gdr_mh_t){ gdrapi_places.region + number * GDRAPI_STEP };
 }
 
 void gdrapi_pin_free(struct gdrapi_pin *pin)
@@ -150,18 +165,6 @@ void gdrapi_pin_free(struct gdrapi_pin *pin)
 		gdrapi_table.first = pin;
 	gdrapi_table.last = pin;
 	pthread_mutex_unlock(&gdrapi_lock);
-}
-
-struct gdrapi_pin *gdrapi_pin_find(gdr_mh_t handle, unsigned int *stamp)
-{
-	size_t offset = handle.h - gdrapi_table.region;
-	size_t number = offset / GDRAPI_STEP;
-
-	if (offset % GDRAPI_STEP || !gdrapi_table.region ||
-	    number >= (size_t)GDRAPI_SLOTS * GDRAPI_TURNS)
-		return NULL;
-	*stamp = (unsigned int)(number / GDRAPI_SLOTS) * 2 | GDRAPI_ALIVE;
-	return &gdrapi_table.slots[number % GDRAPI_SLOTS];
 }
 
 int gdrapi_pin_lock(struct gdr *g, gdr_mh_t handle, const char *call,
@@ -207,7 +210,7 @@ static void gdrapi_pin_kill(struct gdrapi_pin *pin)
 struct gpumem_buf *gdrapi_pin_end(struct gdrapi_pin *pin)
 {
 	gdrapi_pin_kill(pin);
-	atomic_store(&pin->map, 0);
+	gdrapi_pin_unmapped(pin);
 	pin->gdr = NULL;
 	return atomic_load(&pin->buf);
 }
@@ -228,7 +231,7 @@ void gdrapi_pin_end_all(struct gdr *g)
 	unsigned int used = gdrapi_slots_used();
 
 	for (unsigned int i = 0; i < used; i++) {
-		struct gdrapi_pin *pin = &gdrapi_table.slots[i];
+		struct gdrapi_pin *pin = &gdrapi_places.slots[i];
 		struct gpumem_buf *buf;
 
 		/* No call on g is at work: what is its own stays so. */
@@ -248,7 +251,7 @@ void gdrapi_pin_drop_all(struct gdr *g)
 	unsigned int used = gdrapi_slots_used();
 
 	for (unsigned int i = 0; i < used; i++) {
-		struct gdrapi_pin *pin = &gdrapi_table.slots[i];
+		struct gdrapi_pin *pin = &gdrapi_places.slots[i];
 
 		if (!(atomic_load(&pin->stamp) & GDRAPI_ALIVE) || pin->gdr != g)
 			continue;

@@ -53,6 +53,9 @@ struct gdrapi_pin {
 	_Alignas(128) atomic_uint stamp;
 	atomic_uint fork_generation;
 	struct gpumem_buf *_Atomic buf;
+	/* CPU address of buf, and its bytes that are mapped; 0 while unmapped. */
+	_Atomic uintptr_t quick_map;
+	atomic_size_t quick_size;
 	_Atomic uintptr_t map; /* CPU address of va, 0 while unmapped */
 	atomic_size_t map_size; /* bytes mapped from there on */
 	/* Bytes from va to what buf begins with, and the bytes of buf. */
@@ -95,8 +98,33 @@ gdr_mh_t gdrapi_pin_publish(struct gdrapi_pin *pin);
 /* Gives a slot back, which is under no handle any more. */
 void gdrapi_pin_free(struct gdrapi_pin *pin);
 
+/* Of the table of handles, see handle.c. */
+#define GDRAPI_SLOTS (1u << 17)
+#define GDRAPI_TURNS (1u << 8)
+#define GDRAPI_STEP 8u
+
+/* Of a stamp; the turn is above it. */
+#define GDRAPI_ALIVE 1u
+
+/* Where the table is; fixed once there is a handle. */
+extern struct gdrapi_places {
+	uintptr_t region; /* 0: no memory */
+	struct gdrapi_pin *slots;
+} gdrapi_places __attribute__((visibility("hidden")));
+
 /* The slot of a handle, and what its stamp is while that lives; or NULL. */
-struct gdrapi_pin *gdrapi_pin_find(gdr_mh_t handle, unsigned int *stamp);
+static inline struct gdrapi_pin *gdrapi_pin_find(gdr_mh_t handle,
+						 unsigned int *stamp)
+{
+	size_t offset = handle.h - gdrapi_places.region;
+	size_t number = offset / GDRAPI_STEP;
+
+	if (offset % GDRAPI_STEP || !gdrapi_places.region ||
+	    number >= (size_t)GDRAPI_SLOTS * GDRAPI_TURNS)
+		return NULL;
+	*stamp = (unsigned int)(number / GDRAPI_SLOTS) * 2 | GDRAPI_ALIVE;
+	return &gdrapi_places.slots[number % GDRAPI_SLOTS];
+}
 
 /*
  * Finds a pin of g and locks it. EINVAL: there is none; EACCES: the parent's.
@@ -104,6 +132,11 @@ struct gdrapi_pin *gdrapi_pin_find(gdr_mh_t handle, unsigned int *stamp);
 int gdrapi_pin_lock(struct gdr *g, gdr_mh_t handle, const char *call,
 		    struct gdrapi_pin **pin);
 void gdrapi_pin_unlock(struct gdrapi_pin *pin);
+
+/* Sets where va is mapped, and how many bytes from there on. */
+void gdrapi_pin_mapped(struct gdrapi_pin *pin, uintptr_t map, size_t size);
+/* It is not any more. */
+void gdrapi_pin_unmapped(struct gdrapi_pin *pin);
 
 /* Ends the handle of a locked pin, and returns its buffer. */
 struct gpumem_buf *gdrapi_pin_end(struct gdrapi_pin *pin);

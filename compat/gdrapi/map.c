@@ -117,8 +117,8 @@ static int gdrapi_map(struct gdrapi_pin *pin, size_t size, void **va)
 		rc = gpumem_map(pin->buf, &cpu);
 	if (rc)
 		return gdrapi_error_of(rc, "gdr_map");
-	atomic_store(&pin->map_size, gdrapi_round(size));
-	atomic_store(&pin->map, (uintptr_t)cpu - (info.addr - pin->va));
+	gdrapi_pin_mapped(pin, (uintptr_t)cpu - (info.addr - pin->va),
+			  gdrapi_round(size));
 	*va = (char *)cpu - (info.addr - pin->va);
 	gdrapi_log(GDRAPI_DEBUG, "gdr_map: 0x%llx at %p",
 		   (unsigned long long)pin->va, *va);
@@ -177,7 +177,7 @@ static int gdrapi_unmap(struct gdrapi_pin *pin, const void *va, size_t size)
 				    "gdr_unmap: %zu bytes at %p: it is mapped "
 				    "at %p",
 				    size, va, (void *)map);
-	atomic_store(&pin->map, 0);
+	gdrapi_pin_unmapped(pin);
 	return gdrapi_error_of(gpumem_unmap(pin->buf), "gdr_unmap");
 }
 
