@@ -12,7 +12,7 @@
 #include "handle.h"
 
 #define GM_COURIER_IDLE_US 200
-#define GM_COURIER_LIFE_US 1000
+#define GM_COURIER_LIFE_US 500
 #define GM_LIMIT_MAX_US 10000
 
 /* More threads than this fill no bus that was measured. */

@@ -11,8 +11,11 @@
 #include "cpu.h"
 #include "error.h"
 
-/* Between two kernels, where the first was ended by its age. */
-#define GM_COURIER_GAP_NS (20 * GM_US)
+/*
+ * Between two kernels, where the first was ended by its age; long enough for a
+ * thread that waits to be woken.
+ */
+#define GM_COURIER_GAP_NS (60 * GM_US)
 #define GM_COURIER_RECENT_NS (200 * GM_US)
 
 /* Looks at a flag between two looks at the clock. */
@@ -65,7 +68,8 @@ void gm_courier_ring(struct gm_courier *courier, uint64_t number)
 
 /*
  * After a kernel that lived its whole life others get their turn: a call that
- * waits for the GPU to be idle must find it so.
+ * waits for the GPU to be idle must find it so. Reads wait meanwhile: by the
+ * copy engine they take longer, where such calls keep CUDA busy.
  */
 static void gm_courier_make_way(const struct gm_courier *courier)
 {
