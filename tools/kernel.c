@@ -4,16 +4,15 @@
 #include "kernel.h"
 
 #define STREAM_NON_BLOCKING 1u
-#define THREADS (8u * 32)
 /* Given to the kernel last of all; kernel_next() never gives it. */
 #define LAST_VALUE UINT32_MAX
 /* An answer that takes longer does not come. */
 #define ANSWER_US 200e3
 
 /*
- * One thread in each of several warps, so that there is a load on its way at
- * most times; the first to see a value answers it. Each looks at the clock once
- * in 256 polls, so that most polls are a load and no more.
+ * One thread: more of them, in other warps, see a value no sooner (H100). It
+ * looks at the clock once in 256 polls, so that most polls are a load and no
+ * more.
  *
  * word    polled, and volatile: each load goes to the memory
  * answer  where a new value goes
@@ -29,16 +28,8 @@ static const char ptx[] =
 	"	.param .u32 last, .param .u64 life)\n"
 	"{\n"
 	"	.reg .b64 %word, %answer, %now, %end, %life;\n"
-	"	.reg .b32 %last, %seen, %value, %left, %thread, %before;\n"
+	"	.reg .b32 %last, %seen, %value, %left;\n"
 	"	.reg .pred %p;\n"
-	"	.shared .align 4 .b32 %answered;\n"
-	"	mov.u32 %thread, %tid.x;\n"
-	"	setp.eq.u32 %p, %thread, 0;\n"
-	"	@%p st.shared.u32 [%answered], 0;\n"
-	"	bar.sync 0;\n"
-	"	and.b32 %thread, %thread, 31;\n"
-	"	setp.ne.u32 %p, %thread, 0;\n"
-	"	@%p bra done;\n"
 	"	ld.param.u64 %word, [word];\n"
 	"	ld.param.u64 %answer, [answer];\n"
 	"	ld.param.u32 %last, [last];\n"
@@ -54,10 +45,8 @@ static const char ptx[] =
 	"	ld.volatile.global.u32 %value, [%word];\n"
 	"	setp.eq.u32 %p, %value, %seen;\n"
 	"	@%p bra next;\n"
+	"	st.volatile.global.u32 [%answer], %value;\n"
 	"	mov.u32 %seen, %value;\n"
-	"	atom.shared.max.u32 %before, [%answered], %value;\n"
-	"	setp.lt.u32 %p, %before, %value;\n"
-	"	@%p st.volatile.global.u32 [%answer], %value;\n"
 	"	setp.eq.u32 %p, %value, %last;\n"
 	"	@%p bra done;\n"
 	"next:\n"
@@ -166,7 +155,7 @@ int kernel_start(struct kernel *kernel, uint64_t word)
 		return bench_cuda_failed(kernel->gpu, "cuMemcpyHtoD", result);
 	kernel->value = 0;
 	__atomic_store_n(kernel->answer, 0, __ATOMIC_RELEASE);
-	result = kernel->launch(kernel->function, 1, 1, 1, THREADS, 1, 1, 0,
+	result = kernel->launch(kernel->function, 1, 1, 1, 1, 1, 1, 0,
 				kernel->stream, parameters, NULL);
 	if (result)
 		return bench_cuda_failed(kernel->gpu, "cuLaunchKernel", result);

@@ -279,8 +279,10 @@ static void way_turn(const struct way *way, const struct way_job *job,
 	if (limits->pause_us > 0) {
 		while (tool_now() - start < limits->pause_us)
 			;
-	} else if (turn->estimate < WARM_US && !error) {
-		error = way_copy(way, job, result->why, sizeof(result->why));
+	} else if (turn->estimate < WARM_US) {
+		for (int i = 0; i < calls && !error; i++)
+			error = way_copy(way, job, result->why,
+					 sizeof(result->why));
 	}
 	start = tool_now();
 	for (int i = 0; i < calls && !error; i++)

@@ -167,7 +167,8 @@ compile_speed()
 	compile_theirs && ${CC:-cc} -std=gnu11 -D_GNU_SOURCE -O2 -Wall \
 		-Wextra -Wno-unused-parameter -I"$root/include" \
 		-I"$root/tools" -I"$root/compat/gdrapi" \
-		"$root/tests/gpu/gdrcopy_speed.c" "$root/tests/gpu/gpu.c" \
+		"$root/tests/gpu/gdrcopy_speed.c" "$root/tests/gpu/fresh.c" \
+		"$root/tests/gpu/gpu.c" \
 		"$root/tools/cuda.c" -o "$work/speed" -L"$library" -L"$core" \
 		-L"$work" -Wl,-rpath,"$work" -lgdrapi -lgpumem -ltheirs \
 		-lpthread -ldl

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT
 /*
  * How long gdr_copy_to_mapping() and gdr_copy_from_mapping() take, of libgdrapi
- * and of GDRCopy, in turn on the same mapping and the same pageable memory.
- * Nothing is asserted but the data. gdrcopy.sh builds it and runs it;
+ * and of GDRCopy, in turn on the same mapping and the same pageable memory; and
+ * how often the reads of both bring what the CPU kept of an earlier one. Nothing
+ * is asserted but the data of libgdrapi. gdrcopy.sh builds it and runs it;
  * GPUMEM_BACKEND chooses the backend.
  */
 #include <errno.h>
@@ -12,12 +13,13 @@
 #include <string.h>
 #include <time.h>
 
+#include "fresh.h"
 #include "gdrcopy_theirs.h"
 #include "gpu.h"
 
 #define LARGEST ((size_t)16 << 20)
-/* Of each pair of medians: the time spent, and the samples taken. */
-#define PAIR_US 200000
+/* Of each row of medians: the time spent, and the samples taken. */
+#define RESULT_US 200000
 #define SAMPLES_MIN 15
 #define SAMPLES_MAX 2000
 /* Rounds that are not counted. */
@@ -25,8 +27,10 @@
 /* Calls that are timed together, where one is short. */
 #define BATCH 16
 #define BATCH_MAX 4096
+#define STALE_ROWS 1250u
 
-enum who { OURS, THEIRS };
+/* FENCED: THEIRS, reads alone, with GDR_COPY_FLAG_READ_FENCE. */
+enum who { OURS, THEIRS, FENCED, WHO_COUNT };
 
 struct copy {
 	gdr_mh_t handle;
@@ -36,8 +40,8 @@ struct copy {
 	bool read;
 };
 
-struct pair {
-	double us[2]; /* medians, by who */
+struct result {
+	double us[WHO_COUNT]; /* medians, by who */
 	unsigned int samples;
 };
 
@@ -64,6 +68,9 @@ static int copy_once(const struct copy *copy, enum who who)
 	if (who == OURS)
 		return gdr_copy_to_mapping(copy->handle, copy->map, copy->host,
 					   copy->size);
+	if (who == FENCED)
+		return theirs_copy_from_fenced(copy->host, copy->map,
+					       copy->size);
 	if (copy->read)
 		return theirs_copy_from(copy->host, copy->map, copy->size);
 	return theirs_copy_to(copy->map, copy->host, copy->size);
@@ -81,6 +88,9 @@ static double sample(const struct copy *copy, enum who who)
 	int batch = copy->size <= BATCH_MAX ? BATCH : 1, failed = 0;
 	double start;
 
+	/* What the other one's turn made cold. */
+	for (int i = 0; i < batch; i++)
+		failed |= copy_once(copy, who);
 	settle(copy);
 	start = now_us();
 	for (int i = 0; i < batch; i++)
@@ -88,16 +98,17 @@ static double sample(const struct copy *copy, enum who who)
 	return failed ? -1 : (now_us() - start) / batch;
 }
 
-static int measure(const struct copy *copy, struct pair *pair)
+static int measure(const struct copy *copy, struct result *result)
 {
-	static double samples[2][SAMPLES_MAX];
+	static double samples[WHO_COUNT][SAMPLES_MAX];
+	const unsigned int whos = copy->read ? WHO_COUNT : FENCED;
 	double begin = now_us();
 	unsigned int count = 0;
 
 	for (unsigned int round = 0; count < SAMPLES_MAX; round++) {
 		/* Who comes first changes. */
-		for (unsigned int turn = 0; turn < 2; turn++) {
-			enum who who = (round + turn) % 2 ? THEIRS : OURS;
+		for (unsigned int turn = 0; turn < whos; turn++) {
+			enum who who = (round + turn) % whos;
 			double us = sample(copy, who);
 
 			if (us < 0)
@@ -105,14 +116,14 @@ static int measure(const struct copy *copy, struct pair *pair)
 			samples[who][count] = us;
 		}
 		count += round >= ROUNDS_BEFORE;
-		if (count >= SAMPLES_MIN && now_us() - begin > PAIR_US)
+		if (count >= SAMPLES_MIN && now_us() - begin > RESULT_US)
 			break;
 	}
-	for (int who = OURS; who <= THEIRS; who++) {
+	for (unsigned int who = OURS; who < whos; who++) {
 		qsort(samples[who], count, sizeof(double), compare);
-		pair->us[who] = samples[who][count / 2];
+		result->us[who] = samples[who][count / 2];
 	}
-	pair->samples = count;
+	result->samples = count;
 	return 0;
 }
 
@@ -138,11 +149,13 @@ static int check_data(const struct copy *copy, uint64_t seed)
 
 static int measure_all(struct copy *copy)
 {
-	struct pair pair;
+	struct result result;
 
-	printf("\n%s, us a call, medians\n%9s %11s %11s %12s %8s\n",
+	printf("\n%s, us a call, medians%s\n%9s %11s %11s %12s %8s",
 	       copy->read ? "gdr_copy_from_mapping" : "gdr_copy_to_mapping",
+	       copy->read ? "; fenced: GDRCopy's with its READ_FENCE" : "",
 	       "bytes", "libgdrapi", "GDRCopy", "GDRCopy/lib", "samples");
+	printf(copy->read ? " %11s %12s\n" : "\n", "fenced", "fenced/lib");
 	for (copy->size = 4; copy->size <= LARGEST; copy->size *= 2) {
 		if (check_data(copy, copy->size)) {
 			printf("not ok - %zu bytes: a copy failed or brought "
@@ -150,17 +163,93 @@ static int measure_all(struct copy *copy)
 			       copy->size);
 			return EXIT_FAILURE;
 		}
-		if (measure(copy, &pair)) {
+		if (measure(copy, &result)) {
 			printf("not ok - %zu bytes: a copy failed\n",
 			       copy->size);
 			return EXIT_FAILURE;
 		}
-		printf("%9zu %11.3f %11.3f %12.2f %8u\n", copy->size,
-		       pair.us[OURS], pair.us[THEIRS],
-		       pair.us[THEIRS] / pair.us[OURS], pair.samples);
+		printf("%9zu %11.3f %11.3f %12.2f %8u", copy->size,
+		       result.us[OURS], result.us[THEIRS],
+		       result.us[THEIRS] / result.us[OURS], result.samples);
+		if (copy->read)
+			printf(" %11.3f %12.2f", result.us[FENCED],
+			       result.us[FENCED] / result.us[OURS]);
+		printf("\n");
 		fflush(stdout);
 	}
 	return EXIT_SUCCESS;
+}
+
+static int fresh_write(void *arg, void *host, size_t size)
+{
+	const struct copy *copy = arg;
+
+	return gdr_copy_to_mapping(copy->handle, copy->map, host, size);
+}
+
+static int fresh_ours(void *arg, void *host, size_t size)
+{
+	const struct copy *copy = arg;
+
+	return gdr_copy_from_mapping(copy->handle, host, copy->map, size);
+}
+
+static int fresh_theirs(void *arg, void *host, size_t size)
+{
+	const struct copy *copy = arg;
+
+	return theirs_copy_from(host, copy->map, size);
+}
+
+static int fresh_fenced(void *arg, void *host, size_t size)
+{
+	const struct copy *copy = arg;
+
+	return theirs_copy_from_fenced(host, copy->map, size);
+}
+
+static int count_stale_of(struct copy *copy, size_t size)
+{
+	static const fresh_copy reads[] = { fresh_ours, fresh_theirs,
+					    fresh_fenced };
+	int status = EXIT_SUCCESS;
+
+	printf("%9zu", size);
+	for (int who = OURS; who < WHO_COUNT; who++) {
+		struct fresh fresh = { .write = fresh_write,
+				       .read = reads[who],
+				       .arg = copy,
+				       .size = size,
+				       .rows = STALE_ROWS };
+
+		if (fresh_run(&fresh)) {
+			printf("\nnot ok - a copy failed\n");
+			return EXIT_FAILURE;
+		}
+		printf(" %10u %10u", fresh.stale, fresh.again);
+		if (who == OURS && fresh.stale)
+			status = EXIT_FAILURE;
+	}
+	printf("\n");
+	if (status)
+		printf("not ok - libgdrapi's reads must never be stale\n");
+	return status;
+}
+
+/* Small reads beside a thread that writes: a fast one may be none. */
+static int count_stale(struct copy *copy)
+{
+	static const size_t sizes[] = { 8, 16, 32, 64, 128, 1024 };
+	int status = EXIT_SUCCESS;
+
+	printf("\nreads in a row while a thread writes: of %u, those that "
+	       "brought less than was\nwritten before, and those that brought "
+	       "what the one before did\n%9s %21s %21s %21s\n",
+	       STALE_ROWS * 16, "bytes", "libgdrapi", "GDRCopy", "fenced");
+	for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++)
+		if (count_stale_of(copy, sizes[i]))
+			status = EXIT_FAILURE;
+	return status;
 }
 
 /* Pinned and mapped through libgdrapi, both directions. */
@@ -185,6 +274,8 @@ static int run_mapped(gdr_t library, uint64_t addr)
 	copy.read = true;
 	if (status == EXIT_SUCCESS)
 		status = measure_all(&copy);
+	if (status == EXIT_SUCCESS)
+		status = count_stale(&copy);
 	if (gdr_unpin_buffer(library, copy.handle))
 		status = EXIT_FAILURE;
 	free(copy.host);

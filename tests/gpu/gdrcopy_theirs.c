@@ -29,3 +29,10 @@ THEIRS int theirs_copy_from(void *host, const void *map, size_t size)
 	return gdr_copy_from_mapping(from_memh(&theirs_memory), host, map,
 				     size);
 }
+
+THEIRS int theirs_copy_from_fenced(void *host, const void *map, size_t size)
+{
+	return gdr_copy_from_mapping_v2(
+		from_memh(&theirs_memory), host, map, size,
+		GDR_COPY_FLAG_DEFAULT | GDR_COPY_FLAG_READ_FENCE);
+}

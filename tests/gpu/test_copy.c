@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "fresh.h"
 #include "gpu.h"
 
 #define MIB (1ull << 20)
@@ -12,6 +13,8 @@
 
 /* Bytes around the pinned range that nothing may change. */
 #define GUARD 4096
+
+#define FRESH_ROWS 300u
 
 /*
  * One buffer of `length` bytes, `offset` bytes into its allocation: both
@@ -128,6 +131,53 @@ static enum outcome test_read_write(void)
 	return outcome;
 }
 
+static int fresh_write(void *buf, void *host, size_t size)
+{
+	return gpumem_write(buf, 0, host, size);
+}
+
+static int fresh_read(void *buf, void *host, size_t size)
+{
+	return gpumem_read(buf, 0, host, size);
+}
+
+/* Through the mapping up to 2.5 KiB, by the courier where there is one. */
+static enum outcome check_fresh(struct gpumem_buf *buf)
+{
+	static const size_t sizes[] = {
+		8, 12, 16, 32, 64, 100, 512, 2048, 4096
+	};
+
+	for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
+		struct fresh fresh = { .write = fresh_write,
+				       .read = fresh_read,
+				       .arg = buf,
+				       .size = sizes[i],
+				       .rows = FRESH_ROWS };
+
+		CHECK(!fresh_run(&fresh));
+		if (fresh.stale)
+			return test_fail(__FILE__, __LINE__,
+					 "%u of %u reads of %zu bytes brought "
+					 "less than was written before",
+					 fresh.stale, fresh.reads, sizes[i]);
+	}
+	return PASSED;
+}
+
+static enum outcome test_fresh(void)
+{
+	struct gpumem_buf *buf;
+	enum outcome outcome;
+	void *cpu;
+
+	CHECK_OK(gpumem_alloc(gpu.session, FRESH_MAX, 0, &buf));
+	CHECK_OK(gpumem_map(buf, &cpu));
+	outcome = check_fresh(buf);
+	CHECK_OK(gpumem_unpin(buf));
+	return outcome;
+}
+
 /* gpumem_alloc(): the library's own memory, by CUDA's eyes too. */
 static enum outcome test_alloc(void)
 {
@@ -217,6 +267,7 @@ const struct test copy_tests[] = {
 	{ "sizes from 1 byte to 16 MiB", test_sizes },
 	{ "odd offsets into an allocation", test_offsets },
 	{ "gpumem_write and gpumem_read", test_read_write },
+	{ "reads while another thread writes", test_fresh },
 	{ "gpumem_alloc", test_alloc },
 	{ "sub-allocations of one block", test_sub_allocations },
 	{ "two buffers at once", test_two_buffers },
