@@ -8,7 +8,7 @@
 static int copy_rounds(uint64_t length)
 {
 	if (length >= 16 << 20)
-		return 7;
+		return 15;
 	return length >= 1 << 20 ? 15 : 51;
 }
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include <errno.h>
 #include <inttypes.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "way.h"
@@ -299,11 +300,14 @@ void way_measure(const struct way *ways, unsigned int count,
 		 struct way_result *results)
 {
 	struct turn turns[WAYS_MAX] = { 0 };
+	unsigned int order[WAYS_MAX];
+	unsigned int seed = 1;
 	double best = 0, begin;
 
 	if (count > WAYS_MAX)
 		count = WAYS_MAX;
 	for (unsigned int i = 0; i < count; i++) {
+		order[i] = i;
 		results[i].stats.count = 0;
 		results[i].error = 0;
 		if (way_estimate(&ways[i], job, &turns[i], &results[i]) &&
@@ -322,10 +326,16 @@ void way_measure(const struct way *ways, unsigned int count,
 		if (round >= limits->rounds &&
 		    tool_now() - begin > limits->time_us)
 			break;
+		/* Nobody comes after the same other one more often. */
+		for (unsigned int k = count; k > 1; k--) {
+			unsigned int other = rand_r(&seed) % k;
+			unsigned int moved = order[k - 1];
+
+			order[k - 1] = order[other];
+			order[other] = moved;
+		}
 		for (unsigned int k = 0; k < count; k++) {
-			/* Nobody always comes after the same other one. */
-			unsigned int step = round & 1 ? count - 1 - k : k;
-			unsigned int i = (step + round / 2) % count;
+			unsigned int i = order[k];
 
 			if (!results[i].error && !turns[i].dropped)
 				way_turn(&ways[i], job, limits, &turns[i],
