@@ -328,6 +328,22 @@ static int gm_copy_large(struct gm_copy *copy, uint64_t offset,
 	return rc;
 }
 
+static int gm_copy_with(struct gpumem_buf *handle, uint64_t offset,
+			struct gm_copy *copy,
+			const struct gpumem_copy_options *options)
+{
+	void *object;
+	int rc;
+
+	rc = gm_handle_get(GM_KIND_BUFFER, handle, copy->call, &object);
+	if (rc)
+		return rc;
+	copy->buf = object;
+	rc = gm_copy_large(copy, offset, options);
+	gm_handle_put(handle);
+	return rc;
+}
+
 int gpumem_write_with(struct gpumem_buf *handle, uint64_t offset,
 		      const void *src, size_t length,
 		      const struct gpumem_copy_options *options)
@@ -335,16 +351,8 @@ int gpumem_write_with(struct gpumem_buf *handle, uint64_t offset,
 	struct gm_copy copy = { .call = "write",
 				.host = (char *)(uintptr_t)src,
 				.length = length };
-	void *object;
-	int rc;
 
-	rc = gm_handle_get(GM_KIND_BUFFER, handle, copy.call, &object);
-	if (rc)
-		return rc;
-	copy.buf = object;
-	rc = gm_copy_large(&copy, offset, options);
-	gm_handle_put(handle);
-	return rc;
+	return gm_copy_with(handle, offset, &copy, options);
 }
 
 int gpumem_read_with(struct gpumem_buf *handle, uint64_t offset, void *dst,
@@ -353,16 +361,8 @@ int gpumem_read_with(struct gpumem_buf *handle, uint64_t offset, void *dst,
 	struct gm_copy copy = {
 		.call = "read", .host = dst, .length = length, .read = true
 	};
-	void *object;
-	int rc;
 
-	rc = gm_handle_get(GM_KIND_BUFFER, handle, copy.call, &object);
-	if (rc)
-		return rc;
-	copy.buf = object;
-	rc = gm_copy_large(&copy, offset, options);
-	gm_handle_put(handle);
-	return rc;
+	return gm_copy_with(handle, offset, &copy, options);
 }
 
 static int gm_copy_small(struct gm_buf *buf, const char *call, uint64_t offset,
@@ -423,75 +423,52 @@ static inline char *gm_quick_at(const struct gm_quick *quick, uint64_t offset,
 }
 
 /*
- * Who inlines these calls no other function but at its end: so a word is copied
- * without a register saved.
+ * A copy of any length. Who inlines this calls no other function but at its end:
+ * so a word is written without a register saved.
  */
 static inline __attribute__((always_inline)) int
-gm_write(const struct gm_slot *slot, struct gpumem_buf *handle, uint64_t offset,
-	 const void *src, size_t length)
+gm_copy_any(const struct gm_slot *slot, struct gpumem_buf *handle,
+	    uint64_t offset, void *host, size_t length, bool read)
 {
 	struct gm_guard *mine = gm_guard_mine;
 	const struct gm_quick *quick = gm_quick_begin(mine, slot, handle);
 	char *map;
 
 	if (quick) {
-		map = gm_quick_at(quick, offset, src, length,
-				  quick->copier->write_small);
-		if (map && gm_cpu_store_word(map, src, length)) {
+		map = gm_quick_at(quick, offset, host, length,
+				  read ? quick->copier->read_small
+				       : quick->copier->write_small);
+		if (map && !read && gm_cpu_store_word(map, host, length)) {
 			gm_cpu_fence();
 			gm_guard_end(mine);
 			return 0;
 		}
 		if (map)
-			return gm_cpu_again()->write(map, src, length,
-						     &mine->handle);
+			return read ? gm_cpu_again()->read(host, map, length,
+							   &mine->handle)
+				    : gm_cpu_again()->write(map, host, length,
+							    &mine->handle);
 		gm_guard_end(mine);
 	}
-	return gm_copy_counted(handle, offset, (void *)(uintptr_t)src, length,
-			       false);
+	return gm_copy_counted(handle, offset, host, length, read);
 }
 
-static inline __attribute__((always_inline)) int
-gm_read(const struct gm_slot *slot, struct gpumem_buf *handle, uint64_t offset,
-	void *dst, size_t length)
+static __attribute__((noinline)) int gm_copy_far(struct gpumem_buf *handle,
+						 uint64_t offset, void *host,
+						 size_t length, bool read)
 {
-	struct gm_guard *mine = gm_guard_mine;
-	const struct gm_quick *quick = gm_quick_begin(mine, slot, handle);
-	char *map;
-
-	if (quick) {
-		map = gm_quick_at(quick, offset, dst, length,
-				  quick->copier->read_small);
-		if (map)
-			return gm_cpu_again()->read(dst, map, length,
-						    &mine->handle);
-		gm_guard_end(mine);
-	}
-	return gm_copy_counted(handle, offset, dst, length, true);
-}
-
-static __attribute__((noinline)) int gm_write_far(struct gpumem_buf *handle,
-						  uint64_t offset,
-						  const void *src,
-						  size_t length)
-{
-	return gm_write(gm_slot_any(handle), handle, offset, src, length);
-}
-
-static __attribute__((noinline)) int gm_read_far(struct gpumem_buf *handle,
-						 uint64_t offset, void *dst,
-						 size_t length)
-{
-	return gm_read(gm_slot_any(handle), handle, offset, dst, length);
+	return gm_copy_any(gm_slot_any(handle), handle, offset, host, length,
+			   read);
 }
 
 int gpumem_write(struct gpumem_buf *handle, uint64_t offset, const void *src,
 		 size_t length)
 {
 	const struct gm_slot *slot = gm_slot_near(handle);
+	void *host = (void *)(uintptr_t)src;
 
-	return slot ? gm_write(slot, handle, offset, src, length)
-		    : gm_write_far(handle, offset, src, length);
+	return slot ? gm_copy_any(slot, handle, offset, host, length, false)
+		    : gm_copy_far(handle, offset, host, length, false);
 }
 
 int gpumem_read(struct gpumem_buf *handle, uint64_t offset, void *dst,
@@ -499,6 +476,6 @@ int gpumem_read(struct gpumem_buf *handle, uint64_t offset, void *dst,
 {
 	const struct gm_slot *slot = gm_slot_near(handle);
 
-	return slot ? gm_read(slot, handle, offset, dst, length)
-		    : gm_read_far(handle, offset, dst, length);
+	return slot ? gm_copy_any(slot, handle, offset, dst, length, true)
+		    : gm_copy_far(handle, offset, dst, length, true);
 }

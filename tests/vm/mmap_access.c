@@ -3,7 +3,7 @@
  * Accesses to a mapping that do not come from the process's own instructions:
  * debuggers, system calls with it as their buffer, core dumps.
  */
-#include "t.h"
+#include "mapped.h"
 
 #include <sys/prctl.h>
 #include <sys/ptrace.h>
@@ -12,29 +12,8 @@
 #include <sys/syscall.h>
 #include <sys/uio.h>
 
-#define FIRST 0x0A000000
 /* Not in the program: found in a core dump only if the mapping is. */
 #define MARK (FIRST ^ 0x5a5a5a5a)
-
-struct mapped {
-	int emu, fd;
-	uint64_t addr;
-	struct gpumem_pin pin;
-	char *at;
-};
-
-static struct mapped mapped_make(void)
-{
-	struct mapped m = { .emu = emu_open(), .fd = gm_open() };
-	void *at;
-
-	m.addr = emu_alloc(m.emu, 2 * MIB);
-	m.pin = gm_must_pin(m.fd, m.addr, MIB);
-	need(!gm_map(m.fd, &m.pin, &at), "mmap");
-	m.at = at;
-	counter_fill(at, MIB / 4, FIRST);
-	return m;
-}
 
 static void mapped_drop(struct mapped *m)
 {

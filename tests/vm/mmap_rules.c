@@ -3,34 +3,13 @@
  * What a process may do with a mapping of a pin, and what becomes of it: the
  * rules that gpumem(4) gives.
  */
-#include "t.h"
+#include "mapped.h"
 
 #define PARTS 16
-#define FIRST 0x0A000000
 
 #ifndef MREMAP_DONTUNMAP
 #define MREMAP_DONTUNMAP 4
 #endif
-
-struct mapped {
-	int emu, fd;
-	uint64_t addr;
-	struct gpumem_pin pin;
-	char *at;
-};
-
-static struct mapped mapped_make(void)
-{
-	struct mapped m = { .emu = emu_open(), .fd = gm_open() };
-	void *at;
-
-	m.addr = emu_alloc(m.emu, 2 * MIB);
-	m.pin = gm_must_pin(m.fd, m.addr, MIB);
-	need(!gm_map(m.fd, &m.pin, &at), "mmap");
-	m.at = at;
-	counter_fill(at, MIB / 4, FIRST);
-	return m;
-}
 
 static void mapped_drop(struct mapped *m)
 {
