@@ -223,15 +223,15 @@ GM_AVX512 static void gm_avx512_load(void *host, const void *gpu, size_t length)
 /*
  * A streaming load may be answered by what an earlier one of the same line left
  * in a buffer of the CPU: that is what gm_cpu_load_fence() is for. These loads
- * take the whole line at once and leave nothing: the manual says that a buffer
- * answers for the portions of a line that have not been read ("MOVNTDQA", Intel
- * SDM volume 2), and on Sapphire Rapids each of a row of such loads went to the
- * GPU, while a row of loads of 16 bytes did not. So there it is enough that they
- * wait for the loads before them. Other makers' CPUs may cut such a load in two.
+ * take the whole line at once; a row of them of one line went to the GPU each
+ * time on Sapphire Rapids, after LFENCE as after MFENCE, while a row of loads of
+ * 16 bytes did not. The manual calls that likely, but promises it for no CPU
+ * (Intel SDM volume 1, "Streaming Load Hint Instruction"): so all others get the
+ * fence that it asks for.
  */
 static inline void gm_avx512_load_fence(void)
 {
-	if (__builtin_cpu_is("intel"))
+	if (__builtin_cpu_is("sapphirerapids"))
 		_mm_lfence();
 	else
 		gm_cpu_load_fence();
