@@ -423,6 +423,48 @@ static void maps_that_are_refused(void **state)
 	unit_free(memory.place);
 }
 
+/* Eight bytes each way, so often that nothing is looked up any more. */
+static int copy_word(gdr_mh_t mh, char *at)
+{
+	char word[8] = "12345678";
+	int error = 0;
+
+	for (int i = 0; i < 3 && !error; i++) {
+		error = gdr_copy_to_mapping(mh, at, word, sizeof(word));
+		if (!error)
+			error = gdr_copy_from_mapping(mh, word, at,
+						      sizeof(word));
+	}
+	return error;
+}
+
+/* A copy reaches what is mapped, be more pinned or not. */
+static void copies_stay_in_what_is_mapped(void **state)
+{
+	struct gdr_unit_memory memory = gdr_unit_alloc(3 * 65536);
+	gdr_mh_t mh = gdr_unit_pin(memory.addr, 2 * 65536);
+	char *map = gdr_unit_map(mh, 65536), byte;
+
+	assert_int_equal(copy_word(mh, map), 0);
+	assert_int_equal(copy_word(mh, map + 65528), 0);
+	assert_int_equal(copy_word(mh, map + 65529), EINVAL);
+	assert_int_equal(copy_word(mh, map + 65536), EINVAL);
+	assert_int_equal(copy_word(mh, map - 1), EINVAL);
+	assert_int_equal(copy_word(mh, NULL), EINVAL);
+	assert_int_equal(gdr_copy_from_mapping(mh, &byte, map, SIZE_MAX),
+			 EINVAL);
+	assert_int_equal(gdr_copy_to_mapping(mh, map, NULL, 8), EINVAL);
+	assert_int_equal(gdr_unmap(gdr_unit, mh, map, 65536), 0);
+	assert_int_equal(copy_word(mh, map), EINVAL);
+	assert_int_equal(copy_word(mh, NULL), EINVAL);
+	map = gdr_unit_map(mh, 2 * 65536);
+	assert_int_equal(copy_word(mh, map + 2 * 65536 - 8), 0);
+	assert_int_equal(copy_word(mh, map + 2 * 65536 - 7), EINVAL);
+	assert_int_equal(gdr_unpin_buffer(gdr_unit, mh), 0);
+	assert_int_equal(copy_word(mh, map), EINVAL);
+	unit_free(memory.place);
+}
+
 static void unmaps_that_are_refused(void **state)
 {
 	struct gdr_unit_memory memory = gdr_unit_alloc(65536);
@@ -539,6 +581,7 @@ int main(void)
 		cmocka_unit_test(pins_that_are_refused),
 		cmocka_unit_test(pins_with_tokens_and_flags),
 		cmocka_unit_test(maps_that_are_refused),
+		cmocka_unit_test(copies_stay_in_what_is_mapped),
 		cmocka_unit_test(unmaps_that_are_refused),
 		cmocka_unit_test(after_free_a_mapping_shows_the_memory),
 		cmocka_unit_test(ranges_rounded_out_of_an_allocation),
