@@ -1,15 +1,16 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
-# Real clients of GDRCopy's interface, unchanged, on libgdrapi: NCCL as PyTorch
-# brings it, and UCX. Each runs without it too, for comparison. Exits 0 when all
-# that could run passed, 1 when something failed, 77 where none could run.
+# Real clients of GDRCopy's interface, unchanged, on libgdrapi: NCCL in PyTorch,
+# NCCL by itself from its package, and UCX. Each runs without it too, for
+# comparison. Exits 0 when all that could run passed, 1 when something failed, 77
+# where none could run.
 #
-#   tests/gpu/clients.sh [--only nccl,ucx]
+#   tests/gpu/clients.sh [--only nccl,wheel,ucx]
 #
 # UCX_DIR  a UCX that was built with GDRCopy and CUDA (bin/ucx_perftest,
 #	   lib/ucx/libuct_cuda_gdrcopy.so); without it the one of the Python
 #	   package libucx, if that has the transport
-# PYTHON   a Python with PyTorch (python3)
+# PYTHON   a Python with PyTorch, or with nvidia-nccl-cuNN (python3)
 set -u
 
 root=$(cd "$(dirname "$0")/../.." && pwd)
@@ -18,7 +19,7 @@ python=${PYTHON:-python3}
 # shellcheck source=tests/gpu/common.sh
 . "$root/tests/gpu/common.sh"
 
-parts='nccl ucx'
+parts='nccl wheel ucx'
 case ${1:-} in
 '') ;;
 --only)
@@ -75,46 +76,79 @@ with_library()
 # The net transport alone uses GDRCopy; within a machine it has to be forced.
 run_nccl()
 {
+	program=$1
+	shift
 	# shellcheck disable=SC2086
 	"$@" env NCCL_DEBUG=INFO NCCL_DEBUG_SUBSYS=INIT,NET \
 		NCCL_P2P_DISABLE=1 NCCL_SHM_DISABLE=1 NCCL_NVLS_ENABLE=0 \
 		NCCL_NET=Socket NCCL_SOCKET_IFNAME=lo \
-		$limit "$python" "$root/tests/gpu/clients_nccl.py"
+		$limit "$python" "$root/tests/gpu/$program"
+}
+
+# nccl_both NAME PROGRAM: without the library and with it, in turns.
+nccl_both()
+{
+	name=$1
+	status=0
+	: >"$work/results"
+	for round in 1 2 3; do
+		if ! run_nccl "$2" env NCCL_GDRCOPY_ENABLE=0 \
+			>"$work/without" 2>&1; then
+			sed 's/^/#   /' "$work/without"
+			result skip "$name: it does not run without GDRCopy" \
+				"either"
+			return
+		fi
+		run_nccl "$2" with_library NCCL_GDRCOPY_ENABLE=1 \
+			>"$work/with" 2>&1 || status=$?
+		sed -n 's/^result /without: /p' "$work/without" >>"$work/results"
+		sed -n 's/^result /with:    /p' "$work/with" >>"$work/results"
+		if [ "$status" -ne 0 ]; then
+			sed 's/^/#   /' "$work/with"
+			result 'not ok' "$name with GDRCopy, round $round:" \
+				"exit $status"
+			return
+		fi
+	done
+	grep -iE 'gdrcopy|gdrapi|gdr_|GPU [0-9]+ through' "$work/with" |
+		sed 's/^/#   with:    /'
+	sort "$work/results" | sed 's/^/#   /'
+	if ! grep -q 'GDRCOPY enabled library 2.7 driver 2.7' "$work/with"; then
+		sed 's/^/#   /' "$work/with"
+		result 'not ok' "$name did not open the library"
+	elif grep -q 'ERR:  ' "$work/with"; then
+		result 'not ok' "$name met errors of the library"
+	elif ! grep -q 'INFO: GPU .* through backend' "$work/with"; then
+		result ok "$name opened the library; it pinned nothing, for" \
+			"that there must be two GPUs"
+	else
+		result ok "$name opened the library and pinned memory" \
+			"through it"
+	fi
 }
 
 part_nccl()
 {
 	if ! "$python" -c 'import torch; assert torch.cuda.is_available()' \
 		>"$work/log" 2>&1; then
-		result skip "NCCL: $python has no PyTorch that sees a GPU:" \
-			"$(tail -n 1 "$work/log")"
+		result skip "NCCL in PyTorch: $python has no PyTorch that sees" \
+			"a GPU: $(tail -n 1 "$work/log")"
 		return
 	fi
-	if ! run_nccl env NCCL_GDRCOPY_ENABLE=0 >"$work/without" 2>&1; then
-		sed 's/^/#   /' "$work/without"
-		result skip "NCCL: it does not run without GDRCopy either"
+	nccl_both 'NCCL in PyTorch' clients_nccl.py
+}
+
+part_wheel()
+{
+	if ! "$python" "$root/tests/gpu/clients_nccl_wheel.py" --find \
+		>"$work/log" 2>&1; then
+		result skip "NCCL from its package: $(tail -n 1 "$work/log")"
 		return
 	fi
-	run_nccl with_library NCCL_GDRCOPY_ENABLE=1 >"$work/with" 2>&1
-	status=$?
-	grep -iE 'gdrcopy|gdrapi|gdr_|GPU [0-9]+ through|result' "$work/with" |
-		sed 's/^/#   with:    /'
-	grep '^result' "$work/without" | sed 's/^/#   without: /'
-	if [ "$status" -ne 0 ]; then
-		sed 's/^/#   /' "$work/with"
-		result 'not ok' "NCCL with GDRCopy: exit $status"
-	elif ! grep -q 'GDRCOPY enabled library 2.7 driver 2.7' "$work/with"; then
-		sed 's/^/#   /' "$work/with"
-		result 'not ok' "NCCL did not open the library"
-	elif grep -q 'ERR:  ' "$work/with"; then
-		result 'not ok' "NCCL met errors of the library"
-	elif ! grep -q 'INFO: GPU .* through backend' "$work/with"; then
-		result ok "NCCL opened the library ($(sed -n 's/^result //p' \
-			"$work/with" | head -n 1)); it pinned nothing, for that" \
-			"there must be two GPUs"
-	else
-		result ok "NCCL opened the library and pinned memory through it"
-	fi
+	say "#   $(sed 's|.*/\(nvidia/\)|\1|' "$work/log")," \
+		"$("$python" -m pip list 2>/dev/null |
+			awk '/^nvidia-nccl/ { print $1, $2 }')"
+	nccl_both 'NCCL from its package' clients_nccl_wheel.py
 }
 
 # The folder of a UCX with the transport.
@@ -200,8 +234,8 @@ part_ucx()
 
 for part in $parts; do
 	case $part in
-	nccl | ucx) "part_$part" ;;
-	*) die "--only $part: no such part; there are nccl and ucx" ;;
+	nccl | wheel | ucx) "part_$part" ;;
+	*) die "--only $part: no such part; there are nccl, wheel and ucx" ;;
 	esac
 done
 say "$passed passed, $failed failed, $skipped skipped"
