@@ -102,8 +102,9 @@ static int copy_places(struct bench_copy *copy, struct room *room, bool read)
 			job.offset = i;
 			error = way_copy(way, &job, why, sizeof(why));
 			start = tool_now();
-			for (int k = 0; k < PLACE_CALLS && !error; k++)
-				error = way_copy(way, &job, why, sizeof(why));
+			if (!error)
+				error = way_copies(way, &job, PLACE_CALLS, why,
+						   sizeof(why));
 			stats_add(&stats[i],
 				  (tool_now() - start) / PLACE_CALLS);
 		}

@@ -47,63 +47,111 @@ void way_classic(const struct classic *classic, struct way *way)
 	snprintf(way->name, sizeof(way->name), "classic-%s", classic->name);
 }
 
-static int way_gpumem(const struct way *way, const struct way_job *job)
+/*
+ * The loops below are no more than a call each: the fence of a small write lets
+ * no later store pass, so that one that a loop does is felt as much as one of
+ * the copy itself.
+ */
+static int way_gpumem_with(const struct way *way, const struct way_job *job,
+			   int count)
 {
-	const struct bench_memory *memory = job->memory;
 	const struct gpumem_copy_options options = {
 		.size = sizeof(options),
 		.method = way->method,
 		.threads = way->threads,
 	};
-	uint64_t offset = BENCH_GUARD + job->offset;
+	const uint64_t offset = BENCH_GUARD + job->offset;
+	struct gpumem_buf *buf = job->memory->buf;
 	char *host = job->host->memory;
+	int error = 0;
 
-	if (way->method == GPUMEM_COPY_AUTO || way->kind == WAY_PLAN)
-		return job->read ? gpumem_read(memory->buf, offset, host,
-					       job->length)
-				 : gpumem_write(memory->buf, offset, host,
-						job->length);
-	return job->read ? gpumem_read_with(memory->buf, offset, host,
-					    job->length, &options)
-			 : gpumem_write_with(memory->buf, offset, host,
-					     job->length, &options);
+	for (; count && !error; count--)
+		error = job->read ? gpumem_read_with(buf, offset, host,
+						     job->length, &options)
+				  : gpumem_write_with(buf, offset, host,
+						      job->length, &options);
+	return error;
 }
 
-static int way_cuda(const struct way_job *job, char *why, size_t room)
+static int way_gpumem(const struct way_job *job, int count)
 {
-	const struct cuda *cuda = &job->gpu->cuda;
-	uint64_t addr = job->memory->addr + BENCH_GUARD + job->offset;
-	int result = job->read ? cuda->copy_from_gpu(job->host->memory, addr,
-						     job->length)
-			       : cuda->copy_to_gpu(addr, job->host->memory,
-						   job->length);
+	const uint64_t offset = BENCH_GUARD + job->offset;
+	struct gpumem_buf *buf = job->memory->buf;
+	const uint64_t length = job->length;
+	char *host = job->host->memory;
+	int error = 0;
 
-	if (!result)
+	if (job->read)
+		for (; count && !error; count--)
+			error = gpumem_read(buf, offset, host, length);
+	else
+		for (; count && !error; count--)
+			error = gpumem_write(buf, offset, host, length);
+	return error;
+}
+
+static int way_cuda(const struct way_job *job, int count)
+{
+	const uint64_t addr = job->memory->addr + BENCH_GUARD + job->offset;
+	const struct cuda *cuda = &job->gpu->cuda;
+	char *host = job->host->memory;
+	int result = 0;
+
+	if (job->read)
+		for (; count && !result; count--)
+			result = cuda->copy_from_gpu(host, addr, job->length);
+	else
+		for (; count && !result; count--)
+			result = cuda->copy_to_gpu(addr, host, job->length);
+	return result;
+}
+
+static void way_classic_copies(const struct way *way, const struct way_job *job,
+			       int count)
+{
+	void (*copy)(void *to, const void *from, size_t length) =
+		way->classic->copy;
+	char *gpu = job->memory->cpu + BENCH_GUARD + job->offset;
+	const uint64_t length = job->length;
+	char *host = job->host->memory;
+	char *to = job->read ? host : gpu, *from = job->read ? gpu : host;
+
+	for (; count; count--)
+		copy(to, from, length);
+}
+
+int way_copies(const struct way *way, const struct way_job *job, int count,
+	       char *why, size_t room)
+{
+	int error = 0;
+
+	switch (way->kind) {
+	case WAY_CUDA:
+		error = way_cuda(job, count);
+		if (!error)
+			return 0;
+		cuda_error(&job->gpu->cuda, error, why, room);
+		return -EIO;
+	case WAY_CLASSIC:
+		way_classic_copies(way, job, count);
 		return 0;
-	cuda_error(cuda, result, why, room);
-	return -EIO;
+	case WAY_PLAN:
+		error = way_gpumem(job, count);
+		break;
+	case WAY_GPUMEM:
+		error = way->method == GPUMEM_COPY_AUTO
+				? way_gpumem(job, count)
+				: way_gpumem_with(way, job, count);
+	}
+	if (error)
+		snprintf(why, room, "%s", gpumem_last_error());
+	return error;
 }
 
 int way_copy(const struct way *way, const struct way_job *job, char *why,
 	     size_t room)
 {
-	char *gpu = job->memory->cpu + BENCH_GUARD + job->offset;
-	char *host = job->host->memory;
-	int error;
-
-	switch (way->kind) {
-	case WAY_CUDA:
-		return way_cuda(job, why, room);
-	case WAY_CLASSIC:
-		way->classic->copy(job->read ? host : gpu,
-				   job->read ? gpu : host, job->length);
-		return 0;
-	default:
-		error = way_gpumem(way, job);
-		if (error)
-			snprintf(why, room, "%s", gpumem_last_error());
-		return error;
-	}
+	return way_copies(way, job, 1, why, room);
 }
 
 /*
@@ -280,14 +328,14 @@ static void way_turn(const struct way *way, const struct way_job *job,
 	if (limits->pause_us > 0) {
 		while (tool_now() - start < limits->pause_us)
 			;
-	} else if (turn->estimate < WARM_US) {
-		for (int i = 0; i < calls && !error; i++)
-			error = way_copy(way, job, result->why,
-					 sizeof(result->why));
+	} else if (turn->estimate < WARM_US && !error) {
+		error = way_copies(way, job, calls, result->why,
+				   sizeof(result->why));
 	}
 	start = tool_now();
-	for (int i = 0; i < calls && !error; i++)
-		error = way_copy(way, job, result->why, sizeof(result->why));
+	if (!error)
+		error = way_copies(way, job, calls, result->why,
+				   sizeof(result->why));
 	if (!error)
 		stats_add(&result->stats, (tool_now() - start) / calls);
 	result->error = error;

@@ -66,7 +66,14 @@ bool way_named(const char *name, struct way *way);
 /* A classic way; its name is "classic-" and the routine's. */
 void way_classic(const struct classic *classic, struct way *way);
 
-/* Does the copy; a WAY_PLAN's plan is the session's then. Returns 0, or a negative errno with the reason in why. */
+/*
+ * Does the copy so many times in a row; a WAY_PLAN's plan is the session's then.
+ * Returns 0, or a negative errno with the reason in why.
+ */
+int way_copies(const struct way *way, const struct way_job *job, int count,
+	       char *why, size_t room);
+
+/* The same once. */
 int way_copy(const struct way *way, const struct way_job *job, char *why,
 	     size_t room);
 
