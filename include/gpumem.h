@@ -509,6 +509,29 @@ int gpumem_write(struct gpumem_buf *buf, uint64_t offset, const void *src,
 int gpumem_read(struct gpumem_buf *buf, uint64_t offset, void *dst,
 		size_t length);
 
+/**
+ * Copies from the buffer as gpumem_read() does, but does not wait for what this
+ * thread loaded before: short reads of different lines, called in a row, are
+ * under way together. In return the data may be older than such a load: behind
+ * a flag that says that they are there read with gpumem_read() or
+ * gpumem_consume(). They were in the GPU's memory not long before the call, a
+ * few microseconds; two such reads of one place may come in the other order,
+ * but not of an aligned word of 1, 2, 4 or 8 bytes. A thread sees what it wrote
+ * itself.
+ *
+ * This differs from gpumem_read() on arm64, and on Intel's Sapphire and Emerald
+ * Rapids, where each such load was seen to go to the GPU; on other CPUs an older
+ * one's data could come again, and it is gpumem_read(). So are long reads.
+ *
+ * @param buf     the buffer
+ * @param offset  bytes from the start of the buffer
+ * @param dst     host memory
+ * @param length  bytes; 0 does nothing
+ * @return as gpumem_write()
+ */
+int gpumem_read_unordered(struct gpumem_buf *buf, uint64_t offset, void *dst,
+			  size_t length);
+
 /*
  * Ways to copy, and what a copy is told. gpumem_write() and gpumem_read()
  * choose the way by length, direction and kind of host memory, from a plan that

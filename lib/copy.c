@@ -422,16 +422,32 @@ static inline char *gm_quick_at(const struct gm_quick *quick, uint64_t offset,
 	return quick->map + offset;
 }
 
+enum gm_copy_act { GM_COPY_WRITE, GM_COPY_READ, GM_COPY_READ_UNORDERED };
+
+/* By the routines of this CPU, which end the use. */
+static inline int gm_copy_quick(enum gm_copy_act act, char *map, void *host,
+				size_t length, struct gm_guard *mine)
+{
+	const struct gm_cpu *cpu = gm_cpu_again();
+
+	if (act == GM_COPY_WRITE)
+		return cpu->write(map, host, length, &mine->handle);
+	return act == GM_COPY_READ
+		       ? cpu->read(host, map, length, &mine->handle)
+		       : cpu->read_unordered(host, map, length, &mine->handle);
+}
+
 /*
  * A copy of any length. Who inlines this calls no other function but at its end:
  * so a word is written without a register saved.
  */
 static inline __attribute__((always_inline)) int
 gm_copy_any(const struct gm_slot *slot, struct gpumem_buf *handle,
-	    uint64_t offset, void *host, size_t length, bool read)
+	    uint64_t offset, void *host, size_t length, enum gm_copy_act act)
 {
 	struct gm_guard *mine = gm_guard_mine;
 	const struct gm_quick *quick = gm_quick_begin(mine, slot, handle);
+	const bool read = act != GM_COPY_WRITE;
 	char *map;
 
 	if (quick) {
@@ -444,10 +460,7 @@ gm_copy_any(const struct gm_slot *slot, struct gpumem_buf *handle,
 			return 0;
 		}
 		if (map)
-			return read ? gm_cpu_again()->read(host, map, length,
-							   &mine->handle)
-				    : gm_cpu_again()->write(map, host, length,
-							    &mine->handle);
+			return gm_copy_quick(act, map, host, length, mine);
 		gm_guard_end(mine);
 	}
 	return gm_copy_counted(handle, offset, host, length, read);
@@ -455,27 +468,39 @@ gm_copy_any(const struct gm_slot *slot, struct gpumem_buf *handle,
 
 static __attribute__((noinline)) int gm_copy_far(struct gpumem_buf *handle,
 						 uint64_t offset, void *host,
-						 size_t length, bool read)
+						 size_t length,
+						 enum gm_copy_act act)
 {
 	return gm_copy_any(gm_slot_any(handle), handle, offset, host, length,
-			   read);
+			   act);
+}
+
+static inline __attribute__((always_inline)) int
+gm_copy_near(struct gpumem_buf *handle, uint64_t offset, void *host,
+	     size_t length, enum gm_copy_act act)
+{
+	const struct gm_slot *slot = gm_slot_near(handle);
+
+	return slot ? gm_copy_any(slot, handle, offset, host, length, act)
+		    : gm_copy_far(handle, offset, host, length, act);
 }
 
 int gpumem_write(struct gpumem_buf *handle, uint64_t offset, const void *src,
 		 size_t length)
 {
-	const struct gm_slot *slot = gm_slot_near(handle);
-	void *host = (void *)(uintptr_t)src;
-
-	return slot ? gm_copy_any(slot, handle, offset, host, length, false)
-		    : gm_copy_far(handle, offset, host, length, false);
+	return gm_copy_near(handle, offset, (void *)(uintptr_t)src, length,
+			    GM_COPY_WRITE);
 }
 
 int gpumem_read(struct gpumem_buf *handle, uint64_t offset, void *dst,
 		size_t length)
 {
-	const struct gm_slot *slot = gm_slot_near(handle);
+	return gm_copy_near(handle, offset, dst, length, GM_COPY_READ);
+}
 
-	return slot ? gm_copy_any(slot, handle, offset, dst, length, true)
-		    : gm_copy_far(handle, offset, dst, length, true);
+int gpumem_read_unordered(struct gpumem_buf *handle, uint64_t offset, void *dst,
+			  size_t length)
+{
+	return gm_copy_near(handle, offset, dst, length,
+			    GM_COPY_READ_UNORDERED);
 }

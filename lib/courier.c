@@ -94,7 +94,7 @@ static void gm_courier_drain(void *arg, size_t first, size_t length)
 		return;
 	}
 	if (!part->past_caches) {
-		memcpy(to, part->stage + low, high - low);
+		gm_cpu()->copy(to, part->stage + low, high - low);
 		return;
 	}
 	gm_cpu()->drain(to, part->stage + low, high - low);

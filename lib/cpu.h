@@ -43,6 +43,14 @@ struct gm_cpu {
 	int (*read)(void *host, const void *gpu, size_t length,
 		    gm_cpu_done *done);
 	/*
+	 * read() without the fence, where no load is answered by what an
+	 * earlier one left in the CPU all the same; elsewhere read().
+	 */
+	int (*read_unordered)(void *host, const void *gpu, size_t length,
+			      gm_cpu_done *done);
+	/* Host to host, for what the GPU just wrote and the caller looks at. */
+	void (*copy)(void *to, const void *from, size_t length);
+	/*
 	 * Host to host, for large pieces that the CPU just received and the
 	 * caller may not look at soon: past the caches where the target is.
 	 * Ordered by fence().

@@ -96,6 +96,8 @@ static const struct gm_cpu gm_cpu_any = {
 	.load = gm_any_load,
 	.write = gm_any_write,
 	.read = gm_any_read,
+	.read_unordered = gm_any_read,
+	.copy = gm_cpu_memcpy,
 	.drain = gm_any_drain,
 	.store32 = gm_any_store32,
 };

@@ -217,6 +217,7 @@ static void gm_arm64_store32(void *gpu, const void *host)
 
 GM_CPU_WRITE(gm_arm64_write, , gm_arm64_store)
 GM_CPU_READ(gm_arm64_read, , gm_cpu_load_fence, gm_arm64_load)
+GM_CPU_READ(gm_arm64_read_unordered, , gm_cpu_no_fence, gm_arm64_load)
 
 static const struct gm_cpu gm_cpu_neon = {
 	.name = "neon",
@@ -224,6 +225,8 @@ static const struct gm_cpu gm_cpu_neon = {
 	.load = gm_arm64_load,
 	.write = gm_arm64_write,
 	.read = gm_arm64_read,
+	.read_unordered = gm_arm64_read_unordered,
+	.copy = gm_cpu_memcpy,
 	.drain = gm_arm64_drain,
 	.store32 = gm_arm64_store32,
 };

@@ -88,6 +88,8 @@ const struct gm_cpu gm_cpu_avx2 = {
 	.load = gm_avx2_load,
 	.write = gm_avx2_write,
 	.read = gm_avx2_read,
+	.read_unordered = gm_avx2_read,
+	.copy = gm_cpu_memcpy,
 	.drain = gm_avx2_drain,
 	.store32 = gm_avx2_store32,
 };

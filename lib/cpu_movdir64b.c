@@ -64,12 +64,20 @@ static int gm_movdir64b_read(void *host, const void *gpu, size_t length,
 	return gm_movdir64b_other()->read(host, gpu, length, done);
 }
 
+static int gm_movdir64b_read_unordered(void *host, const void *gpu,
+				       size_t length, gm_cpu_done *done)
+{
+	return gm_movdir64b_other()->read_unordered(host, gpu, length, done);
+}
+
 const struct gm_cpu gm_cpu_movdir64b = {
 	.name = "movdir64b",
 	.store = gm_movdir64b_store,
 	.load = gm_movdir64b_load,
 	.write = gm_movdir64b_write,
 	.read = gm_movdir64b_read,
+	.read_unordered = gm_movdir64b_read_unordered,
+	.copy = gm_cpu_memcpy,
 	.drain = gm_movdir64b_drain,
 	.store32 = gm_movdir64b_store32,
 };

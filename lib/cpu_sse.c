@@ -144,6 +144,8 @@ const struct gm_cpu gm_cpu_sse2 = {
 	.load = gm_sse2_load,
 	.write = gm_sse2_write,
 	.read = gm_sse2_read,
+	.read_unordered = gm_sse2_read,
+	.copy = gm_cpu_memcpy,
 	.drain = gm_sse2_drain,
 	.store32 = gm_sse2_store32,
 };
@@ -154,6 +156,8 @@ const struct gm_cpu gm_cpu_sse41 = {
 	.load = gm_sse41_load,
 	.write = gm_sse2_write,
 	.read = gm_sse41_read,
+	.read_unordered = gm_sse41_read,
+	.copy = gm_cpu_memcpy,
 	.drain = gm_sse2_drain,
 	.store32 = gm_sse2_store32,
 };

@@ -9,6 +9,7 @@
  * AVX-512, 0.55 by SSE4.1.
  */
 const struct gm_cpu_entry gm_cpu_entries[] = {
+	{ &gm_cpu_avx512_line, gm_avx512_line_runs },
 	{ &gm_cpu_avx512, gm_avx512_runs },
 	{ &gm_cpu_avx2, gm_avx2_runs },
 	{ &gm_cpu_movdir64b, gm_movdir64b_runs },

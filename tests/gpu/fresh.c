@@ -61,6 +61,7 @@ static int read_on(struct fresh *fresh, const struct writer *writer)
 		for (int k = 0; k < ROW; k++) {
 			fresh->stale += seen[k] < told;
 			fresh->again += k && seen[k] == seen[k - 1];
+			fresh->back += k && seen[k] < seen[k - 1];
 		}
 	}
 	return 0;
@@ -75,6 +76,7 @@ int fresh_run(struct fresh *fresh)
 
 	fresh->reads = 0;
 	fresh->stale = 0;
+	fresh->back = 0;
 	fresh->again = 0;
 	if (fresh->write(fresh->arg, &first, sizeof(first)) ||
 	    pthread_create(&thread, NULL, write_on, &writer))

@@ -25,6 +25,7 @@ struct fresh {
 	/* What was seen. */
 	unsigned int reads;
 	unsigned int stale;
+	unsigned int back; /* reads that brought less than the one before */
 	/*
 	 * Reads that brought the number of the one before. A bus read takes as
 	 * long as several writes: this is for a writer that was interrupted.

@@ -121,6 +121,11 @@ static bool check_store(const struct gm_cpu *cpu)
 	return every_alignment(cpu->store, 1, cpu_check_step);
 }
 
+static bool check_copy(const struct gm_cpu *cpu)
+{
+	return every_alignment(cpu->copy, 3 * cpu_check_step, 3);
+}
+
 static bool check_load(const struct gm_cpu *cpu)
 {
 	return every_alignment(cpu->load, cpu_check_step, 1);
@@ -155,7 +160,8 @@ static bool large(copy_call call)
 
 static bool check_large(const struct gm_cpu *cpu)
 {
-	return large(cpu->store) && large(cpu->load) && large(cpu->drain);
+	return large(cpu->store) && large(cpu->load) && large(cpu->copy) &&
+	       large(cpu->drain);
 }
 
 static bool check_drain(const struct gm_cpu *cpu)
@@ -195,7 +201,7 @@ static bool at_page_ends(copy_call call)
 static bool check_pages(const struct gm_cpu *cpu)
 {
 	return at_page_ends(cpu->store) && at_page_ends(cpu->load) &&
-	       at_page_ends(cpu->drain);
+	       at_page_ends(cpu->copy) && at_page_ends(cpu->drain);
 }
 
 static bool check_store32(const struct gm_cpu *cpu)
@@ -263,9 +269,57 @@ bool cpu_check_map(const struct gm_cpu *cpu, char *map, size_t size,
 	return good;
 }
 
+/* What a whole copy takes beside its range, and what it left. */
+static const struct gm_cpu *whole_cpu;
+static bool whole_ended;
+
+static void whole_run(int (*copy)(void *to, const void *from, size_t length,
+				  gm_cpu_done *done),
+		      void *to, const void *from, size_t length)
+{
+	gm_cpu_done done = to;
+
+	if (copy(to, from, length, &done) || done)
+		whole_ended = false;
+}
+
+static void whole_write(void *to, const void *from, size_t length)
+{
+	whole_run(whole_cpu->write, to, from, length);
+}
+
+static void whole_read(void *to, const void *from, size_t length)
+{
+	whole_run(whole_cpu->read, to, from, length);
+}
+
+static void whole_read_unordered(void *to, const void *from, size_t length)
+{
+	whole_run(whole_cpu->read_unordered, to, from, length);
+}
+
+/* write(), read() and read_unordered(), which set what their caller passes. */
+static bool check_whole(const struct gm_cpu *cpu)
+{
+	static const copy_call calls[] = { whole_write, whole_read,
+					   whole_read_unordered };
+
+	whole_cpu = cpu;
+	whole_ended = true;
+	for (size_t i = 0; i < sizeof(calls) / sizeof(calls[0]); i++) {
+		if (!every_alignment(calls[i], 3 * cpu_check_step, 3) ||
+		    !at_page_ends(calls[i]))
+			return false;
+		if (!whole_ended)
+			return failed("a copy that did not say that it ended");
+	}
+	return true;
+}
+
 const struct cpu_check cpu_checks[] = {
 	{ "store", check_store }, { "load", check_load },
 	{ "drain", check_drain }, { "large", check_large },
 	{ "pages", check_pages }, { "store32", check_store32 },
+	{ "whole", check_whole }, { "copy", check_copy },
 	{ NULL, NULL },
 };

@@ -45,7 +45,10 @@ static void write_touches_its_bytes_alone(void **state)
 	unit_free(addr);
 }
 
-static void read_touches_its_bytes_alone(void **state)
+typedef int (*read_call)(struct gpumem_buf *buf, uint64_t offset, void *dst,
+			 size_t length);
+
+static void reads_touch_their_bytes_alone(read_call read)
 {
 	CUdeviceptr addr = unit_alloc(ROOM);
 	struct gpumem_buf *buf = unit_pin(addr, ROOM);
@@ -61,14 +64,19 @@ static void read_touches_its_bytes_alone(void **state)
 			memcpy(pattern, memory + shift, length);
 			expect(to, length);
 			memset(guarded, GUARD, ROOM);
-			assert_int_equal(gpumem_read(buf, shift, guarded + to,
-						     length),
+			assert_int_equal(read(buf, shift, guarded + to, length),
 					 0);
 			assert_memory_equal(guarded, expected, ROOM);
 		}
 	}
 	assert_int_equal(gpumem_unpin(buf), 0);
 	unit_free(addr);
+}
+
+static void read_touches_its_bytes_alone(void **state)
+{
+	reads_touch_their_bytes_alone(gpumem_read);
+	reads_touch_their_bytes_alone(gpumem_read_unordered);
 }
 
 static void copies_map_for_their_own_time(void **state)
@@ -110,6 +118,9 @@ static void copies_across_every_page_are_right(void **state)
 	memset(in, 0, length);
 	assert_int_equal(gpumem_read(buf, 0, in, length), 0);
 	assert_memory_equal(in, out, length);
+	memset(in, 0, length);
+	assert_int_equal(gpumem_read_unordered(buf, 0, in, length), 0);
+	assert_memory_equal(in, out, length);
 	assert_int_equal(gpumem_unpin(buf), 0);
 	free(out);
 	free(in);
@@ -128,6 +139,9 @@ static void check_word(struct gpumem_buf *buf, uint64_t addr, uint64_t value)
 		assert_int_equal(seen, value);
 		seen = 0;
 		assert_int_equal(gpumem_read(buf, 8, &seen, sizeof(seen)), 0);
+		assert_int_equal(seen, value);
+		seen = 0;
+		assert_int_equal(gpumem_read_unordered(buf, 8, &seen, 8), 0);
 		assert_int_equal(seen, value);
 	}
 }
@@ -165,6 +179,8 @@ static void expect_dead(void *handle, const char *call)
 	unit_expect_error(gpumem_write(handle, 0, &byte, 1), -EBADF, call,
 			  NULL);
 	unit_expect_error(gpumem_read(handle, 0, &byte, 1), -EBADF, NULL);
+	unit_expect_error(gpumem_read_unordered(handle, 0, &byte, 1), -EBADF,
+			  "read", NULL);
 	unit_expect_error(gpumem_doorbell(handle, 0, 1, 4), -EBADF, NULL);
 	unit_expect_error(gpumem_write(handle, 0, NULL, 0), -EBADF, NULL);
 }
@@ -182,6 +198,11 @@ static void short_copies_know_their_handles(void **state)
 			  NULL);
 	unit_expect_error(gpumem_read(buf, UINT64_MAX, &word, 8), -ERANGE,
 			  NULL);
+	unit_expect_error(gpumem_read_unordered(buf, 4089, &word, 8), -ERANGE,
+			  "read", NULL);
+	unit_expect_error(gpumem_read_unordered(buf, 0, NULL, 8), -EINVAL,
+			  "NULL", NULL);
+	assert_int_equal(gpumem_read_unordered(buf, 4096, &word, 0), 0);
 	unit_expect_error(gpumem_write(buf, 0, NULL, 8), -EINVAL, "NULL", NULL);
 	unit_expect_error(gpumem_doorbell(buf, 2, 1, 4), -EINVAL, NULL);
 	unit_expect_error(gpumem_doorbell(buf, 0, 1, 3), -EINVAL, NULL);

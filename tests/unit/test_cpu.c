@@ -9,6 +9,11 @@
 #include "cpu_check.h"
 #include "unit.h"
 
+#ifdef __x86_64__
+extern const struct gm_cpu gm_cpu_avx512_line;
+bool gm_avx512_runs(void);
+#endif
+
 static void for_every_routine(const char *name)
 {
 	const struct cpu_check *check = cpu_checks;
@@ -20,6 +25,12 @@ static void for_every_routine(const char *name)
 		if (!check->run(cpu))
 			fail_msg("%s: %s", cpu->name, cpu_check_why);
 	}
+#ifdef __x86_64__
+	/* It copies rightly on more CPUs than it is chosen for. */
+	cpu = &gm_cpu_avx512_line;
+	if (gm_avx512_runs() && !check->run(cpu))
+		fail_msg("%s: %s", cpu->name, cpu_check_why);
+#endif
 }
 
 static void stores_write_the_range_alone(void **state)
@@ -50,6 +61,16 @@ static void no_page_but_the_ranges_is_touched(void **state)
 static void thirty_two_bytes(void **state)
 {
 	for_every_routine("store32");
+}
+
+static void copies_within_the_host(void **state)
+{
+	for_every_routine("copy");
+}
+
+static void whole_copies_end_as_they_say(void **state)
+{
+	for_every_routine("whole");
 }
 
 static void random_places(void **state)
@@ -169,6 +190,8 @@ int main(void)
 		cmocka_unit_test(large_ranges),
 		cmocka_unit_test(no_page_but_the_ranges_is_touched),
 		cmocka_unit_test(thirty_two_bytes),
+		cmocka_unit_test(copies_within_the_host),
+		cmocka_unit_test(whole_copies_end_as_they_say),
 		cmocka_unit_test(random_places),
 		cmocka_unit_test(words_are_whole),
 	};

@@ -56,6 +56,8 @@ static int use_everything(void *arg)
 	CHECK(gpumem_pages(buf, 0, &page, &count) == -EPERM && says_parent());
 	CHECK(gpumem_write(buf, 0, &byte, 1) == -EPERM && says_parent());
 	CHECK(gpumem_read(buf, 0, &byte, 1) == -EPERM && says_parent());
+	CHECK(gpumem_read_unordered(buf, 0, &byte, 1) == -EPERM &&
+	      says_parent());
 	CHECK(gpumem_dma_map(buf, "3b:00.0", 0, &dma) == -EPERM);
 	CHECK(gpumem_export_dmabuf(buf, 0, &n) == -EPERM && says_parent());
 	CHECK(gpumem_unpin(buf) == -EPERM && says_parent());
