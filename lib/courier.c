@@ -353,7 +353,7 @@ int gm_courier_new(struct gm_session *session,
 		free(c);
 		return rc;
 	}
-	rc = gm_courier_ready(c);
+	rc = gm_courier_place(c);
 	if (rc && rc != -EBUSY) {
 		gm_courier_free(c);
 		return rc;

@@ -19,12 +19,18 @@
 /* The staging memory of a slot; more than a job for its place in a page. */
 #define GM_COURIER_STAGE (GM_COURIER_JOB + 4096)
 
+/* Where the doorbell may be: so many bytes apart, in so many places. */
+#define GM_COURIER_PLACE 4096u
+#define GM_COURIER_PLACES 4u
+
 struct gm_courier {
 	struct gm_session *session;
 
 	/* Made by gm_courier_load(). */
 	struct gpumem_buf *bell_buf;
-	struct gm_courier_bell *bell; /* its mapping */
+	char *bells; /* its mapping: GM_COURIER_PLACES places for a bell */
+	uint64_t bells_gpu;
+	struct gm_courier_bell *bell; /* at one of them */
 	uint64_t bell_gpu;
 	char *memory; /* pinned: the slots' stages, then the flags */
 	uint64_t memory_gpu;
@@ -61,6 +67,12 @@ int gm_courier_load(struct gm_courier *courier);
 
 /* Undoes it, whole or in part. The kernel has ended. */
 void gm_courier_unload(struct gm_courier *courier);
+
+/*
+ * Puts the bell where the GPU is the quickest to see it. Returns 0, or why a read
+ * failed, which ends the search; after -EBUSY later ones may work.
+ */
+int gm_courier_place(struct gm_courier *courier);
 
 /*
  * Starts the kernel with a job; a later one that is out already is rung for

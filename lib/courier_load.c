@@ -29,6 +29,8 @@
 _Static_assert(GM_COURIER_MEMORY <= (size_t)4 << 20, "pinned memory is dear");
 _Static_assert(sizeof(struct gm_courier_job) == 32, "one store32()");
 _Static_assert(sizeof(struct gm_courier_bell) == 192, "whole lines");
+_Static_assert(GM_COURIER_PLACES *GM_COURIER_PLACE <= GM_COURIER_BELL_ROOM,
+	       "all places in one page");
 
 /* The highest; the driver brings it into its range. */
 #define GM_STREAM_PRIORITY (-1000)
@@ -143,7 +145,7 @@ static int gm_courier_load_kernel(struct gm_courier *courier)
 
 static int gm_courier_alloc_bell(struct gm_courier *courier)
 {
-	static const struct gm_courier_bell silent;
+	static const char silent[GM_COURIER_PLACES * GM_COURIER_PLACE];
 	struct gpumem_buf_info info = { .size = sizeof(info) };
 	void *addr = NULL;
 	int rc;
@@ -159,13 +161,15 @@ static int gm_courier_alloc_bell(struct gm_courier *courier)
 		rc = gpumem_buf_get(courier->bell_buf, &info);
 	if (rc)
 		return rc;
+	courier->bells = addr;
+	courier->bells_gpu = info.addr;
 	courier->bell = addr;
 	courier->bell_gpu = info.addr;
 	if (((uintptr_t)addr | info.addr) % sizeof(struct gm_courier_word))
 		return gm_error(-EOPNOTSUPP,
 				"courier: the GPU's memory is allocated at odd "
 				"addresses; switch the courier off");
-	gm_cpu()->store(courier->bell, &silent, sizeof(silent));
+	gm_cpu()->store(courier->bells, silent, sizeof(silent));
 	gm_cpu_fence();
 	return 0;
 }

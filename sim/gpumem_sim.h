@@ -15,7 +15,9 @@
  * Kernels: of all the kernels in a module, the one by which libgpumem reads is
  * simulated, by a thread of this process; any other is refused with
  * CUDA_ERROR_NOT_SUPPORTED. GPUMEM_SIM_LAUNCH_DELAY_US lets each wait so long
- * before it begins, as where other work keeps a GPU busy.
+ * before it begins, as where other work keeps a GPU busy; with
+ * GPUMEM_SIM_NEAR_PAGE it is late with every job unless its doorbell is in that
+ * one of the sixteen pages of 4 KiB.
  */
 #ifndef GPUMEM_SIM_H
 #define GPUMEM_SIM_H

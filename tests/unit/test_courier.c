@@ -4,6 +4,7 @@
  * Built with the library's objects: the courier is not in its API.
  */
 #include <pthread.h>
+#include <stdio.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -372,6 +373,46 @@ static void a_busy_gpu_is_no_failure(void **state)
 	check_read(0, host + BESIDE, false, 5000, 1);
 }
 
+static void the_bell_is_where_it_is_seen_first(void **state)
+{
+	for (unsigned int near = 0; near < GM_COURIER_PLACES; near++) {
+		struct gm_courier *c;
+		char page[8];
+
+		snprintf(page, sizeof(page), "%u", near);
+		setenv("GPUMEM_SIM_NEAR_PAGE", page, 1);
+		c = courier_new(session, &calm);
+		unsetenv("GPUMEM_SIM_NEAR_PAGE");
+		assert_int_equal(c->bell_gpu / GM_COURIER_PLACE % 16, near);
+		assert_ptr_equal((char *)c->bell - c->bells,
+				 c->bell_gpu - c->bells_gpu);
+		assert_int_equal(c->limits.idle_us, calm.idle_us);
+		memset(host, GUARD, 100);
+		assert_int_equal(
+			gm_courier_read(c, memory, host, 0, 100, NULL, 1), 0);
+		assert_memory_equal(host, bytes, 100);
+		gm_courier_free(c);
+	}
+}
+
+static void a_busy_gpu_ends_the_search_for_a_place(void **state)
+{
+	const uint64_t patience = courier->busy_ns;
+
+	while (!is_retired())
+		rest(100);
+	setenv("GPUMEM_SIM_LAUNCH_DELAY_US", "300000", 1);
+	courier->busy_ns = 1000000;
+	unit_expect_error(gm_courier_place(courier), -EBUSY, "courier", NULL);
+	unsetenv("GPUMEM_SIM_LAUNCH_DELAY_US");
+	courier->busy_ns = patience;
+	assert_int_equal(courier->limits.idle_us, calm.idle_us);
+	courier->rest_ns = 0;
+	while (!is_retired())
+		rest(100);
+	check_read(0, host + BESIDE, false, 5000, 1);
+}
+
 static void a_child_leaves_it_alone(void **state)
 {
 	int status;
@@ -435,6 +476,8 @@ int main(void)
 		CALM(two_sessions_have_a_courier_each),
 		CALM(others_wait_and_go_on),
 		CALM(a_busy_gpu_is_no_failure),
+		CALM(the_bell_is_where_it_is_seen_first),
+		CALM(a_busy_gpu_ends_the_search_for_a_place),
 		CALM(a_child_leaves_it_alone),
 		cmocka_unit_test(a_fault_ends_it_for_good),
 	};
