@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * Copies. What was pinned goes the fast way of libgpumem, which takes a buffer
+ * Copies. A read has no fence but where its caller asks for one, as GDRCopy has
+ * it. What was pinned goes the fast way of libgpumem, which takes a buffer
  * and an offset and finds out by itself when the buffer is gone. What else lies
  * in the mapped pages is pinned as well where that can be (see beside.c), and
  * stored and loaded here where not.
@@ -38,6 +39,12 @@ static void gdrapi_load_fence(void)
 {
 	_mm_mfence();
 }
+
+/* The same where libgpumem loads, before and after. */
+static void gdrapi_copies_fence(void)
+{
+	_mm_lfence();
+}
 #elif defined(__aarch64__)
 static void gdrapi_store_fence(void)
 {
@@ -48,6 +55,11 @@ static void gdrapi_load_fence(void)
 {
 	__asm__ volatile("dmb oshld" ::: "memory");
 }
+
+static void gdrapi_copies_fence(void)
+{
+	gdrapi_load_fence();
+}
 #else
 static void gdrapi_store_fence(void)
 {
@@ -57,6 +69,11 @@ static void gdrapi_store_fence(void)
 static void gdrapi_load_fence(void)
 {
 	atomic_thread_fence(memory_order_seq_cst);
+}
+
+static void gdrapi_copies_fence(void)
+{
+	gdrapi_load_fence();
 }
 #endif
 
@@ -168,8 +185,8 @@ static int gdrapi_copy_pieces(const struct gdrapi_copy *copy,
 		int rc = -ENODEV;
 
 		if (piece.buf && copy->read)
-			rc = gpumem_read(piece.buf, piece.offset, host,
-					 piece.size);
+			rc = gpumem_read_unordered(piece.buf, piece.offset,
+						   host, piece.size);
 		else if (piece.buf)
 			rc = gpumem_write(piece.buf, piece.offset, host,
 					  piece.size);
@@ -260,7 +277,8 @@ gdrapi_copy(const char *call, gdr_mh_t handle, uintptr_t map_ptr, void *host,
 		if (atomic_load_explicit(&pin->stamp, memory_order_relaxed) ==
 			    stamp &&
 		    offset < room && size <= room - offset) {
-			int rc = read ? gpumem_read(buf, offset, host, size)
+			int rc = read ? gpumem_read_unordered(buf, offset, host,
+							      size)
 				      : gpumem_write(buf, offset, host, size);
 
 			return rc ? gdrapi_error_of(rc, call) : 0;
@@ -308,14 +326,19 @@ int gdr_copy_to_mapping_v2(gdr_mh_t handle, void *map_d_ptr, const void *h_ptr,
 			      h_ptr, size);
 }
 
-/* What is read is in host memory, for all to see, without a write fence too. */
+/*
+ * What is read is in host memory, for all to see, without a write fence too. The
+ * other fence keeps later loads behind this copy.
+ */
 int gdr_copy_from_mapping_v2(gdr_mh_t handle, void *h_ptr,
 			     const void *map_d_ptr, size_t size, uint32_t flags)
 {
+	int error = gdrapi_copy_from("gdr_copy_from_mapping_v2", handle, h_ptr,
+				     map_d_ptr, size);
+
 	if (flags & GDR_COPY_FLAG_READ_FENCE)
-		gdrapi_load_fence();
-	return gdrapi_copy_from("gdr_copy_from_mapping_v2", handle, h_ptr,
-				map_d_ptr, size);
+		gdrapi_copies_fence();
+	return error;
 }
 
 int gdr_copy_fence(gdr_mh_t handle, uint32_t flags)

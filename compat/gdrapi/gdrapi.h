@@ -215,7 +215,17 @@ int gdr_unmap(gdr_t g, gdr_mh_t handle, void *va, size_t size);
 int gdr_copy_to_mapping(gdr_mh_t handle, void *map_d_ptr, const void *h_ptr,
 			size_t size);
 
-/** Copies from a mapped buffer into host memory. */
+/**
+ * Copies from a mapped buffer into host memory. Without a fence: what it brings
+ * may be older than what the calling thread loaded before, such as a flag, and
+ * short copies in a row are under way together. gdr_copy_fence() in between
+ * orders them.
+ *
+ * @param handle     the buffer
+ * @param h_ptr      host memory
+ * @param map_d_ptr  an address inside its mapping, with size bytes behind it
+ * @param size       bytes
+ */
 int gdr_copy_from_mapping(gdr_mh_t handle, void *h_ptr, const void *map_d_ptr,
 			  size_t size);
 
@@ -226,7 +236,10 @@ int gdr_copy_from_mapping(gdr_mh_t handle, void *h_ptr, const void *map_d_ptr,
 int gdr_copy_to_mapping_v2(gdr_mh_t handle, void *map_d_ptr, const void *h_ptr,
 			   size_t size, uint32_t flags);
 
-/** The same from a mapped buffer. */
+/**
+ * The same from a mapped buffer; GDR_COPY_FLAG_READ_FENCE as by gdr_copy_fence()
+ * behind it.
+ */
 int gdr_copy_from_mapping_v2(gdr_mh_t handle, void *h_ptr,
 			     const void *map_d_ptr, size_t size,
 			     uint32_t flags);
