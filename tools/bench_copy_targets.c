@@ -7,6 +7,12 @@
 #define KIB 1024u
 #define MIB (1024u * KIB)
 
+/*
+ * Two ways that take the same time differ by so much in a run, up or down: where
+ * the goal is to be as fast, less is no difference.
+ */
+#define EQUAL (1 / 1.01)
+
 enum goal {
 	FASTER, /* than peers, by a factor, in a range of sizes */
 	RATE, /* in GB/s */
@@ -21,16 +27,16 @@ static const struct rule {
 	uint64_t min, max; /* sizes */
 	double factor; /* or GB/s */
 } rules[] = {
-	{ "writes, pageable: as fast as the best peer at every size", FASTER,
-	  .max = UINT64_MAX, .factor = 1 },
+	{ "writes, pageable: as fast as the best peer, to 1%, at every size",
+	  FASTER, .max = UINT64_MAX, .factor = EQUAL },
 	{ "writes, pageable: 15 times cuMemcpy up to 4 KiB", FASTER,
 	  .cuda = true, .max = 4 * KIB, .factor = 15 },
 	{ "writes, pageable: 2 times the best peer from 1 MiB", FASTER,
 	  .min = MIB, .max = UINT64_MAX, .factor = 2 },
 	{ "writes, pageable: over 30 GB/s at 4 MiB", RATE, .min = 4 * MIB,
 	  .max = 4 * MIB, .factor = 30 },
-	{ "reads, pageable: as fast as the best peer at every size", FASTER,
-	  .read = true, .max = UINT64_MAX, .factor = 1 },
+	{ "reads, pageable: as fast as the best peer, to 1%, at every size",
+	  FASTER, .read = true, .max = UINT64_MAX, .factor = EQUAL },
 	{ "reads, pageable: 2 times the best peer from 8 KiB to 256 KiB",
 	  FASTER, .read = true, .min = 8 * KIB, .max = 256 * KIB, .factor = 2 },
 	{ "reads, pageable: 1.5 times the best peer from 1 MiB", FASTER,

@@ -2,6 +2,10 @@
 /*
  * gpumem bench pingpong: how long a value takes from the CPU to a running
  * kernel and back, and how long until the kernel sees the end of a write.
+ *
+ * A GPU's cache is in parts, which are near to the bus and to a multiprocessor or
+ * far from it: how long depends on where the word is, which pages of 4 KiB
+ * decide on an H100, and where the kernel runs. Both are chosen first, by trying.
  */
 #include <getopt.h>
 #include <inttypes.h>
@@ -19,6 +23,16 @@
 /* A size of the second part gets no new turn after so long; 3 s is the end. */
 #define TIME_US 600e3
 #define TURN_US 2000.0
+
+/* Words that are tried, so far apart that many an address bit differs. */
+#define PLACES 64u
+#define PLACE (17u * 4096u)
+/* Multiprocessors. */
+#define SMS_MAX 12
+#define TRY_ROUNDS 30
+#define AWAKE_US 500e3
+/* A kernel that does not answer by then is not where it should be. */
+#define TRY_US 2000.0
 
 enum act { DOORBELL, STORE, PLAIN, CLASSIC, PUBLISH, CLASSIC_FLAG, CUDA };
 
@@ -39,6 +53,8 @@ struct pingpong {
 	struct kernel kernel;
 	struct bench_memory memory;
 	struct bench_host host;
+	/* What the trials found, in microseconds there and back. */
+	double place_us, slowest_us;
 	const struct classic *classic;
 	struct report *rows;
 };
@@ -47,7 +63,8 @@ struct pingpong {
 struct ping {
 	struct pingpong *pingpong;
 	uint64_t length; /* bytes written, the word included if it is their end */
-	uint64_t word; /* offset of the word that the kernel polls */
+	uint64_t base; /* where they begin in the memory */
+	uint64_t word; /* offset from there of the word that the kernel polls */
 };
 
 static void bench_pingpong_help(FILE *out)
@@ -66,8 +83,11 @@ static void bench_pingpong_help(FILE *out)
 		"              it; the way back is in the figure\n"
 		"for gpumem, a plain store and a fence, the classic copy, and "
 		"cuMemcpyHtoD, in\n"
-		"turns. Needs a GPU that runs kernels. The kernel ends after 3 "
-		"s at most.\n"
+		"turns, at the place in the memory and on the multiprocessor "
+		"that are the\n"
+		"quickest for a plain store. Needs a GPU that runs kernels. The "
+		"kernel ends after\n"
+		"3 s at most.\n"
 		"\n"
 		"  --size N[K|M|G]   bytes written, from 4; may be given %d "
 		"times (64 to 1M)\n"
@@ -156,15 +176,15 @@ static int act_do(const struct ping *ping, enum act act, uint32_t value)
 {
 	struct pingpong *pingpong = ping->pingpong;
 	struct gpumem_buf *buf = pingpong->memory.buf;
-	char *gpu = pingpong->memory.cpu + BENCH_GUARD;
+	char *gpu = pingpong->memory.cpu + ping->base;
 	char *host = pingpong->host.memory;
-	uint64_t addr = pingpong->memory.addr + BENCH_GUARD;
+	uint64_t addr = pingpong->memory.addr + ping->base;
 
 	switch (act) {
 	case DOORBELL:
-		return gpumem_doorbell(buf, BENCH_GUARD + ping->word, value, 4);
+		return gpumem_doorbell(buf, ping->base + ping->word, value, 4);
 	case STORE:
-		return gpumem_write(buf, BENCH_GUARD, host, ping->length);
+		return gpumem_write(buf, ping->base, host, ping->length);
 	case PLAIN:
 		*(volatile uint32_t *)(gpu + ping->word) = value;
 		__atomic_thread_fence(__ATOMIC_SEQ_CST);
@@ -173,8 +193,8 @@ static int act_do(const struct ping *ping, enum act act, uint32_t value)
 		pingpong->classic->copy(gpu, host, ping->length);
 		return 0;
 	case PUBLISH:
-		return gpumem_publish(buf, BENCH_GUARD, host, ping->length,
-				      BENCH_GUARD + ping->word, value);
+		return gpumem_publish(buf, ping->base, host, ping->length,
+				      ping->base + ping->word, value);
 	case CLASSIC_FLAG:
 		pingpong->classic->copy(gpu, host, ping->length);
 		pingpong->classic->copy(gpu + ping->word, &value,
@@ -223,12 +243,112 @@ static int ping_turn(const struct ping *ping, enum act act, struct stats *stats)
 	return status;
 }
 
+static uint64_t ping_word(const struct ping *ping)
+{
+	return ping->pingpong->memory.addr + ping->base + ping->word;
+}
+
+/*
+ * What a plain store to the word and the answer take as things are, or 0 where no
+ * answer came: where no block runs on the multiprocessor, for one.
+ */
+static int ping_try(const struct ping *ping, double *us)
+{
+	struct pingpong *pingpong = ping->pingpong;
+	struct stats *stats = calloc(1, sizeof(*stats));
+	int status = stats ? kernel_start(&pingpong->kernel, ping_word(ping))
+			   : TOOL_FAILED;
+	bool answers = true;
+
+	if (status) {
+		free(stats);
+		return status;
+	}
+	for (int i = 0; i < TRY_ROUNDS && answers; i++) {
+		double start = tool_now();
+
+		act_do(ping, PLAIN, kernel_next(&pingpong->kernel));
+		answers = kernel_answers(&pingpong->kernel, TRY_US);
+		stats_add(stats, tool_now() - start);
+	}
+	status = kernel_stop(&pingpong->kernel, ping_word(ping));
+	*us = answers ? stats_median(stats) : 0;
+	free(stats);
+	return status;
+}
+
+/* Tries a place, and remembers it where it is the quickest yet. */
+static int ping_try_place(struct ping *ping, uint64_t base, uint64_t *best,
+			  double *best_us)
+{
+	struct pingpong *pingpong = ping->pingpong;
+	double us = 0;
+	int status;
+
+	ping->base = base;
+	status = ping_try(ping, &us);
+	if (status || us == 0)
+		return status;
+	if (us > pingpong->slowest_us)
+		pingpong->slowest_us = us;
+	if (*best_us == 0 || us < *best_us) {
+		*best_us = us;
+		*best = base;
+	}
+	return 0;
+}
+
+/* The quickest of the places for this word. */
+static int ping_place(struct ping *ping)
+{
+	uint64_t best = BENCH_GUARD;
+	double best_us = 0;
+	int status = 0;
+
+	for (unsigned int i = 0; i < PLACES && !status; i++)
+		status = ping_try_place(ping, BENCH_GUARD + i * PLACE, &best,
+					&best_us);
+	ping->base = best;
+	return status;
+}
+
+/* The multiprocessor, by a word at the best of the places for each. */
+static int pingpong_place(struct pingpong *pingpong)
+{
+	struct ping ping = { .pingpong = pingpong, .length = 4 };
+	struct kernel *kernel = &pingpong->kernel;
+	int step = (kernel->sm_count + SMS_MAX - 1) / SMS_MAX, status = 0;
+	uint32_t best = KERNEL_ANY_SM;
+	double begin = tool_now();
+
+	/* What comes first finds the GPU and the CPU asleep. */
+	while (!status && tool_now() - begin < AWAKE_US)
+		status = ping_place(&ping);
+	pingpong->slowest_us = 0;
+	for (int sm = 0; sm < kernel->sm_count && !status; sm += step) {
+		uint64_t base = 0;
+		double us = 0;
+
+		kernel->sm = sm;
+		for (unsigned int i = 0; i < PLACES && !status; i++)
+			status = ping_try_place(&ping, BENCH_GUARD + i * PLACE,
+						&base, &us);
+		if (us > 0 &&
+		    (pingpong->place_us == 0 || us < pingpong->place_us)) {
+			pingpong->place_us = us;
+			best = sm;
+		}
+	}
+	kernel->sm = best;
+	return status;
+}
+
 /* All acts in turns, with one life of the kernel. */
 static int ping_run(const struct ping *ping, const enum act *acts, size_t count,
 		    struct stats *stats)
 {
 	struct pingpong *pingpong = ping->pingpong;
-	uint64_t word = pingpong->memory.addr + BENCH_GUARD + ping->word;
+	uint64_t word = ping_word(ping);
 	double begin;
 	int status, stopped;
 
@@ -279,7 +399,7 @@ static int ping_all(struct pingpong *pingpong, const char *what,
 		    const enum act *acts, size_t count, uint64_t length,
 		    uint64_t word)
 {
-	const struct ping ping = { pingpong, length, word };
+	struct ping ping = { pingpong, length, BENCH_GUARD, word };
 	struct stats *stats = calloc(ACTS_MAX, sizeof(*stats));
 	int status;
 
@@ -287,7 +407,9 @@ static int ping_all(struct pingpong *pingpong, const char *what,
 		tool_error("out of host memory");
 		return TOOL_FAILED;
 	}
-	status = ping_run(&ping, acts, count, stats);
+	status = ping_place(&ping);
+	if (!status)
+		status = ping_run(&ping, acts, count, stats);
 	if (!status)
 		ping_print(&ping, what, acts, count, stats);
 	free(stats);
@@ -296,13 +418,20 @@ static int ping_all(struct pingpong *pingpong, const char *what,
 
 static int bench_pingpong_measure(struct pingpong *pingpong)
 {
-	uint64_t largest = pingpong->memory.length - BENCH_GUARD;
+	uint64_t largest = pingpong->memory.length - PLACES * PLACE;
 	int status;
 
 	/* What it cannot have the figures show. */
 	gpumem_copy_prepare(pingpong->gpu.session);
+	status = pingpong_place(pingpong);
+	if (status)
+		return status;
 	if (!pingpong->rows) {
 		bench_machine_print(&pingpong->gpu);
+		printf("place    %.3f us there and back; the slowest of %u "
+		       "words and %d multiprocessors %.3f\n",
+		       pingpong->place_us, PLACES, SMS_MAX,
+		       pingpong->slowest_us);
 		printf("\n%-10s %9s  %-24s %9s %9s %9s %9s %9s\n", "us",
 		       "bytes", "way", "median", "min", "p10", "p90", "max");
 	}
@@ -330,7 +459,7 @@ static int bench_pingpong_memory(struct pingpong *pingpong)
 	}
 	/* The flag has a line, and a page, of its own. */
 	largest = (largest + BENCH_GUARD - 1) / BENCH_GUARD * BENCH_GUARD;
-	largest += BENCH_GUARD;
+	largest += PLACES * PLACE;
 	status = bench_memory_new(&pingpong->gpu, largest, &pingpong->memory);
 	if (!status)
 		status = bench_host_new(&pingpong->gpu, largest, false,
@@ -366,6 +495,10 @@ static int bench_pingpong_run(int argc, char **argv)
 	status = bench_pingpong_memory(&pingpong);
 	if (!status)
 		status = bench_pingpong_measure(&pingpong);
+	if (report && !status) {
+		report_real(report, "place_us", pingpong.place_us);
+		report_real(report, "slowest_place_us", pingpong.slowest_us);
+	}
 	if (report && !status)
 		report_print(report);
 	else if (report)

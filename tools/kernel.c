@@ -8,6 +8,7 @@
 #define LAST_VALUE UINT32_MAX
 /* An answer that takes longer does not come. */
 #define ANSWER_US 200e3
+#define ATTRIBUTE_SM_COUNT 16
 
 /*
  * One thread: more of them, in other warps, see a value no sooner (H100). It
@@ -18,6 +19,7 @@
  * answer  where a new value goes
  * last    the value that ends the kernel
  * life    nanoseconds after which it ends
+ * sm      the multiprocessor whose block does this, or KERNEL_ANY_SM
  */
 static const char ptx[] =
 	".version 6.0\n"
@@ -25,15 +27,22 @@ static const char ptx[] =
 	".address_size 64\n"
 	".visible .entry gpumem_bench_echo(\n"
 	"	.param .u64 word, .param .u64 answer,\n"
-	"	.param .u32 last, .param .u64 life)\n"
+	"	.param .u32 last, .param .u64 life, .param .u32 sm)\n"
 	"{\n"
 	"	.reg .b64 %word, %answer, %now, %end, %life;\n"
-	"	.reg .b32 %last, %seen, %value, %left;\n"
+	"	.reg .b32 %last, %seen, %value, %left, %sm, %here;\n"
 	"	.reg .pred %p;\n"
 	"	ld.param.u64 %word, [word];\n"
 	"	ld.param.u64 %answer, [answer];\n"
 	"	ld.param.u32 %last, [last];\n"
 	"	ld.param.u64 %life, [life];\n"
+	"	ld.param.u32 %sm, [sm];\n"
+	"	mov.u32 %here, %smid;\n"
+	"	setp.eq.u32 %p, %sm, 0xffffffff;\n"
+	"	@%p bra mine;\n"
+	"	setp.ne.u32 %p, %sm, %here;\n"
+	"	@%p bra done;\n"
+	"mine:\n"
 	"	cvta.to.global.u64 %word, %word;\n"
 	"	cvta.to.global.u64 %answer, %answer;\n"
 	"	mov.u64 %now, %globaltimer;\n"
@@ -76,6 +85,7 @@ static int kernel_load(struct kernel *kernel)
 	int (*get)(void **function, void *module, const char *name);
 	int (*stream_create)(void **stream, unsigned int flags);
 	int (*host_pointer)(uint64_t * addr, void *host, unsigned int flags);
+	int (*attribute)(int *value, int attribute, int device);
 	void *answer;
 	int result;
 
@@ -88,9 +98,14 @@ static int kernel_load(struct kernel *kernel)
 			     &kernel->stream_destroy) ||
 	    bench_gpu_symbol(gpu, "cuStreamSynchronize",
 			     &kernel->stream_synchronize) ||
+	    bench_gpu_symbol(gpu, "cuDeviceGetAttribute", &attribute) ||
 	    bench_gpu_symbol(gpu, "cuMemHostGetDevicePointer_v2",
 			     &host_pointer))
 		return TOOL_FAILED;
+	result = attribute(&kernel->sm_count, ATTRIBUTE_SM_COUNT,
+			   gpu->cuda.device);
+	if (result)
+		return bench_cuda_failed(gpu, "cuDeviceGetAttribute", result);
 	result = load(&kernel->module, ptx);
 	if (result)
 		return bench_cuda_failed(gpu, "cuModuleLoadData", result);
@@ -118,6 +133,7 @@ int kernel_open(struct bench_gpu *gpu, struct kernel *kernel)
 
 	memset(kernel, 0, sizeof(*kernel));
 	kernel->gpu = gpu;
+	kernel->sm = KERNEL_ANY_SM;
 	if (gpu->device.flags & GPUMEM_DEVICE_SIMULATED ||
 	    !gpumem_cuda_symbol(gpu->session, "cuLaunchKernel"))
 		return kernel_no_launch(gpu);
@@ -146,7 +162,11 @@ int kernel_start(struct kernel *kernel, uint64_t word)
 	const struct cuda *cuda = &kernel->gpu->cuda;
 	uint32_t zero = 0, last = LAST_VALUE;
 	uint64_t life = KERNEL_LIFE_NS;
-	void *parameters[] = { &word, &kernel->answer_gpu, &last, &life };
+	/* A block for each, most of which end at once. */
+	unsigned int blocks = kernel->sm == KERNEL_ANY_SM ? 1
+							  : kernel->sm_count;
+	void *parameters[] = { &word, &kernel->answer_gpu, &last, &life,
+			       &kernel->sm };
 	int result = cuda->copy_to_gpu(word, &zero, sizeof(zero));
 
 	if (!result)
@@ -155,7 +175,7 @@ int kernel_start(struct kernel *kernel, uint64_t word)
 		return bench_cuda_failed(kernel->gpu, "cuMemcpyHtoD", result);
 	kernel->value = 0;
 	__atomic_store_n(kernel->answer, 0, __ATOMIC_RELEASE);
-	result = kernel->launch(kernel->function, 1, 1, 1, 1, 1, 1, 0,
+	result = kernel->launch(kernel->function, blocks, 1, 1, 1, 1, 1, 0,
 				kernel->stream, parameters, NULL);
 	if (result)
 		return bench_cuda_failed(kernel->gpu, "cuLaunchKernel", result);
@@ -184,7 +204,7 @@ uint32_t kernel_next(struct kernel *kernel)
 	return ++kernel->value;
 }
 
-bool kernel_wait(const struct kernel *kernel)
+bool kernel_answers(const struct kernel *kernel, double timeout_us)
 {
 	double start = 0;
 
@@ -197,9 +217,15 @@ bool kernel_wait(const struct kernel *kernel)
 			continue;
 		if (start == 0)
 			start = tool_now();
-		else if (tool_now() - start > ANSWER_US)
-			break;
+		else if (tool_now() - start > timeout_us)
+			return false;
 	}
+}
+
+bool kernel_wait(const struct kernel *kernel)
+{
+	if (kernel_answers(kernel, ANSWER_US))
+		return true;
 	tool_error("the kernel did not answer in %.0f ms: what was stored did "
 		   "not get to the GPU, or the kernel did not start",
 		   ANSWER_US / 1e3);

@@ -8,6 +8,9 @@
 
 #include "bench.h"
 
+/* In kernel.sm: wherever the GPU puts it. */
+#define KERNEL_ANY_SM UINT32_MAX
+
 /* The kernel ends after so long whatever happens. */
 #define KERNEL_LIFE_NS 3000000000u
 
@@ -16,6 +19,8 @@ struct kernel {
 	void *module, *function, *stream;
 	uint32_t *answer; /* host memory, pinned */
 	uint64_t answer_gpu; /* what the GPU calls it */
+	int sm_count;
+	uint32_t sm; /* the multiprocessor that kernel_start() uses */
 	bool running;
 	uint32_t value; /* the last one that was given to the kernel */
 	int (*launch)(void *function, unsigned int grid_x, unsigned int grid_y,
@@ -45,6 +50,8 @@ int kernel_stop(struct kernel *kernel, uint64_t word);
 
 /* The next value to give to the kernel. */
 uint32_t kernel_next(struct kernel *kernel);
+/* Waits for the answer, so long. */
+bool kernel_answers(const struct kernel *kernel, double timeout_us);
 /* Waits for the answer. Returns false, having said so, when there is none. */
 bool kernel_wait(const struct kernel *kernel);
 
