@@ -132,8 +132,13 @@ int gm_cuda_error(const struct gm_cuda *cuda, CUresult result, const char *what,
 int gm_cuda_enter(struct gm_cuda_scope *scope, const struct gm_cuda *cuda,
 		  CUcontext context)
 {
-	CUresult result = cuda->ctx_push(context);
+	CUcontext current = NULL;
+	CUresult result = cuda->ctx_current(&current);
 
+	/* To push and pop takes longer than to look. */
+	scope->pushed = result || current != context;
+	if (scope->pushed)
+		result = cuda->ctx_push(context);
 	if (result)
 		return gm_cuda_error(cuda, result,
 				     "make the GPU's context current",
@@ -152,5 +157,6 @@ void gm_cuda_leave(struct gm_cuda_scope *scope)
 
 	if (scope->cuda->capture_mode)
 		scope->cuda->capture_mode(&scope->capture_mode);
-	scope->cuda->ctx_pop(&context);
+	if (scope->pushed)
+		scope->cuda->ctx_pop(&context);
 }

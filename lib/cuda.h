@@ -28,6 +28,7 @@ struct gpumem_sim_info;
 	F(primary_retain, "cuDevicePrimaryCtxRetain",                        \
 	  (CUcontext * context, CUdevice dev))                               \
 	F(primary_release, "cuDevicePrimaryCtxRelease_v2", (CUdevice dev))   \
+	F(ctx_current, "cuCtxGetCurrent", (CUcontext * context))             \
 	F(ctx_push, "cuCtxPushCurrent_v2", (CUcontext context))              \
 	F(ctx_pop, "cuCtxPopCurrent_v2", (CUcontext * context))              \
 	F(alloc, "cuMemAlloc_v2", (CUdeviceptr * addr, size_t bytes))        \
@@ -145,6 +146,7 @@ int gm_cuda_error(const struct gm_cuda *cuda, CUresult result, const char *what,
 struct gm_cuda_scope {
 	const struct gm_cuda *cuda;
 	int capture_mode;
+	bool pushed; /* the context was not the thread's already */
 };
 
 /*
