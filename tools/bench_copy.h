@@ -20,6 +20,11 @@ struct copy_cell {
 	unsigned int align; /* of the device address, past a page's start */
 	int count[COPY_WAYS_MAX]; /* samples; 0: that way cannot be taken */
 	struct spread spread[COPY_WAYS_MAX];
+	/*
+	 * The first way's median once more, from turns of its own: how far apart
+	 * in a run what is the same may be.
+	 */
+	double again;
 };
 
 struct bench_copy {
@@ -61,6 +66,12 @@ int copy_measure(struct bench_copy *copy);
 
 /* The best peer of a cell, an index of its ways; -1: there is none. */
 int copy_best_peer(const struct bench_copy *copy, const struct copy_cell *cell);
+
+/*
+ * Of all cells, in hundredths: how far the first way's median is from its other
+ * one, at most and in the middle. False where there is no cell.
+ */
+bool copy_apart(const struct bench_copy *copy, double *most, double *middle);
 
 /* GB/s of a median; 0 for no time. */
 double copy_rate(uint64_t length, double us);

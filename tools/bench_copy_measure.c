@@ -16,6 +16,30 @@ static int copy_rounds(uint64_t length)
 #define PLACE_ROUNDS 200
 #define PLACE_CALLS 8
 
+bool copy_apart(const struct bench_copy *copy, double *most, double *middle)
+{
+	struct stats *apart = calloc(1, sizeof(*apart));
+
+	*most = 0;
+	*middle = 0;
+	for (int i = 0; apart && i < copy->cell_count; i++) {
+		const struct copy_cell *cell = &copy->cell[i];
+		double a = cell->spread[0].median, b = cell->again;
+		double by = a > b ? a - b : b - a;
+
+		if (a <= 0)
+			continue;
+		by *= 100 / a;
+		stats_add(apart, by);
+		if (by > *most)
+			*most = by;
+	}
+	if (apart && apart->count)
+		*middle = stats_median(apart);
+	free(apart);
+	return copy->cell_count;
+}
+
 double copy_rate(uint64_t length, double us)
 {
 	return us > 0 ? length / us / 1e3 : 0;
@@ -39,14 +63,15 @@ struct room {
 	struct bench_memory memory;
 	struct bench_host host[2];
 	struct bench_host check;
-	struct way_result results[COPY_WAYS_MAX];
+	struct way_result results[COPY_WAYS_MAX + 1];
 };
 
 static int copy_cell_measure(struct bench_copy *copy, struct room *room,
 			     struct copy_cell *cell)
 {
-	const struct way *ways = copy->way[cell->read];
+	struct way ways[COPY_WAYS_MAX + 1];
 	int count = copy->way_count[cell->read];
+	struct spread again;
 	struct way_job job = {
 		.gpu = &copy->gpu,
 		.memory = &room->memory,
@@ -57,13 +82,21 @@ static int copy_cell_measure(struct bench_copy *copy, struct room *room,
 	};
 
 	copy->limits.rounds = copy_rounds(cell->length);
+	memcpy(ways, copy->way[cell->read], count * sizeof(ways[0]));
+	ways[count] = ways[0];
 	for (int i = 0; i < count; i++) {
 		int status = way_verify(&ways[i], &job, &room->check);
 
 		if (status)
 			return status;
 	}
-	way_measure(ways, count, &job, &copy->limits, room->results);
+	way_measure(ways, count + 1, &job, &copy->limits, room->results);
+	if (room->results[count].error) {
+		tool_error("%s: %s", ways[0].name, room->results[count].why);
+		return TOOL_FAILED;
+	}
+	stats_spread(&room->results[count].stats, &again);
+	cell->again = again.median;
 	for (int i = 0; i < count; i++) {
 		const struct way_result *result = &room->results[i];
 
@@ -94,9 +127,21 @@ static int copy_places(struct bench_copy *copy, struct room *room, bool read)
 	struct stats *stats = calloc(COPY_PLACES, sizeof(*stats));
 	char why[232] = "out of host memory";
 	int error = stats ? 0 : -1;
+	unsigned int seed = 1;
+	int order[COPY_PLACES];
 
+	for (int i = 0; i < COPY_PLACES; i++)
+		order[i] = i;
 	for (int round = 0; round < PLACE_ROUNDS && !error; round++) {
-		for (int i = 0; i < COPY_PLACES && !error; i++) {
+		/* What comes again and again hits no place more than others. */
+		for (int k = COPY_PLACES; k > 1; k--) {
+			int other = rand_r(&seed) % k, moved = order[k - 1];
+
+			order[k - 1] = order[other];
+			order[other] = moved;
+		}
+		for (int k = 0; k < COPY_PLACES && !error; k++) {
+			int i = order[k];
 			double start;
 
 			job.offset = i;

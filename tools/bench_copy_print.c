@@ -101,6 +101,10 @@ void copy_print_end(const struct bench_copy *copy)
 				       copy->missing[read][i]);
 		}
 	}
+	if (copy_apart(copy, &most, &least))
+		printf("gpumem beside itself, in turns of their own: medians "
+		       "at most %.1f%% apart, half of them %.1f%%\n",
+		       most, least);
 	printf("every byte of every way was right\n\ntargets%s\n",
 	       tool_device_label(&copy->gpu.device, copy->gpu.backend));
 	for (unsigned int i = 0; copy_target_get(copy, i, &target); i++) {
@@ -140,6 +144,7 @@ static void copy_report_cell(const struct bench_copy *copy,
 	report_string(object, "direction", cell->read ? "read" : "write");
 	report_string(object, "host", cell->pinned ? "pinned" : "pageable");
 	report_number(object, "align", cell->align);
+	report_real(object, "again", cell->again);
 	report_string(object, "best_peer", best < 0 ? NULL : way[best].name);
 	if (best >= 0)
 		report_real(object, "ratio",

@@ -8,10 +8,11 @@
 #define MIB (1024u * KIB)
 
 /*
- * Two ways that take the same time differ by so much in a run, up or down: where
- * the goal is to be as fast, less is no difference.
+ * Two ways that take the same time differ by so much in a run, up or down (the
+ * end of the output says how far gpumem is from itself): where the goal is to be
+ * as fast, less is no difference.
  */
-#define EQUAL (1 / 1.01)
+#define EQUAL (1 / 1.02)
 
 enum goal {
 	FASTER, /* than peers, by a factor, in a range of sizes */
@@ -27,7 +28,7 @@ static const struct rule {
 	uint64_t min, max; /* sizes */
 	double factor; /* or GB/s */
 } rules[] = {
-	{ "writes, pageable: as fast as the best peer, to 1%, at every size",
+	{ "writes, pageable: as fast as the best peer, to 2%, at every size",
 	  FASTER, .max = UINT64_MAX, .factor = EQUAL },
 	{ "writes, pageable: 15 times cuMemcpy up to 4 KiB", FASTER,
 	  .cuda = true, .max = 4 * KIB, .factor = 15 },
@@ -35,7 +36,7 @@ static const struct rule {
 	  .min = MIB, .max = UINT64_MAX, .factor = 2 },
 	{ "writes, pageable: over 30 GB/s at 4 MiB", RATE, .min = 4 * MIB,
 	  .max = 4 * MIB, .factor = 30 },
-	{ "reads, pageable: as fast as the best peer, to 1%, at every size",
+	{ "reads, pageable: as fast as the best peer, to 2%, at every size",
 	  FASTER, .read = true, .max = UINT64_MAX, .factor = EQUAL },
 	{ "reads, pageable: 2 times the best peer from 8 KiB to 256 KiB",
 	  FASTER, .read = true, .min = 8 * KIB, .max = 256 * KIB, .factor = 2 },

@@ -29,7 +29,7 @@
 #define PLACE (17u * 4096u)
 /* Multiprocessors. */
 #define SMS_MAX 12
-#define TRY_ROUNDS 30
+#define TRY_ROUNDS 100
 #define AWAKE_US 500e3
 /* A kernel that does not answer by then is not where it should be. */
 #define TRY_US 2000.0
