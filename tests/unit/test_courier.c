@@ -375,11 +375,12 @@ static void a_busy_gpu_is_no_failure(void **state)
 
 static void the_bell_is_where_it_is_seen_first(void **state)
 {
-	for (unsigned int near = 0; near < GM_COURIER_PLACES; near++) {
+	/* Neither the first nor the last, and the first. */
+	for (int near = 2; near >= 0; near -= 2) {
 		struct gm_courier *c;
 		char page[8];
 
-		snprintf(page, sizeof(page), "%u", near);
+		snprintf(page, sizeof(page), "%d", near);
 		setenv("GPUMEM_SIM_NEAR_PAGE", page, 1);
 		c = courier_new(session, &calm);
 		unsetenv("GPUMEM_SIM_NEAR_PAGE");
