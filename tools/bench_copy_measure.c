@@ -7,9 +7,7 @@
 /* Rounds that a row gets however long they take. */
 static int copy_rounds(uint64_t length)
 {
-	if (length >= 16 << 20)
-		return 15;
-	return length >= 1 << 20 ? 15 : 51;
+	return length >= 1 << 20 ? 31 : 51;
 }
 
 /* Rounds of 64 bytes at every place of a line. */
