@@ -23,8 +23,21 @@ parts='nccl wheel ucx'
 case ${1:-} in
 '') ;;
 --only)
-	[ $# -eq 2 ] || die "$1 wants a value"
+	[ $# -eq 2 ] || die "$1 wants one value: some of nccl,wheel,ucx"
 	parts=$(echo "$2" | tr ',' ' ')
+	for part in $parts; do
+		case $part in
+		nccl | wheel | ucx) ;;
+		*)
+			die "--only $part: no such part; there are nccl," \
+				"wheel and ucx"
+			;;
+		esac
+	done
+	case $parts in
+	*[a-z]*) ;;
+	*) die "--only: no part; there are nccl, wheel and ucx" ;;
+	esac
 	;;
 *)
 	sed -n '3,/^set -u/s/^# \{0,1\}//p' "$0"
@@ -233,10 +246,7 @@ part_ucx()
 }
 
 for part in $parts; do
-	case $part in
-	nccl | wheel | ucx) "part_$part" ;;
-	*) die "--only $part: no such part; there are nccl, wheel and ucx" ;;
-	esac
+	"part_$part"
 done
 say "$passed passed, $failed failed, $skipped skipped"
 [ "$failed" -eq 0 ] || exit 1

@@ -123,7 +123,8 @@ def rank_run(path, rank, ranks, unique):
 def main():
     path = find_library()
     if not path:
-        sys.exit('no package nvidia-nccl-cuNN is installed')
+        sys.exit('no package nvidia-nccl-cuNN is installed; pip install '
+                 'nvidia-nccl-cu13')
     if sys.argv[1:] == ['--find']:
         print(path)
         return
