@@ -27,6 +27,9 @@
 #define GM_COURIER_WAVES_MAX ((size_t)256 << 10)
 #define GM_COURIER_WAVE_MIN 16384u
 
+/* A job straight into pinned memory, from which on it is in two chunks. */
+#define GM_COURIER_DIRECT (2u * GM_COURIER_CHUNK_MAX)
+
 /* Lines of the target that are asked for before they are written, in bytes. */
 #define GM_COURIER_AHEAD ((size_t)64 << 10)
 #define GM_COURIER_LINE 64u
@@ -160,6 +163,19 @@ static unsigned int gm_courier_wave(const struct gm_courier *courier,
 }
 
 /*
+ * Nobody drains a direct job, so that all that a chunk's end brings is a pause.
+ * Two groups send as much as one multiprocessor can.
+ */
+static unsigned int gm_courier_direct_chunk(size_t length)
+{
+	unsigned int shift = __builtin_ctz(GM_COURIER_CHUNK_MAX);
+
+	while (length >> shift > 2)
+		shift++;
+	return shift;
+}
+
+/*
  * A short job: every group gets a chunk. A longer one: several each, so that the
  * first are drained while the last are pushed.
  */
@@ -182,6 +198,17 @@ static unsigned int gm_courier_chunk(const struct gm_courier *courier,
 	return shift;
 }
 
+static unsigned int gm_courier_shift(const struct gm_courier_part *part,
+				     bool direct, bool waves)
+{
+	if (waves)
+		return gm_courier_wave(part->courier, part->length,
+				       part->shared);
+	if (direct && part->length >= GM_COURIER_DIRECT)
+		return gm_courier_direct_chunk(part->length);
+	return gm_courier_chunk(part->courier, part->length);
+}
+
 /*
  * Sends a part on its way. host_gpu: where the GPU is to write it, or 0. alone:
  * no other part is out.
@@ -193,9 +220,7 @@ static int gm_courier_send(struct gm_courier_part *part, uint64_t gpu,
 	const uint64_t number = ++courier->number;
 	const unsigned int slot = number % GM_COURIER_SLOTS;
 	const bool waves = !host_gpu && part->length <= courier->waves_max;
-	const unsigned int shift =
-		waves ? gm_courier_wave(courier, part->length, part->shared)
-		      : gm_courier_chunk(courier, part->length);
+	const unsigned int shift = gm_courier_shift(part, host_gpu, waves);
 	struct gm_courier_job *job = &courier->jobs[slot];
 	size_t stage = slot * GM_COURIER_STAGE;
 
