@@ -14,6 +14,7 @@
 
 #include "courier.h"
 #include "engine.h"
+#include "known.h"
 #include "plan.h"
 #include "pool.h"
 #include "session.h"
@@ -32,6 +33,9 @@ struct gm_copier {
 
 	/* The longest copies that need no look at the plan. */
 	_Atomic size_t write_small, read_small;
+	/* From which length on the engine does all of pinned memory. */
+	_Atomic size_t write_long, read_long;
+	struct gm_known known; /* host memory of such copies */
 	_Atomic uint32_t threads; /* for a large copy, the caller included */
 	_Atomic bool courier_on;
 	_Atomic uint32_t idle_us, life_us;

@@ -36,6 +36,8 @@ struct gm_copy {
 
 	/* Found out where it matters. */
 	bool pinned; /* host is CUDA's pinned memory */
+	uint64_t pinned_start; /* of that memory, and its bytes */
+	size_t pinned_size;
 	uint64_t host_gpu; /* what the GPU calls host then, or 0 */
 	const char *why_not; /* the GPU may not touch the memory, and why */
 };
@@ -129,6 +131,10 @@ static int gm_copy_engine(struct gm_copier *copier, struct gm_copy *copy,
 	else
 		rc = gm_engine_write(engine, copy->gpu, copy->host,
 				     copy->length, copy->pinned, pool, threads);
+	if (copy->pinned &&
+	    !gm_known_holds(&copier->known, copy->host, copy->length))
+		gm_known_learn(&copier->known, copy->pinned_start,
+			       copy->pinned_size);
 	gm_copier_put(&copier->engine, rc);
 	return rc;
 }
@@ -158,6 +164,8 @@ static void gm_copy_look_at_host(struct gm_copy *copy)
 	    host - start > size || copy->length > size - (host - start))
 		return;
 	copy->pinned = true;
+	copy->pinned_start = start;
+	copy->pinned_size = size;
 	copy->host_gpu = gpu;
 }
 
@@ -208,6 +216,37 @@ static int gm_copy_by(struct gm_copier *copier, struct gm_copy *copy,
 	}
 }
 
+/*
+ * A long copy of memory that was pinned when the engine copied it before, and
+ * that the engine does whatever else is found out: so it begins, and what the
+ * memory is now is asked while it is at work. False: to be copied otherwise.
+ */
+static bool gm_copy_again(struct gm_copier *copier, struct gm_copy *copy)
+{
+	struct gm_cuda_scope scope;
+	struct gm_engine *engine;
+	int rc;
+
+	if (copy->length <
+		    (copy->read ? copier->read_long : copier->write_long) ||
+	    !gm_known_holds(&copier->known, copy->host, copy->length) ||
+	    copy->why_not)
+		return false;
+	engine = gm_copier_engine(copier);
+	if (!engine)
+		return false;
+	rc = gm_engine_begin(engine, copy->gpu, copy->host, copy->length,
+			     copy->read, &scope);
+	if (!rc) {
+		gm_copy_look_at_host(copy);
+		rc = gm_engine_end(engine, &scope);
+	}
+	if (!copy->pinned)
+		gm_known_forget(&copier->known, copy->host);
+	gm_copier_put(&copier->engine, copy->pinned ? rc : 0);
+	return !rc;
+}
+
 /* The plan's way, and where it cannot be taken the next best. */
 static int gm_copy_planned(struct gm_copier *copier, struct gm_copy *copy)
 {
@@ -235,11 +274,15 @@ static int gm_copy_run(struct gm_copy *copy,
 	struct gm_copier *copier = copy->buf->session->copier;
 	struct gpumem_plan_step step = { 0 };
 
-	/* A short read comes through staging memory as fast in any case. */
-	if (!(options->flags & GPUMEM_COPY_PAGEABLE) &&
-	    (!copy->read || copy->length > GM_STAGED_MAX))
-		gm_copy_look_at_host(copy);
 	gm_copy_look_at_gpu(copy);
+	if (!(options->flags & GPUMEM_COPY_PAGEABLE)) {
+		if (options->method == GPUMEM_COPY_AUTO &&
+		    gm_copy_again(copier, copy))
+			return 0;
+		/* A short read comes through staging memory as fast in any case. */
+		if (!copy->read || copy->length > GM_STAGED_MAX)
+			gm_copy_look_at_host(copy);
+	}
 	if (options->method == GPUMEM_COPY_AUTO)
 		return gm_copy_planned(copier, copy);
 	step.method = options->method;

@@ -136,26 +136,44 @@ void gm_engine_drop(struct gm_engine *engine)
 	free(engine);
 }
 
-/* Straight between the GPU and memory that the engine reaches. */
-static int gm_engine_direct(struct gm_engine *engine, uint64_t gpu, void *host,
-			    size_t length, bool read)
+int gm_engine_begin(struct gm_engine *engine, uint64_t gpu, void *host,
+		    size_t length, bool read, struct gm_cuda_scope *scope)
 {
 	const struct gm_cuda *cuda = &engine->session->cuda;
-	struct gm_cuda_scope scope;
 	CUresult result;
 	int rc;
 
-	rc = gm_cuda_enter(&scope, cuda, engine->session->context);
+	rc = gm_cuda_enter(scope, cuda, engine->session->context);
 	if (rc)
 		return rc;
 	result = read ? cuda->copy_to_host(host, gpu, length, engine->stream)
 		      : cuda->copy_to_device(gpu, host, length, engine->stream);
 	if (!result)
-		result = cuda->stream_synchronize(engine->stream);
-	if (result)
-		rc = gm_engine_error(engine, result, "copy by the engine");
-	gm_cuda_leave(&scope);
+		return 0;
+	rc = gm_engine_error(engine, result, "copy by the engine");
+	gm_cuda_leave(scope);
 	return rc;
+}
+
+int gm_engine_end(struct gm_engine *engine, struct gm_cuda_scope *scope)
+{
+	CUresult result =
+		engine->session->cuda.stream_synchronize(engine->stream);
+	int rc = result ? gm_engine_error(engine, result, "copy by the engine")
+			: 0;
+
+	gm_cuda_leave(scope);
+	return rc;
+}
+
+/* Straight between the GPU and memory that the engine reaches. */
+static int gm_engine_direct(struct gm_engine *engine, uint64_t gpu, void *host,
+			    size_t length, bool read)
+{
+	struct gm_cuda_scope scope;
+	int rc = gm_engine_begin(engine, gpu, host, length, read, &scope);
+
+	return rc ? rc : gm_engine_end(engine, &scope);
 }
 
 /* The first failure stays, with the reason that its thread stored. */

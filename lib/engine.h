@@ -11,6 +11,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "cuda.h"
 #include "session.h"
 
 struct gm_engine;
@@ -36,5 +37,14 @@ int gm_engine_read(struct gm_engine *engine, uint64_t gpu, void *host,
 int gm_engine_write(struct gm_engine *engine, uint64_t gpu, const void *host,
 		    size_t length, bool pinned, struct gm_pool *pool,
 		    unsigned int threads);
+
+/*
+ * The same in two steps, for host memory that should be pinned: any other CUDA
+ * copies itself, and takes longer. After a failure to begin there is nothing to
+ * end.
+ */
+int gm_engine_begin(struct gm_engine *engine, uint64_t gpu, void *host,
+		    size_t length, bool read, struct gm_cuda_scope *scope);
+int gm_engine_end(struct gm_engine *engine, struct gm_cuda_scope *scope);
 
 #endif /* GM_ENGINE_H */

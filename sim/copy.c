@@ -133,6 +133,20 @@ static CUresult copy_dev_to_dev(CUdeviceptr dst, CUdeviceptr src, size_t size)
 	return sim_result(err);
 }
 
+static _Atomic uint64_t pageable_copies;
+
+uint64_t sim_pageable_copies(void)
+{
+	return pageable_copies;
+}
+
+/* With sim.lock held. */
+static void count_pageable(const void *host, CUstream stream)
+{
+	if (stream && !sim_host_find((uintptr_t)host))
+		pageable_copies++;
+}
+
 CUresult cuMemcpyHtoDAsync_v2(CUdeviceptr dst, const void *src, size_t size,
 			      CUstream stream)
 {
@@ -146,6 +160,7 @@ CUresult cuMemcpyHtoDAsync_v2(CUdeviceptr dst, const void *src, size_t size,
 		result = CUDA_ERROR_INVALID_VALUE;
 	else if (size)
 		result = sim_result(dev_write(dst, src, size));
+	count_pageable(src, stream);
 	sim_unlock();
 	return result;
 }
@@ -164,6 +179,7 @@ CUresult cuMemcpyDtoHAsync_v2(void *dst, CUdeviceptr src, size_t size,
 		result = CUDA_ERROR_INVALID_VALUE;
 	else if (size)
 		result = sim_result(dev_read(dst, src, size));
+	count_pageable(dst, stream);
 	sim_unlock();
 	return result;
 }

@@ -44,6 +44,11 @@ struct gpumem_sim_info {
 	uint64_t bar1_size; /* bytes */
 	uint64_t bar1_free; /* bytes */
 	uint64_t pins; /* pins alive in this process */
+	/*
+	 * Asynchronous copies in a stream so far whose host memory was not
+	 * pinned: a real driver does them itself, in turns with the caller.
+	 */
+	uint64_t pageable_copies;
 };
 
 int gpumem_sim_get_info(struct gpumem_sim_info *info);

@@ -66,6 +66,134 @@ static void the_engine_goes_straight_to_pinned_memory(void **state)
 	unit_free(addr);
 }
 
+static CUresult register_host(void *host, size_t bytes)
+{
+	CUresult (*call)(void *host, size_t bytes, unsigned int flags) =
+		gpumem_cuda_symbol(unit_session, "cuMemHostRegister_v2");
+
+	return call(host, bytes, 0);
+}
+
+static CUresult unregister_host(void *host)
+{
+	CUresult (*call)(void *host) =
+		gpumem_cuda_symbol(unit_session, "cuMemHostUnregister");
+
+	return call(host);
+}
+
+/* How many copies CUDA itself had to do because the memory is not pinned. */
+static uint64_t cuda_copied(void)
+{
+	struct gpumem_sim_info info;
+
+	assert_int_equal(unit_cuda.sim_info(&info), 0);
+	return info.pageable_copies;
+}
+
+/* Out and back, all bytes. */
+static void there_and_back(struct gpumem_buf *buf, unsigned char *host,
+			   const struct gpumem_copy_options *options)
+{
+	static uint32_t seed = 100;
+
+	unit_fill(host, BYTES, ++seed);
+	unit_fill(pattern, BYTES, seed);
+	assert_int_equal(gpumem_write_with(buf, 0, host, BYTES, options), 0);
+	memset(host, 0, BYTES);
+	assert_int_equal(gpumem_read_with(buf, 0, host, BYTES, options), 0);
+	assert_memory_equal(host, pattern, BYTES);
+}
+
+/*
+ * What was pinned is taken to be it at the next copy, which finds out that it is
+ * not: that one is right all the same, and those after it go the way of pageable
+ * memory.
+ */
+static void memory_that_is_pinned_no_longer_is_noticed(void **state)
+{
+	CUdeviceptr addr = unit_alloc(BYTES);
+	struct gpumem_buf *buf = unit_pin(addr, BYTES);
+	const struct gpumem_copy_options pageable = {
+		.size = sizeof(pageable), .flags = GPUMEM_COPY_PAGEABLE
+	};
+	unsigned char *host[6];
+	uint64_t before = cuda_copied();
+
+	for (int i = 0; i < 6; i++) {
+		host[i] = aligned_alloc(4096, 4 * MIB);
+		assert_non_null(host[i]);
+		assert_int_equal(register_host(host[i], 4 * MIB), 0);
+	}
+	for (int i = 0; i < 18; i++)
+		there_and_back(buf, host[i * i % 6], NULL);
+	for (int i = 0; i < 3; i++)
+		there_and_back(buf, host[5], NULL);
+	assert_int_equal(cuda_copied(), before);
+
+	assert_int_equal(unregister_host(host[5]), 0);
+	there_and_back(buf, host[5], &pageable);
+	there_and_back(buf, host[5], &by_engine);
+	assert_int_equal(cuda_copied(), before);
+	there_and_back(buf, host[5] + 99, NULL);
+	assert_int_equal(cuda_copied(), before + 1);
+	there_and_back(buf, host[5] + 99, NULL);
+	there_and_back(buf, host[5], NULL);
+	assert_int_equal(cuda_copied(), before + 1);
+	/* And pinned again. */
+	assert_int_equal(register_host(host[5], 4 * MIB), 0);
+	there_and_back(buf, host[5], NULL);
+	there_and_back(buf, host[5], &by_engine);
+	assert_int_equal(cuda_copied(), before + 1);
+
+	for (int i = 0; i < 6; i++) {
+		assert_int_equal(unregister_host(host[i]), 0);
+		free(host[i]);
+	}
+	assert_int_equal(gpumem_unpin(buf), 0);
+	unit_free(addr);
+}
+
+/* What is known is a guess about memory, not about its length or the plan. */
+static void what_was_pinned_is_asked_of_the_plan_too(void **state)
+{
+	static const struct gpumem_plan_step steps[] = {
+		{ GPUMEM_COPY_PINNED, GPUMEM_COPY_ENGINE, 1, 0, 1024 },
+		{ GPUMEM_COPY_PINNED, GPUMEM_COPY_CPU, 1, 0, UINT64_MAX },
+		{ GPUMEM_COPY_PINNED | GPUMEM_COPY_READ, GPUMEM_COPY_CPU, 1, 0,
+		  UINT64_MAX },
+	};
+	CUdeviceptr addr = unit_alloc(BYTES);
+	struct gpumem_buf *buf = unit_pin(addr, BYTES);
+	unsigned char *host = aligned_alloc(4096, 4 * MIB);
+	uint64_t before = cuda_copied();
+
+	assert_non_null(host);
+	assert_int_equal(register_host(host, BYTES / 2), 0);
+	assert_int_equal(gpumem_write_with(buf, 0, host, BYTES / 2, NULL), 0);
+	/* A part of it is known. */
+	there_and_back(buf, host, NULL);
+	assert_int_equal(unregister_host(host), 0);
+	there_and_back(buf, host, NULL);
+	assert_int_equal(cuda_copied(), before);
+	assert_int_equal(register_host(host, BYTES), 0);
+	there_and_back(buf, host, NULL);
+	assert_int_equal(gpumem_plan_set(unit_session, steps, 3, 0), 0);
+	assert_int_equal(unregister_host(host), 0);
+	there_and_back(buf, host, NULL);
+	assert_int_equal(cuda_copied(), before);
+	assert_int_equal(gpumem_plan_set(unit_session, NULL, 0, 0), 0);
+	/* GPU memory that was freed is not the engine's, whoever asks. */
+	unit_free(addr);
+	assert_int_equal(gpumem_write(buf, 0, host, BYTES), 0);
+	memset(got, 0, BYTES);
+	assert_int_equal(gpumem_read(buf, 0, got, BYTES), 0);
+	assert_memory_equal(got, host, BYTES);
+	assert_int_equal(cuda_copied(), before);
+	assert_int_equal(gpumem_unpin(buf), 0);
+	free(host);
+}
+
 /* The GPU is not sent to an address that is no longer there. */
 static void freed_memory_is_read_through_the_mapping(void **state)
 {
@@ -314,6 +442,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(every_way_moves_every_byte),
 		cmocka_unit_test(the_engine_goes_straight_to_pinned_memory),
+		cmocka_unit_test(memory_that_is_pinned_no_longer_is_noticed),
+		cmocka_unit_test(what_was_pinned_is_asked_of_the_plan_too),
 		cmocka_unit_test(freed_memory_is_read_through_the_mapping),
 		cmocka_unit_test(another_context_is_not_the_engines),
 		cmocka_unit_test(options_are_checked),

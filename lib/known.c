@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: MIT
+#include "known.h"
+
+static bool gm_range_holds(const struct gm_known *known, unsigned int i,
+			   uint64_t from, size_t length)
+{
+	uint64_t start = atomic_load_explicit(&known->range[i].start,
+					      memory_order_relaxed);
+	uint64_t size = atomic_load_explicit(&known->range[i].size,
+					     memory_order_relaxed);
+
+	return from >= start && from - start < size &&
+	       length <= size - (from - start);
+}
+
+bool gm_known_holds(const struct gm_known *known, const void *host,
+		    size_t length)
+{
+	for (unsigned int i = 0; i < GM_KNOWN; i++)
+		if (gm_range_holds(known, i, (uintptr_t)host, length))
+			return true;
+	return false;
+}
+
+void gm_known_learn(struct gm_known *known, uint64_t start, size_t size)
+{
+	unsigned int i = atomic_fetch_add_explicit(&known->next, 1,
+						   memory_order_relaxed) %
+			 GM_KNOWN;
+
+	atomic_store_explicit(&known->range[i].start, start,
+			      memory_order_relaxed);
+	atomic_store_explicit(&known->range[i].size, size,
+			      memory_order_relaxed);
+}
+
+void gm_known_forget(struct gm_known *known, const void *host)
+{
+	for (unsigned int i = 0; i < GM_KNOWN; i++)
+		if (gm_range_holds(known, i, (uintptr_t)host, 1))
+			atomic_store_explicit(&known->range[i].size, 0,
+					      memory_order_relaxed);
+}
