@@ -2,37 +2,27 @@
 /*
  * gpumem bench pingpong: how long a value takes from the CPU to a running
  * kernel and back, and how long until the kernel sees the end of a write.
- *
- * A GPU's cache is in parts, which are near to the bus and to a multiprocessor or
- * far from it: how long depends on where the word is, which pages of 4 KiB
- * decide on an H100, and where the kernel runs. Both are chosen first, by trying.
  */
 #include <getopt.h>
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "kernel.h"
-#include "stats.h"
-#include "way.h"
+#include "bench_pingpong.h"
+#include "classic.h"
 
-#define SIZES_MAX 32
 /* Rounds that each way gets before the next one's turn, and before any count. */
 #define TURN 20
 #define WARM_UP 3
-/* A size of the second part gets no new turn after so long; 3 s is the end. */
+/* No new turn after so long; 3 s is the end. */
 #define TIME_US 600e3
+#define PING_TIME_US 2500e3
+/*
+ * The ping-pong's turns lie so far apart in all: for tenths of a second a host
+ * can be slower (what its other guests do, the clock of the CPU's caches).
+ */
+#define PING_SPREAD_US 2000e3
 #define TURN_US 2000.0
-
-/* Words that are tried, so far apart that many an address bit differs. */
-#define PLACES 64u
-#define PLACE (17u * 4096u)
-/* Multiprocessors. */
-#define SMS_MAX 12
-#define TRY_ROUNDS 100
-#define AWAKE_US 500e3
-/* A kernel that does not answer by then is not where it should be. */
-#define TRY_US 2000.0
 
 enum act { DOORBELL, STORE, PLAIN, CLASSIC, PUBLISH, CLASSIC_FLAG, CUDA };
 
@@ -44,28 +34,6 @@ static const enum act flags[] = { PUBLISH, CLASSIC_FLAG };
 
 #define COUNT(list) (sizeof(list) / sizeof((list)[0]))
 #define ACTS_MAX 4
-
-struct pingpong {
-	struct bench_gpu gpu;
-	int rounds;
-	uint64_t size[SIZES_MAX];
-	int size_count;
-	struct kernel kernel;
-	struct bench_memory memory;
-	struct bench_host host;
-	/* What the trials found, in microseconds there and back. */
-	double place_us, slowest_us;
-	const struct classic *classic;
-	struct report *rows;
-};
-
-/* What one act is done to. */
-struct ping {
-	struct pingpong *pingpong;
-	uint64_t length; /* bytes written, the word included if it is their end */
-	uint64_t base; /* where they begin in the memory */
-	uint64_t word; /* offset from there of the word that the kernel polls */
-};
 
 static void bench_pingpong_help(FILE *out)
 {
@@ -83,11 +51,11 @@ static void bench_pingpong_help(FILE *out)
 		"              it; the way back is in the figure\n"
 		"for gpumem, a plain store and a fence, the classic copy, and "
 		"cuMemcpyHtoD, in\n"
-		"turns, at the place in the memory and on the multiprocessor "
-		"that are the\n"
-		"quickest for a plain store. Needs a GPU that runs kernels. The "
-		"kernel ends after\n"
-		"3 s at most.\n"
+		"turns, at the place in the memory, on the multiprocessor and "
+		"the CPU and with\n"
+		"the line for the answer that are the quickest for a plain "
+		"store. Needs a GPU\n"
+		"that runs kernels. The kernel ends after 3 s at most.\n"
 		"\n"
 		"  --size N[K|M|G]   bytes written, from 4; may be given %d "
 		"times (64 to 1M)\n"
@@ -98,7 +66,7 @@ static void bench_pingpong_help(FILE *out)
 		"works)\n"
 		"  --json            print a JSON object instead of text\n"
 		"  --help            print this\n",
-		SIZES_MAX);
+		PINGPONG_SIZES_MAX);
 }
 
 static int bench_pingpong_parse(struct pingpong *pingpong, int argc,
@@ -119,9 +87,9 @@ static int bench_pingpong_parse(struct pingpong *pingpong, int argc,
 	opterr = 0;
 	while ((option = getopt_long(argc, argv, ":h", options, NULL)) != -1) {
 		if (option == OPTION_SIZE &&
-		    pingpong->size_count == SIZES_MAX) {
+		    pingpong->size_count == PINGPONG_SIZES_MAX) {
 			tool_error("--size: given more than %d times",
-				   SIZES_MAX);
+				   PINGPONG_SIZES_MAX);
 			status = TOOL_USAGE;
 		} else if (option == OPTION_SIZE) {
 			status = tool_parse_size(
@@ -186,8 +154,7 @@ static int act_do(const struct ping *ping, enum act act, uint32_t value)
 	case STORE:
 		return gpumem_write(buf, ping->base, host, ping->length);
 	case PLAIN:
-		*(volatile uint32_t *)(gpu + ping->word) = value;
-		__atomic_thread_fence(__ATOMIC_SEQ_CST);
+		ping_store(ping, value);
 		return 0;
 	case CLASSIC:
 		pingpong->classic->copy(gpu, host, ping->length);
@@ -243,104 +210,13 @@ static int ping_turn(const struct ping *ping, enum act act, struct stats *stats)
 	return status;
 }
 
-static uint64_t ping_word(const struct ping *ping)
+/* Until so many of the rounds may be done. */
+static void ping_pause(const struct ping *ping, double begin, int done)
 {
-	return ping->pingpong->memory.addr + ping->base + ping->word;
-}
+	double part = (double)done / ping->pingpong->rounds;
 
-/*
- * What a plain store to the word and the answer take as things are, or 0 where no
- * answer came: where no block runs on the multiprocessor, for one.
- */
-static int ping_try(const struct ping *ping, double *us)
-{
-	struct pingpong *pingpong = ping->pingpong;
-	struct stats *stats = calloc(1, sizeof(*stats));
-	int status = stats ? kernel_start(&pingpong->kernel, ping_word(ping))
-			   : TOOL_FAILED;
-	bool answers = true;
-
-	if (status) {
-		free(stats);
-		return status;
-	}
-	for (int i = 0; i < TRY_ROUNDS && answers; i++) {
-		double start = tool_now();
-
-		act_do(ping, PLAIN, kernel_next(&pingpong->kernel));
-		answers = kernel_answers(&pingpong->kernel, TRY_US);
-		stats_add(stats, tool_now() - start);
-	}
-	status = kernel_stop(&pingpong->kernel, ping_word(ping));
-	*us = answers ? stats_median(stats) : 0;
-	free(stats);
-	return status;
-}
-
-/* Tries a place, and remembers it where it is the quickest yet. */
-static int ping_try_place(struct ping *ping, uint64_t base, uint64_t *best,
-			  double *best_us)
-{
-	struct pingpong *pingpong = ping->pingpong;
-	double us = 0;
-	int status;
-
-	ping->base = base;
-	status = ping_try(ping, &us);
-	if (status || us == 0)
-		return status;
-	if (us > pingpong->slowest_us)
-		pingpong->slowest_us = us;
-	if (*best_us == 0 || us < *best_us) {
-		*best_us = us;
-		*best = base;
-	}
-	return 0;
-}
-
-/* The quickest of the places for this word. */
-static int ping_place(struct ping *ping)
-{
-	uint64_t best = BENCH_GUARD;
-	double best_us = 0;
-	int status = 0;
-
-	for (unsigned int i = 0; i < PLACES && !status; i++)
-		status = ping_try_place(ping, BENCH_GUARD + i * PLACE, &best,
-					&best_us);
-	ping->base = best;
-	return status;
-}
-
-/* The multiprocessor, by a word at the best of the places for each. */
-static int pingpong_place(struct pingpong *pingpong)
-{
-	struct ping ping = { .pingpong = pingpong, .length = 4 };
-	struct kernel *kernel = &pingpong->kernel;
-	int step = (kernel->sm_count + SMS_MAX - 1) / SMS_MAX, status = 0;
-	uint32_t best = KERNEL_ANY_SM;
-	double begin = tool_now();
-
-	/* What comes first finds the GPU and the CPU asleep. */
-	while (!status && tool_now() - begin < AWAKE_US)
-		status = ping_place(&ping);
-	pingpong->slowest_us = 0;
-	for (int sm = 0; sm < kernel->sm_count && !status; sm += step) {
-		uint64_t base = 0;
-		double us = 0;
-
-		kernel->sm = sm;
-		for (unsigned int i = 0; i < PLACES && !status; i++)
-			status = ping_try_place(&ping, BENCH_GUARD + i * PLACE,
-						&base, &us);
-		if (us > 0 &&
-		    (pingpong->place_us == 0 || us < pingpong->place_us)) {
-			pingpong->place_us = us;
-			best = sm;
-		}
-	}
-	kernel->sm = best;
-	return status;
+	while (tool_now() - begin < ping->spread_us * part)
+		;
 }
 
 /* All acts in turns, with one life of the kernel. */
@@ -349,7 +225,7 @@ static int ping_run(const struct ping *ping, const enum act *acts, size_t count,
 {
 	struct pingpong *pingpong = ping->pingpong;
 	uint64_t word = ping_word(ping);
-	double begin;
+	double begin, time = ping->spread_us > 0 ? PING_TIME_US : TIME_US;
 	int status, stopped;
 
 	status = kernel_start(&pingpong->kernel, word);
@@ -357,9 +233,10 @@ static int ping_run(const struct ping *ping, const enum act *acts, size_t count,
 		return status;
 	begin = tool_now();
 	while (!status && stats[0].count < pingpong->rounds &&
-	       tool_now() - begin < TIME_US) {
+	       tool_now() - begin < time) {
 		for (size_t i = 0; i < count && !status; i++)
 			status = ping_turn(ping, acts[i], &stats[i]);
+		ping_pause(ping, begin, stats[0].count);
 	}
 	stopped = kernel_stop(&pingpong->kernel, word);
 	return status ? status : stopped;
@@ -399,7 +276,8 @@ static int ping_all(struct pingpong *pingpong, const char *what,
 		    const enum act *acts, size_t count, uint64_t length,
 		    uint64_t word)
 {
-	struct ping ping = { pingpong, length, BENCH_GUARD, word };
+	struct ping ping = { pingpong, length, BENCH_GUARD, word,
+			     acts == pings ? PING_SPREAD_US : 0 };
 	struct stats *stats = calloc(ACTS_MAX, sizeof(*stats));
 	int status;
 
@@ -419,6 +297,7 @@ static int ping_all(struct pingpong *pingpong, const char *what,
 static int bench_pingpong_measure(struct pingpong *pingpong)
 {
 	uint64_t largest = pingpong->memory.length - PLACES * PLACE;
+	struct spread tried;
 	int status;
 
 	/* What it cannot have the figures show. */
@@ -428,10 +307,14 @@ static int bench_pingpong_measure(struct pingpong *pingpong)
 		return status;
 	if (!pingpong->rows) {
 		bench_machine_print(&pingpong->gpu);
-		printf("place    %.3f us there and back; the slowest of %u "
-		       "words and %d multiprocessors %.3f\n",
-		       pingpong->place_us, PLACES, SMS_MAX,
-		       pingpong->slowest_us);
+		stats_spread(&pingpong->tried, &tried);
+		printf("place    %.3f us there and back, on CPU %d; others of "
+		       "%u words, %d multiprocessors,\n"
+		       "         %d CPUs and %u lines for the answer: median "
+		       "%.3f, 90%% %.3f\n",
+		       pingpong->place_us, pingpong->cpu, PLACES,
+		       pingpong->sms_tried, pingpong->cpus_tried,
+		       KERNEL_ANSWERS, tried.median, tried.p90);
 		printf("\n%-10s %9s  %-24s %9s %9s %9s %9s %9s\n", "us",
 		       "bytes", "way", "median", "min", "p10", "p90", "max");
 	}
@@ -497,7 +380,8 @@ static int bench_pingpong_run(int argc, char **argv)
 		status = bench_pingpong_measure(&pingpong);
 	if (report && !status) {
 		report_real(report, "place_us", pingpong.place_us);
-		report_real(report, "slowest_place_us", pingpong.slowest_us);
+		stats_report(&pingpong.tried, report, "places_us");
+		report_number(report, "cpu", pingpong.cpu);
 	}
 	if (report && !status)
 		report_print(report);

@@ -86,7 +86,7 @@ static int kernel_load(struct kernel *kernel)
 	int (*stream_create)(void **stream, unsigned int flags);
 	int (*host_pointer)(uint64_t * addr, void *host, unsigned int flags);
 	int (*attribute)(int *value, int attribute, int device);
-	void *answer;
+	void *answers;
 	int result;
 
 	if (bench_gpu_symbol(gpu, "cuModuleLoadData", &load) ||
@@ -116,11 +116,12 @@ static int kernel_load(struct kernel *kernel)
 	result = stream_create(&kernel->stream, STREAM_NON_BLOCKING);
 	if (result)
 		return bench_cuda_failed(gpu, "cuStreamCreate", result);
-	result = gpu->host_alloc(&answer, BENCH_GUARD, 0);
+	result = gpu->host_alloc(&answers, KERNEL_ANSWERS * KERNEL_ANSWER, 0);
 	if (result)
 		return bench_cuda_failed(gpu, "cuMemHostAlloc", result);
-	kernel->answer = answer;
-	result = host_pointer(&kernel->answer_gpu, answer, 0);
+	kernel->answers = answers;
+	kernel_answer_at(kernel, 0);
+	result = host_pointer(&kernel->answers_gpu, answers, 0);
 	if (result)
 		return bench_cuda_failed(gpu, "cuMemHostGetDevicePointer",
 					 result);
@@ -149,12 +150,18 @@ void kernel_close(struct kernel *kernel)
 	if (kernel->running)
 		kernel->stream_synchronize(kernel->stream);
 	kernel->running = false;
-	if (kernel->answer)
-		kernel->gpu->host_free(kernel->answer);
+	if (kernel->answers)
+		kernel->gpu->host_free(kernel->answers);
 	if (kernel->stream)
 		kernel->stream_destroy(kernel->stream);
 	if (kernel->module)
 		kernel->module_unload(kernel->module);
+}
+
+void kernel_answer_at(struct kernel *kernel, unsigned int i)
+{
+	kernel->answer =
+		(uint32_t *)(kernel->answers + (size_t)i * KERNEL_ANSWER);
 }
 
 int kernel_start(struct kernel *kernel, uint64_t word)
@@ -162,11 +169,12 @@ int kernel_start(struct kernel *kernel, uint64_t word)
 	const struct cuda *cuda = &kernel->gpu->cuda;
 	uint32_t zero = 0, last = LAST_VALUE;
 	uint64_t life = KERNEL_LIFE_NS;
+	uint64_t answer = kernel->answers_gpu +
+			  (uint64_t)((char *)kernel->answer - kernel->answers);
 	/* A block for each, most of which end at once. */
 	unsigned int blocks = kernel->sm == KERNEL_ANY_SM ? 1
 							  : kernel->sm_count;
-	void *parameters[] = { &word, &kernel->answer_gpu, &last, &life,
-			       &kernel->sm };
+	void *parameters[] = { &word, &answer, &last, &life, &kernel->sm };
 	int result = cuda->copy_to_gpu(word, &zero, sizeof(zero));
 
 	if (!result)

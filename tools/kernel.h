@@ -14,11 +14,16 @@
 /* The kernel ends after so long whatever happens. */
 #define KERNEL_LIFE_NS 3000000000u
 
+/* Where the answer may go: so far apart that many an address bit differs. */
+#define KERNEL_ANSWERS 64u
+#define KERNEL_ANSWER (9u * 4096u + 3u * 64u)
+
 struct kernel {
 	struct bench_gpu *gpu;
 	void *module, *function, *stream;
-	uint32_t *answer; /* host memory, pinned */
-	uint64_t answer_gpu; /* what the GPU calls it */
+	char *answers; /* host memory, pinned: KERNEL_ANSWERS of them */
+	uint64_t answers_gpu; /* what the GPU calls it */
+	uint32_t *answer; /* the one in use */
 	int sm_count;
 	uint32_t sm; /* the multiprocessor that kernel_start() uses */
 	bool running;
@@ -40,6 +45,9 @@ struct kernel {
 int kernel_open(struct bench_gpu *gpu, struct kernel *kernel);
 /* Ends what runs, and frees all. */
 void kernel_close(struct kernel *kernel);
+
+/* The next kernel_start() has the answer there; the first is the standard. */
+void kernel_answer_at(struct kernel *kernel, unsigned int i);
 
 /* Starts it, with zero in the word that it polls. */
 int kernel_start(struct kernel *kernel, uint64_t word);
