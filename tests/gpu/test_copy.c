@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #include "fresh.h"
 #include "gpu.h"
@@ -312,6 +313,68 @@ static enum outcome test_two_buffers(void)
 	return outcome;
 }
 
+/* Both ways, by the way that the library chooses. */
+static enum outcome check_there_and_back(struct gpumem_buf *buf, uint64_t addr,
+					 void *host, uint64_t length,
+					 uint64_t seed)
+{
+	pattern_store(host, length, seed);
+	CHECK_OK(gpumem_write(buf, 0, host, length));
+	CHECK_PASSED(pattern_check_gpu(addr, length, seed));
+	CHECK_PASSED(pattern_copy_to_gpu(addr, length, seed + 1));
+	CHECK_OK(gpumem_read(buf, 0, host, length));
+	return pattern_check(host, length, seed + 1);
+}
+
+/*
+ * Long copies of pinned memory begin on the guess that it is still pinned: they
+ * are right where it is not, where other memory is there now, and where that is
+ * pinned in its turn.
+ */
+static enum outcome check_pinned_no_longer(struct gpumem_buf *buf,
+					   uint64_t addr, uint64_t length)
+{
+	int (*host_register)(void *host, size_t size, unsigned int flags) =
+		gpu_symbol("cuMemHostRegister_v2");
+	int (*host_unregister)(void *host) = gpu_symbol("cuMemHostUnregister");
+	char *host = mmap(NULL, length, PROT_READ | PROT_WRITE,
+			  MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	CHECK(host != MAP_FAILED && host_register && host_unregister);
+	for (uint64_t round = 0; round < 5; round++) {
+		CHECK_CUDA(host_register(host, length, 0));
+		for (uint64_t i = 0; i < 3; i++)
+			CHECK_PASSED(check_there_and_back(buf, addr, host,
+							  length, 10 * i));
+		CHECK_CUDA(host_unregister(host));
+		if (round % 2)
+			CHECK(mmap(host, length, PROT_READ | PROT_WRITE,
+				   MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1,
+				   0) == host);
+		if (round == 3)
+			continue;
+		for (uint64_t i = 0; i < 3; i++)
+			CHECK_PASSED(check_there_and_back(buf, addr, host,
+							  length, 100 * i));
+	}
+	munmap(host, length);
+	return PASSED;
+}
+
+static enum outcome test_pinned_no_longer(void)
+{
+	struct gpumem_buf *buf;
+	enum outcome outcome;
+	uint64_t addr;
+
+	CHECK_CUDA(gpu.cuda.mem_alloc(&addr, 4 * MIB));
+	CHECK_OK(gpumem_pin(gpu.session, addr, 4 * MIB, 0, &buf));
+	outcome = check_pinned_no_longer(buf, addr, 4 * MIB);
+	CHECK_OK(gpumem_unpin(buf));
+	CHECK_CUDA(gpu.cuda.mem_free(addr));
+	return outcome;
+}
+
 const struct test copy_tests[] = {
 	{ "sizes from 1 byte to 16 MiB", test_sizes },
 	{ "odd offsets into an allocation", test_offsets },
@@ -320,5 +383,6 @@ const struct test copy_tests[] = {
 	{ "gpumem_alloc", test_alloc },
 	{ "sub-allocations of one block", test_sub_allocations },
 	{ "two buffers at once", test_two_buffers },
+	{ "host memory that is pinned no longer", test_pinned_no_longer },
 	{ 0 },
 };
