@@ -31,7 +31,7 @@
 #define GM_COURIER_DIRECT (2u * GM_COURIER_CHUNK_MAX)
 
 /* Lines of the target that are asked for before they are written, in bytes. */
-#define GM_COURIER_AHEAD ((size_t)64 << 10)
+#define GM_COURIER_AHEAD ((size_t)128 << 10)
 #define GM_COURIER_LINE 64u
 #define GM_COURIER_PAGE 4096u
 
@@ -70,12 +70,13 @@ struct gm_courier_part {
 
 /*
  * Asks for the lines that are written soon, while there is nothing to do but
- * wait: a part's first ones before the data come, the others as it goes on.
+ * wait: a part's first ones before the data come, the others as it goes on. A
+ * part that is shared others write too, and they need them.
  */
 static void gm_courier_prefetch(const struct gm_courier_part *part,
 				size_t first, size_t length)
 {
-	if (first >= part->length || part->past_caches)
+	if (first >= part->length || part->past_caches || part->shared)
 		return;
 	if (length > part->length - first)
 		length = part->length - first;
