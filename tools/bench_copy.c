@@ -289,6 +289,7 @@ static int bench_copy_parse(struct bench_copy *copy, int argc, char **argv)
 		status = copy_default_sizes(copy, min, max);
 	copy->limits.time_us = time * 1e3;
 	copy->limits.pause_us = pause;
+	copy->limits.spread_us = pause > 0 ? 0 : copy->limits.time_us;
 	copy_choose_ways(copy, all, method);
 	return status;
 }

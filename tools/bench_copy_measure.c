@@ -125,6 +125,7 @@ static int copy_places(struct bench_copy *copy, struct room *room, bool read)
 	struct stats *stats = calloc(COPY_PLACES, sizeof(*stats));
 	char why[232] = "out of host memory";
 	int error = stats ? 0 : -1;
+	double begin = tool_now();
 	unsigned int seed = 1;
 	int order[COPY_PLACES];
 
@@ -151,6 +152,8 @@ static int copy_places(struct bench_copy *copy, struct room *room, bool read)
 			stats_add(&stats[i],
 				  (tool_now() - start) / PLACE_CALLS);
 		}
+		tool_pace(begin, copy->limits.spread_us, round + 1,
+			  PLACE_ROUNDS);
 	}
 	for (int i = 0; i < COPY_PLACES && !error; i++)
 		copy->place[read][i] = stats_median(&stats[i]);

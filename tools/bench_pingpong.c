@@ -210,15 +210,6 @@ static int ping_turn(const struct ping *ping, enum act act, struct stats *stats)
 	return status;
 }
 
-/* Until so many of the rounds may be done. */
-static void ping_pause(const struct ping *ping, double begin, int done)
-{
-	double part = (double)done / ping->pingpong->rounds;
-
-	while (tool_now() - begin < ping->spread_us * part)
-		;
-}
-
 /* All acts in turns, with one life of the kernel. */
 static int ping_run(const struct ping *ping, const enum act *acts, size_t count,
 		    struct stats *stats)
@@ -236,7 +227,8 @@ static int ping_run(const struct ping *ping, const enum act *acts, size_t count,
 	       tool_now() - begin < time) {
 		for (size_t i = 0; i < count && !status; i++)
 			status = ping_turn(ping, acts[i], &stats[i]);
-		ping_pause(ping, begin, stats[0].count);
+		tool_pace(begin, ping->spread_us, stats[0].count,
+			  pingpong->rounds);
 	}
 	stopped = kernel_stop(&pingpong->kernel, word);
 	return status ? status : stopped;

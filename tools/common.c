@@ -246,3 +246,13 @@ double tool_now(void)
 	clock_gettime(CLOCK_MONOTONIC, &now);
 	return now.tv_sec * 1e6 + now.tv_nsec / 1e3;
 }
+
+void tool_pace(double begin, double time_us, int done, int rounds)
+{
+	int twentieth = rounds / 20;
+
+	if (!twentieth || done % twentieth)
+		return;
+	while (tool_now() - begin < time_us * done / rounds)
+		;
+}

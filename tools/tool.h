@@ -132,4 +132,11 @@ const char *tool_format_size(char *text, size_t room, uint64_t bytes);
 /* Microseconds of a clock that only goes forward. */
 double tool_now(void);
 
+/*
+ * Spreads rounds over a time, so that what a machine does for tenths of a second
+ * touches a part of them alone: waits, awake, after each twentieth of the rounds
+ * until as much of the time is over.
+ */
+void tool_pace(double begin, double time_us, int done, int rounds);
+
 #endif /* GPUMEM_TOOL_H */

@@ -389,6 +389,7 @@ void way_measure(const struct way *ways, unsigned int count,
 				way_turn(&ways[i], job, limits, &turns[i],
 					 &results[i]);
 		}
+		tool_pace(begin, limits->spread_us, round + 1, STATS_MAX);
 	}
 	/* A way that failed half way has no figure. */
 	for (unsigned int i = 0; i < count; i++) {

@@ -47,6 +47,8 @@ struct way_limits {
 	 * so long, awake, and one call.
 	 */
 	double pause_us;
+	/* the rounds are spread over so long, where they take less; 0: not */
+	double spread_us;
 	/* a way slower than the best by this factor gets no turn; 0: all do */
 	double drop;
 };
