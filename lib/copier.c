@@ -91,7 +91,8 @@ static size_t gm_plan_long(const struct gm_plan *plan, unsigned int flags)
 
 	while (i && list->step[i - 1].method == GPUMEM_COPY_ENGINE)
 		i--;
-	if (i == list->count || (i && list->step[i - 1].up_to >= SIZE_MAX))
+	/* The last step's up_to has no end. */
+	if (i && list->step[i - 1].up_to >= SIZE_MAX)
 		return SIZE_MAX;
 	return i ? (size_t)list->step[i - 1].up_to + 1 : 0;
 }

@@ -9,8 +9,8 @@ static bool gm_range_holds(const struct gm_known *known, unsigned int i,
 	uint64_t size = atomic_load_explicit(&known->range[i].size,
 					     memory_order_relaxed);
 
-	return from >= start && from - start < size &&
-	       length <= size - (from - start);
+	/* What lies before the start is far behind it. */
+	return from - start < size && length <= size - (from - start);
 }
 
 bool gm_known_holds(const struct gm_known *known, const void *host,

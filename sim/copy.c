@@ -3,6 +3,7 @@
  * Copies and fills. The asynchronous ones are finished when they return, and
  * the variants for the per-thread default stream are the same functions.
  */
+#include <stdatomic.h>
 #include <string.h>
 
 #include "sim.h"
@@ -133,18 +134,38 @@ static CUresult copy_dev_to_dev(CUdeviceptr dst, CUdeviceptr src, size_t size)
 	return sim_result(err);
 }
 
-static _Atomic uint64_t pageable_copies;
+static _Atomic uint64_t copies, pageable_copies, failing_copies;
+
+uint64_t sim_copies(void)
+{
+	return copies;
+}
 
 uint64_t sim_pageable_copies(void)
 {
 	return pageable_copies;
 }
 
-/* With sim.lock held. */
-static void count_pageable(const void *host, CUstream stream)
+void gpumem_sim_fail_copies(uint64_t count)
 {
-	if (stream && !sim_host_find((uintptr_t)host))
+	failing_copies = count;
+}
+
+/* Counts a copy in a stream. Whether it fails. With sim.lock held. */
+static bool copy_fails(const void *host, size_t size, CUstream stream)
+{
+	const struct sim_host *h = sim_host_find((uintptr_t)host);
+	uint64_t left = failing_copies;
+
+	if (!stream)
+		return false;
+	copies++;
+	if (!h || size > h->size - ((uintptr_t)host - h->addr))
 		pageable_copies++;
+	while (left &&
+	       !atomic_compare_exchange_weak(&failing_copies, &left, left - 1))
+		;
+	return left;
 }
 
 CUresult cuMemcpyHtoDAsync_v2(CUdeviceptr dst, const void *src, size_t size,
@@ -158,9 +179,10 @@ CUresult cuMemcpyHtoDAsync_v2(CUdeviceptr dst, const void *src, size_t size,
 		result = CUDA_ERROR_INVALID_HANDLE;
 	else if (size && (!src || !dev_writable(dst, size)))
 		result = CUDA_ERROR_INVALID_VALUE;
+	else if (copy_fails(src, size, stream))
+		result = CUDA_ERROR_UNKNOWN;
 	else if (size)
 		result = sim_result(dev_write(dst, src, size));
-	count_pageable(src, stream);
 	sim_unlock();
 	return result;
 }
@@ -177,9 +199,10 @@ CUresult cuMemcpyDtoHAsync_v2(void *dst, CUdeviceptr src, size_t size,
 		result = CUDA_ERROR_INVALID_HANDLE;
 	else if (size && (!dst || !dev_readable(src, size)))
 		result = CUDA_ERROR_INVALID_VALUE;
+	else if (copy_fails(dst, size, stream))
+		result = CUDA_ERROR_UNKNOWN;
 	else if (size)
 		result = sim_result(dev_read(dst, src, size));
-	count_pageable(dst, stream);
 	sim_unlock();
 	return result;
 }

@@ -45,13 +45,18 @@ struct gpumem_sim_info {
 	uint64_t bar1_free; /* bytes */
 	uint64_t pins; /* pins alive in this process */
 	/*
-	 * Asynchronous copies in a stream so far whose host memory was not
-	 * pinned: a real driver does them itself, in turns with the caller.
+	 * Asynchronous copies to and from the host in a stream so far, and of
+	 * these the ones whose host memory was not pinned, or not all of it: a
+	 * real driver does them itself, in turns with the caller.
 	 */
+	uint64_t copies;
 	uint64_t pageable_copies;
 };
 
 int gpumem_sim_get_info(struct gpumem_sim_info *info);
+
+/* The next so many of these copies fail with CUDA_ERROR_UNKNOWN. */
+void gpumem_sim_fail_copies(uint64_t count);
 
 /*
  * Pins [addr, addr + length): the pages that the range touches stay allocated,

@@ -79,6 +79,7 @@ int gpumem_sim_get_info(struct gpumem_sim_info *info)
 					     ? usage.total - usage.pinned
 					     : 0,
 			.pins = pin_count,
+			.copies = sim_copies(),
 			.pageable_copies = sim_pageable_copies(),
 		};
 	sim_unlock();

@@ -260,6 +260,7 @@ void sim_host_clear(CUcontext ctx);
 /* copy.c; with sim.lock held. False: not all of it is device memory. */
 bool sim_device_read(void *dst, uint64_t addr, uint64_t length);
 /* See gpumem_sim_info; with or without the lock. */
+uint64_t sim_copies(void);
 uint64_t sim_pageable_copies(void);
 
 /*

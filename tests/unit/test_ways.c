@@ -91,6 +91,15 @@ static uint64_t cuda_copied(void)
 	return info.pageable_copies;
 }
 
+/* How many the engine was given. */
+static uint64_t engine_copied(void)
+{
+	struct gpumem_sim_info info;
+
+	assert_int_equal(unit_cuda.sim_info(&info), 0);
+	return info.copies;
+}
+
 /* Out and back, all bytes. */
 static void there_and_back(struct gpumem_buf *buf, unsigned char *host,
 			   const struct gpumem_copy_options *options)
@@ -151,6 +160,61 @@ static void memory_that_is_pinned_no_longer_is_noticed(void **state)
 		free(host[i]);
 	}
 	assert_int_equal(gpumem_unpin(buf), 0);
+	unit_free(addr);
+}
+
+/* One copy each, whether the memory is known or not, and none of a short one. */
+static void a_copy_of_known_memory_is_one_copy(void **state)
+{
+	CUdeviceptr addr = unit_alloc(BYTES);
+	struct gpumem_buf *buf = unit_pin(addr, BYTES);
+	uint64_t before = engine_copied();
+	void *host;
+
+	assert_int_equal(unit_cuda.alloc_host(&host, BYTES), 0);
+	there_and_back(buf, host, NULL);
+	assert_int_equal(engine_copied(), before + 2);
+	there_and_back(buf, host, NULL);
+	assert_int_equal(engine_copied(), before + 4);
+	assert_int_equal(gpumem_write(buf, 0, host, 128 * KIB), 0);
+	assert_int_equal(gpumem_read(buf, 0, host, 128 * KIB), 0);
+	assert_int_equal(engine_copied(), before + 4);
+	assert_int_equal(unit_cuda.free_host(host), 0);
+	assert_int_equal(gpumem_unpin(buf), 0);
+	unit_free(addr);
+}
+
+/* The copy goes another way, and the engine is not asked again. */
+static void an_engine_that_fails_loses_nothing(void **state)
+{
+	void (*break_copies)(uint64_t count) =
+		gpumem_cuda_symbol(unit_session, "gpumem_sim_fail_copies");
+	CUdeviceptr addr = unit_alloc(BYTES);
+	struct gpumem *session = NULL;
+	struct gpumem_buf *buf;
+	uint64_t before;
+	void *host;
+
+	assert_int_equal(unit_cuda.alloc_host(&host, BYTES), 0);
+	for (uint64_t known = 0; known < 2; known++) {
+		assert_int_equal(gpumem_open(NULL, &session), 0);
+		assert_int_equal(gpumem_pin(session, addr, BYTES, 0, &buf), 0);
+		if (known)
+			there_and_back(buf, host, NULL);
+		/* A known range is tried once more, in case the guess failed. */
+		before = engine_copied();
+		break_copies(1 + known);
+		there_and_back(buf, host, NULL);
+		assert_int_equal(engine_copied(), before + 1 + known);
+		there_and_back(buf, host, NULL);
+		assert_int_equal(engine_copied(), before + 1 + known);
+		unit_expect_error(gpumem_read_with(buf, 0, host, BYTES,
+						   &by_engine),
+				  -EOPNOTSUPP, "CUDA error 999", NULL);
+		assert_int_equal(gpumem_close(session), 0);
+	}
+	break_copies(0);
+	assert_int_equal(unit_cuda.free_host(host), 0);
 	unit_free(addr);
 }
 
@@ -443,6 +507,8 @@ int main(void)
 		cmocka_unit_test(every_way_moves_every_byte),
 		cmocka_unit_test(the_engine_goes_straight_to_pinned_memory),
 		cmocka_unit_test(memory_that_is_pinned_no_longer_is_noticed),
+		cmocka_unit_test(a_copy_of_known_memory_is_one_copy),
+		cmocka_unit_test(an_engine_that_fails_loses_nothing),
 		cmocka_unit_test(what_was_pinned_is_asked_of_the_plan_too),
 		cmocka_unit_test(freed_memory_is_read_through_the_mapping),
 		cmocka_unit_test(another_context_is_not_the_engines),
