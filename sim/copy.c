@@ -177,10 +177,10 @@ CUresult cuMemcpyHtoDAsync_v2(CUdeviceptr dst, const void *src, size_t size,
 		return result;
 	if (!sim_stream_live(stream))
 		result = CUDA_ERROR_INVALID_HANDLE;
-	else if (size && (!src || !dev_writable(dst, size)))
-		result = CUDA_ERROR_INVALID_VALUE;
 	else if (copy_fails(src, size, stream))
 		result = CUDA_ERROR_UNKNOWN;
+	else if (size && (!src || !dev_writable(dst, size)))
+		result = CUDA_ERROR_INVALID_VALUE;
 	else if (size)
 		result = sim_result(dev_write(dst, src, size));
 	sim_unlock();
@@ -197,10 +197,10 @@ CUresult cuMemcpyDtoHAsync_v2(void *dst, CUdeviceptr src, size_t size,
 		return result;
 	if (!sim_stream_live(stream))
 		result = CUDA_ERROR_INVALID_HANDLE;
-	else if (size && (!dst || !dev_readable(src, size)))
-		result = CUDA_ERROR_INVALID_VALUE;
 	else if (copy_fails(dst, size, stream))
 		result = CUDA_ERROR_UNKNOWN;
+	else if (size && (!dst || !dev_readable(src, size)))
+		result = CUDA_ERROR_INVALID_VALUE;
 	else if (size)
 		result = sim_result(dev_read(dst, src, size));
 	sim_unlock();

@@ -230,7 +230,7 @@ static void what_was_pinned_is_asked_of_the_plan_too(void **state)
 	CUdeviceptr addr = unit_alloc(BYTES);
 	struct gpumem_buf *buf = unit_pin(addr, BYTES);
 	unsigned char *host = aligned_alloc(4096, 4 * MIB);
-	uint64_t before = cuda_copied();
+	uint64_t asked, before = cuda_copied();
 
 	assert_non_null(host);
 	assert_int_equal(register_host(host, BYTES / 2), 0);
@@ -249,10 +249,12 @@ static void what_was_pinned_is_asked_of_the_plan_too(void **state)
 	assert_int_equal(gpumem_plan_set(unit_session, NULL, 0, 0), 0);
 	/* GPU memory that was freed is not the engine's, whoever asks. */
 	unit_free(addr);
+	asked = engine_copied();
 	assert_int_equal(gpumem_write(buf, 0, host, BYTES), 0);
 	memset(got, 0, BYTES);
 	assert_int_equal(gpumem_read(buf, 0, got, BYTES), 0);
 	assert_memory_equal(got, host, BYTES);
+	assert_int_equal(engine_copied(), asked);
 	assert_int_equal(cuda_copied(), before);
 	assert_int_equal(gpumem_unpin(buf), 0);
 	free(host);
