@@ -46,8 +46,9 @@ struct gpumem_sim_info {
 	uint64_t pins; /* pins alive in this process */
 	/*
 	 * Asynchronous copies to and from the host asked for in a stream so far,
-	 * refused ones too, and of these the ones whose host memory was not pinned, or not all of it: a
-	 * real driver does them itself, in turns with the caller.
+	 * refused ones too, and of these the ones whose host memory was not
+	 * pinned, or not all of it: a real driver does them itself, in turns
+	 * with the caller.
 	 */
 	uint64_t copies;
 	uint64_t pageable_copies;
