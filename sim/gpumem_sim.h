@@ -9,8 +9,8 @@
  * files are used. CUDA_VISIBLE_DEVICES is heeded.
  *
  * Device memory is made of pages of 64 KiB that lie scattered in a memory file
- * of the process, one for each GPU, or, where the emulated GPU's kernel module is loaded, in that
- * GPU's video memory.
+ * of the process, one for each GPU, or, where the emulated GPU's kernel module
+ * is loaded, in that GPU's video memory.
  *
  * Kernels: of all the kernels in a module, the one by which libgpumem reads is
  * simulated, by a thread of this process; any other is refused with
