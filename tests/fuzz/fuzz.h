@@ -178,7 +178,7 @@ void fuzz_result(struct fuzz_ctx *c, enum fuzz_op op, int result);
 void fuzz_file_result(struct fuzz_ctx *c, enum fuzz_op op, int fd, int result);
 /* Was a file of /proc open in this process at any time after _before()? */
 uint32_t fuzz_proc_before(void);
-bool fuzz_proc_since(uint32_t before);
+bool fuzz_proc_since(const struct fuzz_ctx *c, uint32_t before, int fd);
 void fuzz_wrong(struct fuzz_ctx *c, const char *format, ...)
 	__attribute__((format(printf, 2, 3)));
 void fuzz_step(struct fuzz_ctx *c);

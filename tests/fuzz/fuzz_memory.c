@@ -42,7 +42,7 @@ static void fuzz_map_at(struct fuzz_ctx *c, enum fuzz_op op,
 			map.bytes += fuzz_below(c, 2 * MIB);
 	}
 	r = t_mmap(what->fd, at, map.bytes, prot, flags, &p);
-	if (r == EIO && fuzz_proc_since(before))
+	if (r == EIO && fuzz_proc_since(c, before, what->fd))
 		r = EBADF;
 	fuzz_file_result(c, op, what->fd, r);
 	if (r)

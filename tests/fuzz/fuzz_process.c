@@ -2,9 +2,11 @@
 /* Workers, their children, and descriptors passed between them. */
 #include "fuzz.h"
 
+#include <linux/magic.h>
 #include <pthread.h>
 #include <stdarg.h>
 #include <sys/socket.h>
+#include <sys/vfs.h>
 
 struct fuzz_entry {
 	const char *name;
@@ -232,9 +234,18 @@ uint32_t fuzz_proc_before(void)
 	return atomic_load(&fuzz_proc_ended);
 }
 
-bool fuzz_proc_since(uint32_t before)
+bool fuzz_proc_since(const struct fuzz_ctx *c, uint32_t before, int fd)
 {
-	return atomic_load(&fuzz_proc_begun) != before;
+	struct statfs fs;
+
+	if (atomic_load(&fuzz_proc_begun) != before)
+		return true;
+	/*
+	 * A child has the parent's files as they were when fork() began and its
+	 * counts as they were a little later: the other thread may have been
+	 * through with such a file by then. No thread of the child closes it.
+	 */
+	return c->child && !fstatfs(fd, &fs) && fs.f_type == PROC_SUPER_MAGIC;
 }
 
 static void *fuzz_thread(void *arg)
