@@ -249,10 +249,10 @@ double tool_now(void)
 
 void tool_pace(double begin, double time_us, int done, int rounds)
 {
-	int twentieth = rounds / 20;
+	/* Rounds may be done in bunches, which pass a twentieth or the last. */
+	long long twentieths = done < rounds ? done * 20ll / rounds : 20;
+	double until = time_us / 20 * twentieths;
 
-	if (!twentieth || done % twentieth)
-		return;
-	while (tool_now() - begin < time_us * done / rounds)
+	while (tool_now() - begin < until)
 		;
 }
