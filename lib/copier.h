@@ -36,6 +36,7 @@ struct gm_copier {
 	/* From which length on the engine does all of pinned memory. */
 	_Atomic size_t write_long, read_long;
 	struct gm_known known; /* host memory of such copies */
+	struct gm_plain plain; /* that the courier read into */
 	_Atomic uint32_t threads; /* for a large copy, the caller included */
 	_Atomic bool courier_on;
 	_Atomic uint32_t idle_us, life_us;

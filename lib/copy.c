@@ -40,6 +40,7 @@ struct gm_copy {
 	size_t pinned_size;
 	uint64_t host_gpu; /* what the GPU calls host then, or 0 */
 	const char *why_not; /* the GPU may not touch the memory, and why */
+	bool look_later; /* at host, while the GPU is at work */
 };
 
 int gm_copy_check(struct gm_buf *buf, const char *call, uint64_t offset,
@@ -98,6 +99,43 @@ static int gm_copy_threads(struct gm_copier *copier, struct gm_copy *copy,
 	return 0;
 }
 
+/*
+ * Whether the host memory is CUDA's, all of it. CUDA says so in one call, in
+ * which memory that it does not know is no error, as it is in the others: to
+ * make one takes it a microsecond.
+ */
+static void gm_copy_look_at_host(struct gm_copy *copy)
+{
+	const struct gm_cuda *cuda = &copy->buf->session->cuda;
+	CUdeviceptr host = (uintptr_t)copy->host, start = 0, gpu = 0;
+	unsigned int type = 0;
+	size_t size = 0;
+	CUpointer_attribute attributes[] = {
+		CU_POINTER_ATTRIBUTE_MEMORY_TYPE,
+		CU_POINTER_ATTRIBUTE_RANGE_START_ADDR,
+		CU_POINTER_ATTRIBUTE_RANGE_SIZE,
+		CU_POINTER_ATTRIBUTE_DEVICE_POINTER,
+	};
+	void *values[] = { &type, &start, &size, &gpu };
+
+	copy->pinned = false;
+	copy->host_gpu = 0;
+	if (!cuda->pointer_get_all ||
+	    cuda->pointer_get_all(4, attributes, values, host) ||
+	    type != CU_MEMORYTYPE_HOST || !gpu || host < start ||
+	    host - start > size || copy->length > size - (host - start))
+		return;
+	copy->pinned = true;
+	copy->pinned_start = start;
+	copy->pinned_size = size;
+	copy->host_gpu = gpu;
+}
+
+static void gm_copy_look_aside(void *copy)
+{
+	gm_copy_look_at_host(copy);
+}
+
 static int gm_copy_courier(struct gm_copier *copier, struct gm_copy *copy,
 			   unsigned int threads)
 {
@@ -106,6 +144,8 @@ static int gm_copy_courier(struct gm_copier *copier, struct gm_copy *copy,
 
 	if (!courier)
 		return -EOPNOTSUPP;
+	if (copy->look_later)
+		gm_courier_meanwhile(courier, gm_copy_look_aside, copy);
 	rc = gm_courier_read(courier, copy->gpu, copy->host, copy->host_gpu,
 			     copy->length,
 			     threads > 1 ? gm_copier_pool(copier) : NULL,
@@ -137,36 +177,6 @@ static int gm_copy_engine(struct gm_copier *copier, struct gm_copy *copy,
 			       copy->pinned_size);
 	gm_copier_put(&copier->engine, rc);
 	return rc;
-}
-
-/*
- * Whether the host memory is CUDA's, all of it. CUDA says so in one call, in
- * which memory that it does not know is no error, as it is in the others: to
- * make one takes it a microsecond.
- */
-static void gm_copy_look_at_host(struct gm_copy *copy)
-{
-	const struct gm_cuda *cuda = &copy->buf->session->cuda;
-	CUdeviceptr host = (uintptr_t)copy->host, start = 0, gpu = 0;
-	unsigned int type = 0;
-	size_t size = 0;
-	CUpointer_attribute attributes[] = {
-		CU_POINTER_ATTRIBUTE_MEMORY_TYPE,
-		CU_POINTER_ATTRIBUTE_RANGE_START_ADDR,
-		CU_POINTER_ATTRIBUTE_RANGE_SIZE,
-		CU_POINTER_ATTRIBUTE_DEVICE_POINTER,
-	};
-	void *values[] = { &type, &start, &size, &gpu };
-
-	if (!cuda->pointer_get_all ||
-	    cuda->pointer_get_all(4, attributes, values, host) ||
-	    type != CU_MEMORYTYPE_HOST || !gpu || host < start ||
-	    host - start > size || copy->length > size - (host - start))
-		return;
-	copy->pinned = true;
-	copy->pinned_start = start;
-	copy->pinned_size = size;
-	copy->host_gpu = gpu;
 }
 
 /*
@@ -247,6 +257,30 @@ static bool gm_copy_again(struct gm_copier *copier, struct gm_copy *copy)
 	return !rc;
 }
 
+/*
+ * A read by the courier into memory that was not pinned at the last read:
+ * through the staging memory, which is right for pinned memory too, if slower.
+ * What the memory is now is asked meanwhile. False: to be copied otherwise.
+ */
+static bool gm_copy_staged_again(struct gm_copier *copier, struct gm_copy *copy)
+{
+	struct gpumem_plan_step step;
+	int rc;
+
+	if (!copy->read || copy->length <= GM_STAGED_MAX || copy->why_not ||
+	    !gm_plain_holds(&copier->plain, copy->host))
+		return false;
+	step = gm_copier_step(copier, GPUMEM_COPY_READ, copy->length);
+	if (step.method != GPUMEM_COPY_COURIER)
+		return false;
+	copy->look_later = true;
+	rc = gm_copy_courier(copier, copy, step.threads);
+	copy->look_later = false;
+	if (copy->pinned)
+		gm_plain_forget(&copier->plain, copy->host);
+	return !rc;
+}
+
 /* The plan's way, and where it cannot be taken the next best. */
 static int gm_copy_planned(struct gm_copier *copier, struct gm_copy *copy)
 {
@@ -277,11 +311,15 @@ static int gm_copy_run(struct gm_copy *copy,
 	gm_copy_look_at_gpu(copy);
 	if (!(options->flags & GPUMEM_COPY_PAGEABLE)) {
 		if (options->method == GPUMEM_COPY_AUTO &&
-		    gm_copy_again(copier, copy))
+		    (gm_copy_again(copier, copy) ||
+		     gm_copy_staged_again(copier, copy)))
 			return 0;
 		/* A short read comes through staging memory as fast in any case. */
-		if (!copy->read || copy->length > GM_STAGED_MAX)
+		if (!copy->read || copy->length > GM_STAGED_MAX) {
 			gm_copy_look_at_host(copy);
+			if (copy->read && !copy->pinned)
+				gm_plain_learn(&copier->plain, copy->host);
+		}
 	}
 	if (options->method == GPUMEM_COPY_AUTO)
 		return gm_copy_planned(copier, copy);

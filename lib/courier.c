@@ -25,7 +25,8 @@
 #define GM_COURIER_TURNS 4u
 /* Above this the pause after each wave costs more than it gains. */
 #define GM_COURIER_WAVES_MAX ((size_t)256 << 10)
-#define GM_COURIER_WAVE_MIN 16384u
+/* Of several threads' waves, in KiB. */
+#define GM_COURIER_WAVE_SHARED 64u
 
 /* A job straight into pinned memory, from which on it is in two chunks. */
 #define GM_COURIER_DIRECT (2u * GM_COURIER_CHUNK_MAX)
@@ -53,6 +54,20 @@
 #define GM_COURIER_PATIENCE_NS (2000 * GM_MS)
 #define GM_COURIER_SIMULATED_NS (30000 * GM_MS)
 
+/* Waves of jobs up to so many bytes: the first one's KiB, and each other's less. */
+struct gm_courier_waves {
+	size_t up_to;
+	uint32_t first, less;
+};
+
+static const struct gm_courier_waves gm_courier_waves_table[] = {
+	{ 24 << 10, 24, 0 },
+	{ 32 << 10, 20, 4 },
+	{ 48 << 10, 24, 4 },
+	{ 64 << 10, 28, 4 },
+	{ GM_COURIER_WAVES_MAX, 32, 2 },
+};
+
 /* One job of a read. */
 struct gm_courier_part {
 	struct gm_courier *courier;
@@ -61,8 +76,8 @@ struct gm_courier_part {
 	const char *stage; /* where the first chunk begins */
 	size_t skew; /* of the target from there */
 	size_t length;
-	size_t chunk;
-	unsigned int shift; /* of 1, to chunk */
+	size_t chunk; /* the first; of waves the others are less */
+	uint32_t how; /* of the job */
 	bool past_caches;
 	bool shared; /* several threads drain it */
 	atomic_bool late; /* a chunk did not come */
@@ -84,7 +99,32 @@ static void gm_courier_prefetch(const struct gm_courier_part *part,
 		gm_cpu_prefetch_write(part->host + first + at);
 }
 
-/* gm_pool_work: one chunk, of those that lie in [0, skew + length). */
+/* What the chunk after one of so many bytes has. */
+static size_t gm_courier_next(const struct gm_courier_part *part, size_t chunk)
+{
+	return part->how & GM_COURIER_WAVES
+		       ? GM_COURIER_WAVE_NEXT(chunk, part->how)
+		       : chunk;
+}
+
+/* Which chunk holds the byte that is so far from where the first one begins. */
+static size_t gm_courier_chunk_of(const struct gm_courier_part *part, size_t at)
+{
+	size_t chunk = part->chunk, i = 0;
+
+	if (!(part->how & GM_COURIER_WAVES))
+		return at >> (part->how & GM_COURIER_CHUNK);
+	for (; at >= chunk; i++) {
+		at -= chunk;
+		chunk = gm_courier_next(part, chunk);
+	}
+	return i;
+}
+
+/*
+ * gm_pool_work: a part of a chunk, or of waves, which come one after the other,
+ * of those that lie in [0, skew + length).
+ */
 static void gm_courier_drain(void *arg, size_t first, size_t length)
 {
 	struct gm_courier_part *part = arg;
@@ -92,8 +132,9 @@ static void gm_courier_drain(void *arg, size_t first, size_t length)
 	size_t high = first + length;
 	char *to = part->host + (low - part->skew);
 
-	if (part->late || !gm_courier_wait_chunk(part->courier, part->number,
-						 first >> part->shift)) {
+	if (part->late ||
+	    !gm_courier_wait_chunk(part->courier, part->number,
+				   gm_courier_chunk_of(part, high - 1))) {
 		part->late = true;
 		return;
 	}
@@ -109,6 +150,7 @@ static void gm_courier_drain_all(struct gm_courier_part *part,
 				 struct gm_pool *pool, unsigned int threads)
 {
 	const size_t end = part->skew + part->length;
+	size_t chunk = part->chunk, length;
 
 	if (part->shared) {
 		gm_pool_run(pool, threads, end,
@@ -117,11 +159,11 @@ static void gm_courier_drain_all(struct gm_courier_part *part,
 			    gm_courier_drain, part);
 		return;
 	}
-	for (size_t at = 0; at < end; at += part->chunk) {
-		gm_courier_prefetch(part, at + GM_COURIER_AHEAD, part->chunk);
-		gm_courier_drain(part, at,
-				 end - at < part->chunk ? end - at
-							: part->chunk);
+	for (size_t at = 0; at < end; at += length) {
+		length = end - at < chunk ? end - at : chunk;
+		gm_courier_prefetch(part, at + GM_COURIER_AHEAD, length);
+		gm_courier_drain(part, at, length);
+		chunk = gm_courier_next(part, chunk);
 	}
 }
 
@@ -141,26 +183,31 @@ static int gm_courier_finish(struct gm_courier_part *part, bool staged,
 		gm_courier_drain_all(part, pool, threads);
 	for (size_t at = 0; !staged && !part->late && at < end;
 	     at += part->chunk)
-		part->late = !gm_courier_wait_chunk(courier, part->number,
-						    at >> part->shift);
+		part->late = !gm_courier_wait_chunk(
+			courier, part->number, gm_courier_chunk_of(part, at));
 	return part->late ? gm_courier_late(courier) : 0;
 }
 
 /*
- * Staged jobs up to GM_COURIER_WAVES_MAX. Each wave waits for a fence, and the
- * last one is drained when there is nothing else to do: several threads are soon
- * through with a larger one.
+ * Staged jobs up to GM_COURIER_WAVES_MAX. Before each wave but the first the GPU
+ * waits for a fence, 0.65 us on an H100, and what it does not send meanwhile it
+ * sends no more; the first one and the last one the host waits for, or the GPU.
+ * So they become shorter, by as much as the host takes longer for a KiB than the
+ * GPU. Several threads are soon through with what there is: few and long.
  */
-static unsigned int gm_courier_wave(const struct gm_courier *courier,
-				    size_t length, bool shared)
+static uint32_t gm_courier_waves(const struct gm_courier *courier,
+				 size_t length, bool shared)
 {
-	unsigned int wave = GM_COURIER_WAVE_MIN;
+	const struct gm_courier_waves *waves = gm_courier_waves_table;
+	unsigned int most =
+		GM_COURIER_WAVE(courier->threads) / GM_COURIER_WAVE_UNIT;
+	uint32_t first, less;
 
-	if (length > 2 * wave)
-		wave *= shared ? 4 : 2;
-	while (wave > GM_COURIER_WAVE(courier->threads))
-		wave /= 2;
-	return (unsigned int)__builtin_ctz(wave);
+	while (length > waves->up_to)
+		waves++;
+	first = shared ? GM_COURIER_WAVE_SHARED : waves->first;
+	less = shared ? 0 : waves->less;
+	return (first < most ? first : most) | less << 16;
 }
 
 /*
@@ -199,12 +246,14 @@ static unsigned int gm_courier_chunk(const struct gm_courier *courier,
 	return shift;
 }
 
-static unsigned int gm_courier_shift(const struct gm_courier_part *part,
-				     bool direct, bool waves)
+/* What a job's `how` says of its chunks. */
+static uint32_t gm_courier_chunks(const struct gm_courier_part *part,
+				  bool direct, bool waves)
 {
 	if (waves)
-		return gm_courier_wave(part->courier, part->length,
-				       part->shared);
+		return gm_courier_waves(part->courier, part->length,
+					part->shared) |
+		       GM_COURIER_WAVES;
 	if (direct && part->length >= GM_COURIER_DIRECT)
 		return gm_courier_direct_chunk(part->length);
 	return gm_courier_chunk(part->courier, part->length);
@@ -221,7 +270,7 @@ static int gm_courier_send(struct gm_courier_part *part, uint64_t gpu,
 	const uint64_t number = ++courier->number;
 	const unsigned int slot = number % GM_COURIER_SLOTS;
 	const bool waves = !host_gpu && part->length <= courier->waves_max;
-	const unsigned int shift = gm_courier_shift(part, host_gpu, waves);
+	const uint32_t chunks = gm_courier_chunks(part, host_gpu, waves);
 	struct gm_courier_job *job = &courier->jobs[slot];
 	size_t stage = slot * GM_COURIER_STAGE;
 
@@ -238,7 +287,7 @@ static int gm_courier_send(struct gm_courier_part *part, uint64_t gpu,
 		.length = (uint32_t)part->length,
 		.number = (uint32_t)number,
 		.to = host_gpu,
-		.how = shift,
+		.how = chunks,
 		.number_again = (uint32_t)number,
 	};
 	if (!host_gpu) {
@@ -249,17 +298,25 @@ static int gm_courier_send(struct gm_courier_part *part, uint64_t gpu,
 	part->stage = courier->memory + stage;
 	part->skew = job->to % GM_COURIER_ALIGN;
 	if (waves) {
-		job->how |= GM_COURIER_WAVES;
 		part->stage += part->skew;
 		part->skew = 0;
 	}
-	part->shift = shift;
-	part->chunk = (size_t)1 << shift;
+	part->how = chunks;
+	part->chunk = waves ? GM_COURIER_WAVE_FIRST(chunks)
+			    : (size_t)1 << chunks;
 	if (alone && (!courier->start || gm_courier_retired(courier)))
 		return gm_courier_launch(courier, number);
 	/* A kernel that retires now leaves it to gm_courier_wait(). */
 	gm_courier_ring(courier, number);
 	return 0;
+}
+
+/* What the caller has to do, once. */
+static void gm_courier_aside(struct gm_courier *courier)
+{
+	if (courier->aside)
+		courier->aside(courier->aside_arg);
+	courier->aside = NULL;
 }
 
 static int gm_courier_copy(struct gm_courier *courier, uint64_t gpu, char *host,
@@ -292,6 +349,7 @@ static int gm_courier_copy(struct gm_courier *courier, uint64_t gpu, char *host,
 					     sent_parts == done_parts);
 			if (part->shared)
 				gm_pool_rouse(pool, threads);
+			gm_courier_aside(courier);
 			sent += part->length;
 			sent_parts++;
 			continue;
@@ -349,9 +407,18 @@ int gm_courier_read(struct gm_courier *courier, uint64_t gpu, void *host,
 {
 	int rc = gm_courier_ready(courier);
 
-	return rc ? rc
-		  : gm_courier_copy(courier, gpu, host, host_gpu, length, pool,
-				    threads);
+	if (!rc)
+		rc = gm_courier_copy(courier, gpu, host, host_gpu, length, pool,
+				     threads);
+	courier->aside = NULL;
+	return rc;
+}
+
+void gm_courier_meanwhile(struct gm_courier *courier, void (*aside)(void *arg),
+			  void *arg)
+{
+	courier->aside = aside;
+	courier->aside_arg = arg;
 }
 
 int gm_courier_new(struct gm_session *session,

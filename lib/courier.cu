@@ -268,16 +268,20 @@ DEVICE void push_waves(const struct gm_courier_job *job, u64 number, u64 done)
 {
 	const u32 thread = __nvvm_read_ptx_sreg_tid_x();
 	const u32 pushers = __nvvm_read_ptx_sreg_ntid_x() - WARP;
-	const u64 chunk = (u64)1 << (job->how & GM_COURIER_CHUNK);
 	const u64 end = job->to + job->length;
 	const u64 by = job->from - job->to;
 	const u64 step = pushers * PIECE;
 	u64 first = job->to / PIECE * PIECE;
+	u64 to = job->to;
+	u32 wave = GM_COURIER_WAVE_FIRST(job->how);
 
-	for (u64 to = job->to; to < end; to += chunk) {
+	while (to < end) {
 		struct piece p[GM_COURIER_WAVE_FLIGHT] = {};
 		u64 at = first + thread * PIECE;
-		u64 last = thread < pushers ? least(to + chunk, end) : 0;
+		u64 last;
+
+		to += wave;
+		last = thread < pushers ? least(to, end) : 0;
 
 #pragma unroll
 		for (int i = 0; i < GM_COURIER_WAVE_FLIGHT; i++)
@@ -293,8 +297,9 @@ DEVICE void push_waves(const struct gm_courier_job *job, u64 number, u64 done)
 			fence();
 			store_word(done, number);
 		}
-		/* A piece that lies in two chunks is the first one's. */
-		first = (to + chunk + PIECE - 1) / PIECE * PIECE;
+		/* A piece that lies in two waves is the first one's. */
+		first = (to + PIECE - 1) / PIECE * PIECE;
+		wave = GM_COURIER_WAVE_NEXT(wave, job->how);
 		done += sizeof(struct gm_courier_word);
 	}
 }

@@ -64,6 +64,13 @@ int gm_courier_read(struct gm_courier *courier, uint64_t gpu, void *host,
 		    uint64_t host_gpu, size_t length, struct gm_pool *pool,
 		    unsigned int threads);
 
+/*
+ * What the next read is to do once, while the GPU is at work; not at all where
+ * it does not come so far. The caller locks.
+ */
+void gm_courier_meanwhile(struct gm_courier *courier, void (*aside)(void *arg),
+			  void *arg);
+
 /* Kernels started so far. */
 uint64_t gm_courier_starts(const struct gm_courier *courier);
 

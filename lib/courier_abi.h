@@ -5,7 +5,8 @@
  *
  * A job copies a range of device memory to a range of host memory that the GPU
  * can write, in chunks that begin at multiples of the chunk's size from the
- * last multiple of GM_COURIER_ALIGN at or before the target. After a chunk its
+ * last multiple of GM_COURIER_ALIGN at or before the target, or, in waves, each
+ * where the one before it ends. After a chunk its
  * flag is set to the job's number. Jobs are numbered in a row and done in that
  * order. A kernel takes its first one, any number, as its parameter and waits
  * for each further one in one of two slots in device memory, which the host
@@ -31,7 +32,7 @@
 #define GM_COURIER_CHUNKS 65 /* of one job, at most */
 #define GM_COURIER_SLOTS 2
 
-/* In how: the power of two of the chunk's size. */
+/* In how: the power of two of the chunk's size; of waves the first one's KiB. */
 #define GM_COURIER_CHUNK 0xffu
 /*
  * Source and target are equally far from a multiple of 16, and what lies beside
@@ -49,6 +50,17 @@
 #define GM_COURIER_WAVES 0x400u
 #define GM_COURIER_WAVE_FLIGHT 8
 #define GM_COURIER_WAVE(n) (((n)-33u) * 16u * GM_COURIER_WAVE_FLIGHT)
+#define GM_COURIER_WAVE_UNIT 1024u
+#define GM_COURIER_WAVE_LEAST 4096u
+/* The first wave in bytes, and how much shorter each of the others is. */
+#define GM_COURIER_WAVE_FIRST(how) \
+	(((how)&GM_COURIER_CHUNK) * GM_COURIER_WAVE_UNIT)
+#define GM_COURIER_WAVE_LESS(how) (((how) >> 16 & 0xffu) * GM_COURIER_WAVE_UNIT)
+/* The wave after one of so many bytes. */
+#define GM_COURIER_WAVE_NEXT(wave, how)                              \
+	((wave) >= GM_COURIER_WAVE_LESS(how) + GM_COURIER_WAVE_LEAST \
+		 ? (wave)-GM_COURIER_WAVE_LESS(how)                  \
+		 : (wave))
 
 /* Each half carries the number's lower bits: it may arrive alone. */
 struct gm_courier_job {

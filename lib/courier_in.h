@@ -49,6 +49,9 @@ struct gm_courier {
 	uint64_t busy_ns; /* until the kernel begins */
 	uint64_t rest_ns; /* from one that did not, until another is started */
 
+	void (*aside)(void *arg); /* for the next read, or NULL */
+	void *aside_arg;
+
 	bool proven; /* a read brought what was expected */
 	uint64_t number; /* the last job's */
 	struct gm_courier_job jobs[GM_COURIER_SLOTS];

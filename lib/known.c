@@ -41,3 +41,32 @@ void gm_known_forget(struct gm_known *known, const void *host)
 			atomic_store_explicit(&known->range[i].size, 0,
 					      memory_order_relaxed);
 }
+
+static uintptr_t gm_plain_piece(const void *host)
+{
+	return (uintptr_t)host >> GM_PLAIN_SHIFT;
+}
+
+bool gm_plain_holds(const struct gm_plain *plain, const void *host)
+{
+	const uintptr_t piece = gm_plain_piece(host);
+
+	return atomic_load_explicit(&plain->piece[piece % GM_PLAIN],
+				    memory_order_relaxed) == piece;
+}
+
+void gm_plain_learn(struct gm_plain *plain, const void *host)
+{
+	const uintptr_t piece = gm_plain_piece(host);
+
+	atomic_store_explicit(&plain->piece[piece % GM_PLAIN], piece,
+			      memory_order_relaxed);
+}
+
+void gm_plain_forget(struct gm_plain *plain, const void *host)
+{
+	const uintptr_t piece = gm_plain_piece(host);
+
+	atomic_store_explicit(&plain->piece[piece % GM_PLAIN], 0,
+			      memory_order_relaxed);
+}

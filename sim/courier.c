@@ -15,6 +15,18 @@
 #define PIECE 16u
 #define PART 4096u
 
+static _Atomic uint64_t jobs, staged_jobs;
+
+uint64_t sim_courier_jobs(void)
+{
+	return jobs;
+}
+
+uint64_t sim_courier_staged_jobs(void)
+{
+	return staged_jobs;
+}
+
 static uint64_t time_ns(void)
 {
 	struct timespec now;
@@ -72,13 +84,16 @@ static CUresult push_job(const struct sim_kernel *kernel,
 			 const struct gm_courier_job *job, uint64_t number,
 			 uint64_t done)
 {
-	const uint64_t chunk = 1ull << (job->how & GM_COURIER_CHUNK);
+	const bool waves = job->how & GM_COURIER_WAVES;
 	const uint64_t to = job->to, end = to + job->length;
-	uint64_t at =
-		to - (job->how & GM_COURIER_WAVES ? 0 : to % GM_COURIER_ALIGN);
+	uint64_t chunk = waves ? GM_COURIER_WAVE_FIRST(job->how)
+			       : 1ull << (job->how & GM_COURIER_CHUNK);
+	uint64_t at = to - (waves ? 0 : to % GM_COURIER_ALIGN);
 	CUresult result = CUDA_SUCCESS;
 
-	for (; at < end && !result; at += chunk) {
+	jobs++;
+	staged_jobs += !!(job->how & GM_COURIER_WHOLE);
+	while (at < end && !result) {
 		uint64_t low = at > to ? whole_pieces(at) : to;
 		uint64_t high = whole_pieces(at + chunk);
 
@@ -92,6 +107,9 @@ static CUresult push_job(const struct sim_kernel *kernel,
 		if (!result)
 			result = sim_kernel_signal(kernel, done, number);
 		done += sizeof(struct gm_courier_word);
+		at += chunk;
+		if (waves)
+			chunk = GM_COURIER_WAVE_NEXT(chunk, job->how);
 	}
 	return result;
 }

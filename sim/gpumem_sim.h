@@ -52,6 +52,12 @@ struct gpumem_sim_info {
 	 */
 	uint64_t copies;
 	uint64_t pageable_copies;
+	/*
+	 * Jobs that the courier's kernel did so far, and of these the ones that
+	 * went to its staging memory.
+	 */
+	uint64_t jobs;
+	uint64_t staged_jobs;
 };
 
 int gpumem_sim_get_info(struct gpumem_sim_info *info);

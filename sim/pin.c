@@ -81,6 +81,8 @@ int gpumem_sim_get_info(struct gpumem_sim_info *info)
 			.pins = pin_count,
 			.copies = sim_copies(),
 			.pageable_copies = sim_pageable_copies(),
+			.jobs = sim_courier_jobs(),
+			.staged_jobs = sim_courier_staged_jobs(),
 		};
 	sim_unlock();
 	return err;

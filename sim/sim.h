@@ -263,6 +263,10 @@ bool sim_device_read(void *dst, uint64_t addr, uint64_t length);
 uint64_t sim_copies(void);
 uint64_t sim_pageable_copies(void);
 
+/* courier.c; the same. */
+uint64_t sim_courier_jobs(void);
+uint64_t sim_courier_staged_jobs(void);
+
 /*
  * kernel.c. Those that wait are called without sim.lock: kernels need it. On a
  * GPU, what waits for the device waits for them.

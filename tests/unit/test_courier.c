@@ -148,7 +148,14 @@ static void every_length_around_the_chunks(void **state)
 	static const size_t sizes[] = { 4096,
 					8192,
 					4 * 4096,
+					24 * KIB,
+					32 * KIB,
+					48 * KIB,
+					62 * KIB,
+					64 * KIB,
+					90 * KIB,
 					128 * KIB,
+					256 * KIB,
 					GM_COURIER_JOB,
 					2 * GM_COURIER_JOB,
 					3 * GM_COURIER_JOB };
@@ -174,6 +181,30 @@ static void random_reads(void **state)
 		check_read(offset, (direct ? pinned : host) + 64 + roll(300),
 			   direct, length, 1 + roll(4));
 	}
+}
+
+static void count(void *times)
+{
+	++*(int *)times;
+}
+
+static void what_is_to_be_done_meanwhile_is_done_once(void **state)
+{
+	int times = 0;
+
+	gm_courier_meanwhile(courier, count, &times);
+	check_read(1, host + BESIDE, false, 100, 1);
+	assert_int_equal(times, 1);
+	check_read(2, host + BESIDE, false, 3 * MIB, 4);
+	assert_int_equal(times, 1);
+	gm_courier_meanwhile(courier, count, &times);
+	check_read(3, host + BESIDE, false, 3 * MIB, 4);
+	assert_int_equal(times, 2);
+	/* A read of nothing ends before that, and leaves nothing to the next. */
+	gm_courier_meanwhile(courier, count, &times);
+	check_read(4, host + BESIDE, false, 0, 1);
+	check_read(5, host + BESIDE, false, 100, 1);
+	assert_int_equal(times, 2);
 }
 
 static void one_kernel_does_many_jobs(void **state)
@@ -467,6 +498,7 @@ int main(void)
 		CALM(every_length_around_the_chunks),
 		CALM(random_reads),
 		HASTY(random_reads),
+		CALM(what_is_to_be_done_meanwhile_is_done_once),
 		CALM(one_kernel_does_many_jobs),
 		CALM(it_is_started_again_after_it_retired),
 		HASTY(no_job_is_lost_when_it_retires),

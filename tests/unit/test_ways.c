@@ -260,6 +260,89 @@ static void what_was_pinned_is_asked_of_the_plan_too(void **state)
 	free(host);
 }
 
+static struct gpumem_sim_info jobs_since(const struct gpumem_sim_info *before)
+{
+	struct gpumem_sim_info info;
+
+	assert_int_equal(unit_cuda.sim_info(&info), 0);
+	info.jobs -= before->jobs;
+	info.staged_jobs -= before->staged_jobs;
+	return info;
+}
+
+/* Reads so much into host, and counts jobs, of which so many were staged. */
+static void read_by_courier(struct gpumem_buf *buf, unsigned char *host,
+			    size_t length, unsigned int jobs,
+			    unsigned int staged)
+{
+	struct gpumem_sim_info before, info;
+
+	assert_int_equal(unit_cuda.sim_info(&before), 0);
+	memset(host, 0, length);
+	assert_int_equal(gpumem_read(buf, 0, host, length), 0);
+	assert_memory_equal(host, pattern, length);
+	info = jobs_since(&before);
+	assert_int_equal(info.jobs, jobs);
+	assert_int_equal(info.staged_jobs, staged);
+}
+
+/* A read of memory that was pinned since the last one goes on as it began. */
+static void memory_that_was_pinned_since_is_noticed(void **state)
+{
+	const struct gpumem_copy_options by_courier = {
+		.size = sizeof(by_courier), .method = GPUMEM_COPY_COURIER
+	};
+	static const struct gpumem_plan_step steps[] = {
+		{ GPUMEM_COPY_READ, GPUMEM_COPY_CPU, 1, 0, UINT64_MAX },
+		{ GPUMEM_COPY_PINNED | GPUMEM_COPY_READ, GPUMEM_COPY_CPU, 1, 0,
+		  UINT64_MAX },
+	};
+	CUdeviceptr addr = unit_alloc(BYTES);
+	struct gpumem_buf *buf = unit_pin(addr, BYTES);
+	unsigned char *host = aligned_alloc(65536, 4 * MIB);
+
+	assert_non_null(host);
+	unit_fill(pattern, BYTES, 77);
+	assert_int_equal(unit_cuda.to_device(addr, pattern, BYTES), 0);
+	for (int i = 0; i < 3; i++)
+		read_by_courier(buf, host, 100000, 1, 1);
+	assert_int_equal(register_host(host, 4 * MIB), 0);
+	read_by_courier(buf, host, 100000, 1, 1);
+	read_by_courier(buf, host, 100000, 1, 0);
+	assert_int_equal(unregister_host(host), 0);
+	read_by_courier(buf, host, 100000, 1, 1);
+	/* A neighbour is looked at itself, as is what takes another's place. */
+	assert_int_equal(register_host(host + 65536, 65536), 0);
+	read_by_courier(buf, host + 65536, 50000, 1, 0);
+	read_by_courier(buf, host, 50000, 1, 1);
+	assert_int_equal(unregister_host(host + 65536), 0);
+	for (int i = 0; i < 200; i++)
+		read_by_courier(buf, host + i % 40 * 65536, 40000 + i, 1, 1);
+	/* Short ones are staged whatever the memory is. */
+	assert_int_equal(register_host(host, 4 * MIB), 0);
+	read_by_courier(buf, host, 20000, 1, 1);
+	read_by_courier(buf, host + 65536, 300000, 1, 1);
+	read_by_courier(buf, host + 65536, 300000, 1, 0);
+	/* It is a guess for who leaves it to the plan. */
+	assert_int_equal(unregister_host(host), 0);
+	read_by_courier(buf, host, 100000, 1, 1);
+	assert_int_equal(register_host(host, 4 * MIB), 0);
+	assert_int_equal(gpumem_read_with(buf, 0, host, 100000, &by_courier),
+			 0);
+	assert_memory_equal(host, pattern, 100000);
+	assert_int_equal(gpumem_plan_set(unit_session, steps, 2, 0), 0);
+	read_by_courier(buf, host, 100000, 0, 0);
+	assert_int_equal(gpumem_plan_set(unit_session, NULL, 0, 0), 0);
+	assert_int_equal(unregister_host(host), 0);
+	/* GPU memory that was freed is not the courier's. */
+	unit_map(buf);
+	read_by_courier(buf, host, 100000, 1, 1);
+	unit_free(addr);
+	read_by_courier(buf, host, 100000, 0, 0);
+	assert_int_equal(gpumem_unpin(buf), 0);
+	free(host);
+}
+
 /* The GPU is not sent to an address that is no longer there. */
 static void freed_memory_is_read_through_the_mapping(void **state)
 {
@@ -512,6 +595,7 @@ int main(void)
 		cmocka_unit_test(a_copy_of_known_memory_is_one_copy),
 		cmocka_unit_test(an_engine_that_fails_loses_nothing),
 		cmocka_unit_test(what_was_pinned_is_asked_of_the_plan_too),
+		cmocka_unit_test(memory_that_was_pinned_since_is_noticed),
 		cmocka_unit_test(freed_memory_is_read_through_the_mapping),
 		cmocka_unit_test(another_context_is_not_the_engines),
 		cmocka_unit_test(options_are_checked),
