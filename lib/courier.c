@@ -35,6 +35,7 @@
 #define GM_COURIER_AHEAD ((size_t)128 << 10)
 #define GM_COURIER_LINE 64u
 #define GM_COURIER_PAGE 4096u
+#define GM_COURIER_PIECE 16u
 
 /* Below this, waking threads takes longer than the copy. */
 #define GM_COURIER_SHARE ((size_t)128 << 10)
@@ -54,28 +55,32 @@
 #define GM_COURIER_PATIENCE_NS (2000 * GM_MS)
 #define GM_COURIER_SIMULATED_NS (30000 * GM_MS)
 
-/* Waves of jobs up to so many bytes: the first one's KiB, and each other's less. */
+/*
+ * Waves of jobs up to so many bytes: the first one's KiB, each other's less, and
+ * the groups of tagged lines that come before them, at most.
+ */
 struct gm_courier_waves {
 	size_t up_to;
-	uint32_t first, less;
+	uint32_t first, less, groups;
 };
 
 static const struct gm_courier_waves gm_courier_waves_table[] = {
-	{ 24 << 10, 24, 0 },
-	{ 32 << 10, 20, 4 },
-	{ 48 << 10, 24, 4 },
-	{ 64 << 10, 28, 4 },
-	{ GM_COURIER_WAVES_MAX, 32, 2 },
+	{ 6 << 10, 24, 0, GM_COURIER_TAGGED_GROUPS },
+	{ 32 << 10, 20, 1, 32 },
+	{ 64 << 10, 22, 2, 32 },
+	{ GM_COURIER_WAVES_MAX, 24, 1, 32 },
 };
 
 /* One job of a read. */
 struct gm_courier_part {
 	struct gm_courier *courier;
 	uint64_t number;
+	uint64_t gpu;
 	char *host; /* where it goes; unused where the GPU writes there */
 	const char *stage; /* where the first chunk begins */
 	size_t skew; /* of the target from there */
 	size_t length;
+	size_t tagged; /* bytes that come tagged, before the first chunk */
 	size_t chunk; /* the first; of waves the others are less */
 	uint32_t how; /* of the job */
 	bool past_caches;
@@ -114,11 +119,20 @@ static size_t gm_courier_chunk_of(const struct gm_courier_part *part, size_t at)
 
 	if (!(part->how & GM_COURIER_WAVES))
 		return at >> (part->how & GM_COURIER_CHUNK);
+	at -= part->tagged;
 	for (; at >= chunk; i++) {
 		at -= chunk;
 		chunk = gm_courier_next(part, chunk);
 	}
 	return i;
+}
+
+static bool gm_courier_wait_chunk(const struct gm_courier_part *part,
+				  size_t chunk)
+{
+	return gm_courier_wait_sign(part->courier,
+				    gm_courier_chunk_sign(part->courier,
+							  part->number, chunk));
 }
 
 /*
@@ -133,8 +147,7 @@ static void gm_courier_drain(void *arg, size_t first, size_t length)
 	char *to = part->host + (low - part->skew);
 
 	if (part->late ||
-	    !gm_courier_wait_chunk(part->courier, part->number,
-				   gm_courier_chunk_of(part, high - 1))) {
+	    !gm_courier_wait_chunk(part, gm_courier_chunk_of(part, high - 1))) {
 		part->late = true;
 		return;
 	}
@@ -144,6 +157,65 @@ static void gm_courier_drain(void *arg, size_t first, size_t length)
 	}
 	gm_cpu()->drain(to, part->stage + low, high - low);
 	gm_cpu_fence();
+}
+
+/* Tagged lines, as they come. False: they do not. */
+static bool gm_courier_take_lines(const struct gm_courier_part *part, char *to,
+				  size_t first, size_t count)
+{
+	const struct gm_courier *courier = part->courier;
+	const char *from = courier->tagged + part->number % GM_COURIER_SLOTS *
+						     GM_COURIER_TAGGED_ROOM;
+
+	while (count) {
+		size_t some = count < GM_COURIER_LINES ? count
+						       : GM_COURIER_LINES;
+
+		if (!gm_courier_wait_sign(
+			    courier, gm_courier_line_sign(courier, part->number,
+							  first + some - 1)))
+			return false;
+		some = gm_cpu()->untag(to, from + first * GM_COURIER_LINE, some,
+				       (uint16_t)part->number);
+		to += some * GM_COURIER_TAGGED_LINE;
+		first += some;
+		count -= some;
+	}
+	return true;
+}
+
+/* What comes tagged: the lines at its ends are not all the target's. */
+static bool gm_courier_take_tagged(const struct gm_courier_part *part)
+{
+	const size_t skip = part->gpu % GM_COURIER_PIECE;
+	const size_t end = skip + part->tagged;
+	size_t lines = end / GM_COURIER_TAGGED_LINE, line = 0;
+	char edge[GM_COURIER_TAGGED_LINE];
+	char *to = part->host;
+
+	if (skip) {
+		size_t length = sizeof(edge) - skip;
+
+		if (length > part->tagged)
+			length = part->tagged;
+		if (!gm_courier_take_lines(part, edge, 0, 1))
+			return false;
+		memcpy(to, edge + skip, length);
+		to += length;
+		line = 1;
+	}
+	if (lines > line) {
+		if (!gm_courier_take_lines(part, to, line, lines - line))
+			return false;
+		to += (lines - line) * sizeof(edge);
+		line = lines;
+	}
+	if (line * sizeof(edge) >= end)
+		return true;
+	if (!gm_courier_take_lines(part, edge, line, 1))
+		return false;
+	memcpy(to, edge, end - line * sizeof(edge));
+	return true;
 }
 
 static void gm_courier_drain_all(struct gm_courier_part *part,
@@ -159,7 +231,8 @@ static void gm_courier_drain_all(struct gm_courier_part *part,
 			    gm_courier_drain, part);
 		return;
 	}
-	for (size_t at = 0; at < end; at += length) {
+	part->late = part->tagged && !gm_courier_take_tagged(part);
+	for (size_t at = part->tagged; at < end; at += length) {
 		length = end - at < chunk ? end - at : chunk;
 		gm_courier_prefetch(part, at + GM_COURIER_AHEAD, length);
 		gm_courier_drain(part, at, length);
@@ -184,7 +257,7 @@ static int gm_courier_finish(struct gm_courier_part *part, bool staged,
 	for (size_t at = 0; !staged && !part->late && at < end;
 	     at += part->chunk)
 		part->late = !gm_courier_wait_chunk(
-			courier, part->number, gm_courier_chunk_of(part, at));
+			part, gm_courier_chunk_of(part, at));
 	return part->late ? gm_courier_late(courier) : 0;
 }
 
@@ -195,19 +268,25 @@ static int gm_courier_finish(struct gm_courier_part *part, bool staged,
  * So they become shorter, by as much as the host takes longer for a KiB than the
  * GPU. Several threads are soon through with what there is: few and long.
  */
-static uint32_t gm_courier_waves(const struct gm_courier *courier,
-				 size_t length, bool shared)
+static uint32_t gm_courier_waves(const struct gm_courier_part *part)
 {
 	const struct gm_courier_waves *waves = gm_courier_waves_table;
-	unsigned int most =
-		GM_COURIER_WAVE(courier->threads) / GM_COURIER_WAVE_UNIT;
-	uint32_t first, less;
+	const unsigned int most =
+		GM_COURIER_WAVE(part->courier->threads) / GM_COURIER_WAVE_UNIT;
+	const size_t end = part->gpu % GM_COURIER_PIECE + part->length;
+	uint32_t first, groups;
 
-	while (length > waves->up_to)
+	if (part->shared)
+		return GM_COURIER_WAVES |
+		       (GM_COURIER_WAVE_SHARED < most ? GM_COURIER_WAVE_SHARED
+						      : most);
+	while (part->length > waves->up_to)
 		waves++;
-	first = shared ? GM_COURIER_WAVE_SHARED : waves->first;
-	less = shared ? 0 : waves->less;
-	return (first < most ? first : most) | less << 16;
+	first = waves->first < most ? waves->first : most;
+	groups = waves->groups;
+	if (groups > (end - 1) / GM_COURIER_TAGGED_GROUP + 1)
+		groups = (uint32_t)(end - 1) / GM_COURIER_TAGGED_GROUP + 1;
+	return GM_COURIER_WAVES | first | waves->less << 16 | groups << 24;
 }
 
 /*
@@ -251,12 +330,34 @@ static uint32_t gm_courier_chunks(const struct gm_courier_part *part,
 				  bool direct, bool waves)
 {
 	if (waves)
-		return gm_courier_waves(part->courier, part->length,
-					part->shared) |
-		       GM_COURIER_WAVES;
+		return gm_courier_waves(part);
 	if (direct && part->length >= GM_COURIER_DIRECT)
 		return gm_courier_direct_chunk(part->length);
 	return gm_courier_chunk(part->courier, part->length);
+}
+
+/*
+ * What a part gets tagged. A tag comes round after 65536 jobs: before that lines
+ * that were not written since are given tags of neither this half of them nor
+ * the next. No job is at work in the slot.
+ */
+static void gm_courier_tag(struct gm_courier_part *part, uint32_t how)
+{
+	struct gm_courier *courier = part->courier;
+	const unsigned int slot = part->number % GM_COURIER_SLOTS;
+	const uint64_t half = part->number >> (GM_COURIER_TAG_BITS - 1);
+	const size_t skip = part->gpu % GM_COURIER_PIECE;
+	const size_t tagged = GM_COURIER_TAGGED(how);
+
+	if (!tagged)
+		return;
+	part->tagged = tagged - skip < part->length ? tagged - skip
+						    : part->length;
+	if (courier->cleared[slot] == half + 1)
+		return;
+	memset(courier->tagged + slot * GM_COURIER_TAGGED_ROOM,
+	       half % 2 ? 0 : 0xff, GM_COURIER_TAGGED_ROOM);
+	courier->cleared[slot] = half + 1;
 }
 
 /*
@@ -270,10 +371,13 @@ static int gm_courier_send(struct gm_courier_part *part, uint64_t gpu,
 	const uint64_t number = ++courier->number;
 	const unsigned int slot = number % GM_COURIER_SLOTS;
 	const bool waves = !host_gpu && part->length <= courier->waves_max;
-	const uint32_t chunks = gm_courier_chunks(part, host_gpu, waves);
+	uint32_t chunks;
 	struct gm_courier_job *job = &courier->jobs[slot];
 	size_t stage = slot * GM_COURIER_STAGE;
 
+	part->gpu = gpu;
+	part->number = number;
+	chunks = gm_courier_chunks(part, host_gpu, waves);
 	/*
 	 * In its page the stage lies where the target does or a little behind:
 	 * a little ahead makes the string instructions that memcpy() takes 20
@@ -294,12 +398,12 @@ static int gm_courier_send(struct gm_courier_part *part, uint64_t gpu,
 		job->to = courier->memory_gpu + stage + gpu % GM_COURIER_ALIGN;
 		job->how |= GM_COURIER_WHOLE;
 	}
-	part->number = number;
 	part->stage = courier->memory + stage;
 	part->skew = job->to % GM_COURIER_ALIGN;
 	if (waves) {
 		part->stage += part->skew;
 		part->skew = 0;
+		gm_courier_tag(part, chunks);
 	}
 	part->how = chunks;
 	part->chunk = waves ? GM_COURIER_WAVE_FIRST(chunks)

@@ -16,6 +16,9 @@
 /* Pieces that a thread has on their way at once. */
 #define FLIGHT 8
 #define FLIGHT_SHIFTED 4
+#define FLIGHT_TAGGED 2
+/* What a thread makes 16 tagged bytes of. */
+#define TAGGED_PIECE 12u
 /* Looks for a job between two looks at the time. */
 #define LOOKS 4
 #define WARP 32u
@@ -56,6 +59,30 @@ DEVICE u64 load_word(u64 at)
 		     : "l"(at)
 		     : "memory");
 	return value;
+}
+
+DEVICE void load_part_if(u32 *part, u64 at, int wanted)
+{
+	asm volatile("{\n"
+		     ".reg .pred go;\n"
+		     "setp.ne.s32 go, %2, 0;\n"
+		     "@go ld.relaxed.sys.global.u32 %0, [%1];\n"
+		     "}"
+		     : "+r"(*part)
+		     : "l"(at), "r"(wanted)
+		     : "memory");
+}
+
+/* Each word is stored in one. */
+DEVICE void store_two_if(u64 at, u64 first, u64 second, int wanted)
+{
+	asm volatile("{\n"
+		     ".reg .pred go;\n"
+		     "setp.ne.s32 go, %3, 0;\n"
+		     "@go st.relaxed.sys.global.v2.u64 [%0], {%1, %2};\n"
+		     "}" ::"l"(at),
+		     "l"(first), "l"(second), "r"(wanted)
+		     : "memory");
 }
 
 DEVICE u32 load_byte(u64 at)
@@ -260,11 +287,47 @@ DEVICE void push_job(const struct gm_courier_job *job, u64 number, u64 done)
 	}
 }
 
+/* The job's beginning. What a thread stores is there when it is seen. */
+DEVICE void push_tagged(const struct gm_courier_job *job, u64 number, u64 to)
+{
+	const u32 threads = __nvvm_read_ptx_sreg_ntid_x();
+	const u32 count = GM_COURIER_TAGGED(job->how) / TAGGED_PIECE;
+	const u64 from = job->from / PIECE * PIECE;
+	const u64 end = job->from + job->length;
+	const u64 tag = number << (64 - GM_COURIER_TAG_BITS);
+	u32 i = __nvvm_read_ptx_sreg_tid_x();
+
+	for (; i < count; i += FLIGHT_TAGGED * threads) {
+		u32 part[FLIGHT_TAGGED][3] = {};
+
+#pragma unroll
+		for (int k = 0; k < FLIGHT_TAGGED; k++) {
+			u64 at = from + (i + k * threads) * TAGGED_PIECE;
+			u64 last = i + k * threads < count ? end : 0;
+
+#pragma unroll
+			for (int j = 0; j < 3; j++)
+				load_part_if(&part[k][j], at + 4 * j,
+					     at + 4 * j < last);
+		}
+#pragma unroll
+		for (int k = 0; k < FLIGHT_TAGGED; k++) {
+			u64 middle = part[k][1], high = part[k][2];
+
+			store_two_if(to + (i + k * threads) * PIECE,
+				     tag | (middle & 0xffff) << 32 | part[k][0],
+				     tag | high << 16 | middle >> 16,
+				     i + k * threads < count);
+		}
+	}
+}
+
 /*
  * A fence waits for all that this SM has stored, whoever did: so that the first
  * chunk is told early, the next one's bytes are loaded meanwhile but not stored.
  */
-DEVICE void push_waves(const struct gm_courier_job *job, u64 number, u64 done)
+DEVICE void push_waves(const struct gm_courier_job *job, u64 number, u64 done,
+		       u64 tagged)
 {
 	const u32 thread = __nvvm_read_ptx_sreg_tid_x();
 	const u32 pushers = __nvvm_read_ptx_sreg_ntid_x() - WARP;
@@ -275,6 +338,11 @@ DEVICE void push_waves(const struct gm_courier_job *job, u64 number, u64 done)
 	u64 to = job->to;
 	u32 wave = GM_COURIER_WAVE_FIRST(job->how);
 
+	if (GM_COURIER_TAGGED(job->how)) {
+		push_tagged(job, number, tagged);
+		first += GM_COURIER_TAGGED(job->how);
+		to = first;
+	}
 	while (to < end) {
 		struct piece p[GM_COURIER_WAVE_FLIGHT] = {};
 		u64 at = first + thread * PIECE;
@@ -383,7 +451,9 @@ gpumem_courier(struct gm_courier_start start)
 			break;
 		if (job.how & GM_COURIER_WAVES)
 			push_waves(&job, number,
-				   (u64)flags->done[number % GM_COURIER_SLOTS]);
+				   (u64)flags->done[number % GM_COURIER_SLOTS],
+				   start.tagged + number % GM_COURIER_SLOTS *
+							  GM_COURIER_TAGGED_ROOM);
 		else
 			push_job(&job, number,
 				 (u64)flags->done[number % GM_COURIER_SLOTS]);

@@ -26,7 +26,7 @@
  */
 #define GM_COURIER_PUSHERS 128
 #define GM_COURIER_GROUP (GM_COURIER_PUSHERS + 32)
-#define GM_COURIER_GROUPS 6
+#define GM_COURIER_GROUPS 4
 
 #define GM_COURIER_ALIGN 128
 #define GM_COURIER_CHUNKS 65 /* of one job, at most */
@@ -61,6 +61,28 @@
 	((wave) >= GM_COURIER_WAVE_LESS(how) + GM_COURIER_WAVE_LEAST \
 		 ? (wave)-GM_COURIER_WAVE_LESS(how)                  \
 		 : (wave))
+
+/*
+ * The beginning of a job in waves may come tagged, before these: for it the host
+ * waits for no fence. In each 8 bytes, which are stored in one, are 6 of the
+ * source's, from the last multiple of 16 at or before job.from on, and above
+ * them the lower bits of the job's number. In lines of 64 bytes, some of which
+ * make a group; behind the job's end they hold zeros. The first wave goes on
+ * where the last group ends, at a multiple of 16.
+ */
+#define GM_COURIER_TAG_BITS 16
+#define GM_COURIER_TAGGED_LINE 48u /* of the source, in a line */
+#define GM_COURIER_GROUP_LINES 4u
+#define GM_COURIER_TAGGED_GROUP \
+	(GM_COURIER_TAGGED_LINE * GM_COURIER_GROUP_LINES)
+#define GM_COURIER_TAGGED_GROUPS 128u /* at most */
+/* A slot's lines, in bytes. */
+#define GM_COURIER_TAGGED_ROOM \
+	(GM_COURIER_TAGGED_GROUPS * GM_COURIER_GROUP_LINES * 64u)
+/* How many groups; and what of the source they hold. */
+#define GM_COURIER_TAGGED_COUNT(how) ((how) >> 24)
+#define GM_COURIER_TAGGED(how) \
+	(GM_COURIER_TAGGED_COUNT(how) * GM_COURIER_TAGGED_GROUP)
 
 /* Each half carries the number's lower bits: it may arrive alone. */
 struct gm_courier_job {
@@ -109,6 +131,7 @@ struct gm_courier_start {
 	uint64_t start; /* counts the starts of the kernel, from 1 */
 	uint64_t bell; /* device address of struct gm_courier_bell */
 	uint64_t flags; /* what the GPU calls struct gm_courier_flags */
+	uint64_t tagged; /* the same of GM_COURIER_TAGGED_ROOM for each slot */
 	uint64_t idle_ns;
 	uint64_t life_ns;
 };

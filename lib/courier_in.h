@@ -16,6 +16,12 @@
 #define GM_US 1000ull
 #define GM_MS 1000000ull
 
+/*
+ * Of tagged lines so many are waited for at once, by the last one: to look at a
+ * line before it is there, or to run ahead to it, makes it come late.
+ */
+#define GM_COURIER_LINES 32u
+
 /* The staging memory of a slot; more than a job for its place in a page. */
 #define GM_COURIER_STAGE (GM_COURIER_JOB + 4096)
 
@@ -32,9 +38,10 @@ struct gm_courier {
 	uint64_t bells_gpu;
 	struct gm_courier_bell *bell; /* at one of them */
 	uint64_t bell_gpu;
-	char *memory; /* pinned: the slots' stages, then the flags */
+	char *memory; /* pinned: the slots' stages, then the next two */
 	uint64_t memory_gpu;
 	struct gm_courier_flags *flags;
+	char *tagged; /* GM_COURIER_TAGGED_ROOM for each slot */
 	CUmodule module;
 	CUfunction function;
 	CUstream stream;
@@ -55,6 +62,7 @@ struct gm_courier {
 	bool proven; /* a read brought what was expected */
 	uint64_t number; /* the last job's */
 	struct gm_courier_job jobs[GM_COURIER_SLOTS];
+	uint64_t cleared[GM_COURIER_SLOTS]; /* see gm_courier_tag() */
 	uint64_t start; /* the last start's number */
 	uint64_t start_time;
 	uint64_t look_time; /* when the stream was asked last */
@@ -89,15 +97,33 @@ int gm_courier_launch(struct gm_courier *courier, uint64_t number);
  */
 void gm_courier_ring(struct gm_courier *courier, uint64_t number);
 
+/* A word that shows that something is there: when it has this value there. */
+struct gm_courier_sign {
+	const uint64_t *word;
+	uint64_t mask, value;
+};
+
+static inline bool gm_courier_seen(struct gm_courier_sign sign)
+{
+	return (__atomic_load_n(sign.word, __ATOMIC_ACQUIRE) & sign.mask) ==
+	       sign.value;
+}
+
+/* Of a chunk of a job, and of the last word of a tagged line. */
+struct gm_courier_sign gm_courier_chunk_sign(const struct gm_courier *courier,
+					     uint64_t number, size_t chunk);
+struct gm_courier_sign gm_courier_line_sign(const struct gm_courier *courier,
+					    uint64_t number, size_t line);
+
 /*
- * Until the job's first chunk is there: from then on all the others come. Sees
- * to it that a kernel runs. -EBUSY: the GPU does not begin one.
+ * Until the job has begun to come: from then on all of it comes. Sees to it that
+ * a kernel runs. -EBUSY: the GPU does not begin one.
  */
 int gm_courier_wait(struct gm_courier *courier, uint64_t number);
 
-/* A further chunk of such a job; for any thread. False: it does not come. */
-bool gm_courier_wait_chunk(const struct gm_courier *courier, uint64_t number,
-			   size_t chunk);
+/* For a sign of such a job; for any thread. False: it does not come. */
+bool gm_courier_wait_sign(const struct gm_courier *courier,
+			  struct gm_courier_sign sign);
 
 /* The kernel that was started last has ended or will do nothing any more. */
 bool gm_courier_retired(const struct gm_courier *courier);

@@ -21,13 +21,15 @@
 #define GM_HUGE ((size_t)2 << 20)
 #define GM_COURIER_STAGES (GM_COURIER_SLOTS * GM_COURIER_STAGE)
 /* Whole pages, of 64 KiB too. */
-#define GM_COURIER_MEMORY                                                \
-	((GM_COURIER_STAGES + sizeof(struct gm_courier_flags) + 65535) & \
+#define GM_COURIER_MEMORY                                       \
+	((GM_COURIER_STAGES + sizeof(struct gm_courier_flags) + \
+	  GM_COURIER_SLOTS * GM_COURIER_TAGGED_ROOM + 65535) &  \
 	 ~(size_t)65535)
 #define GM_COURIER_BELL_ROOM 65536u
 
 _Static_assert(GM_COURIER_MEMORY <= (size_t)4 << 20, "pinned memory is dear");
 _Static_assert(sizeof(struct gm_courier_job) == 32, "one store32()");
+_Static_assert(sizeof(struct gm_courier_flags) % 64 == 0, "whole lines");
 _Static_assert(sizeof(struct gm_courier_bell) == 192, "whole lines");
 _Static_assert(GM_COURIER_PLACES *GM_COURIER_PLACE <= GM_COURIER_BELL_ROOM,
 	       "all places in one page");
@@ -82,6 +84,7 @@ static int gm_courier_map(struct gm_courier *courier)
 	courier->memory = area + before;
 	courier->flags = (struct gm_courier_flags *)(courier->memory +
 						     GM_COURIER_STAGES);
+	courier->tagged = (char *)(courier->flags + 1);
 	madvise(courier->memory, GM_COURIER_MEMORY, MADV_HUGEPAGE);
 	return 0;
 }

@@ -29,11 +29,46 @@ static uint64_t gm_courier_word(const struct gm_courier_word *word)
 	return __atomic_load_n(&word->value, __ATOMIC_ACQUIRE);
 }
 
-static bool gm_courier_has(const struct gm_courier *courier, uint64_t number,
-			   size_t chunk)
+struct gm_courier_sign gm_courier_chunk_sign(const struct gm_courier *courier,
+					     uint64_t number, size_t chunk)
 {
-	return gm_courier_word(&courier->flags->done[number % GM_COURIER_SLOTS]
-						    [chunk]) == number;
+	const unsigned int slot = number % GM_COURIER_SLOTS;
+
+	return (struct gm_courier_sign){
+		.word = &courier->flags->done[slot][chunk].value,
+		.mask = UINT64_MAX,
+		.value = number,
+	};
+}
+
+struct gm_courier_sign gm_courier_line_sign(const struct gm_courier *courier,
+					    uint64_t number, size_t line)
+{
+	const unsigned int slot = number % GM_COURIER_SLOTS;
+	const struct gm_courier_word *lines =
+		(const struct gm_courier_word *)(courier->tagged +
+						 slot * GM_COURIER_TAGGED_ROOM);
+
+	return (struct gm_courier_sign){
+		.word = &lines[line].rest[6],
+		.mask = UINT64_MAX << (64 - GM_COURIER_TAG_BITS),
+		.value = number << (64 - GM_COURIER_TAG_BITS),
+	};
+}
+
+/* Whether a job has begun to come. */
+static bool gm_courier_has(const struct gm_courier *courier, uint64_t number)
+{
+	const uint32_t how = courier->jobs[number % GM_COURIER_SLOTS].how;
+	size_t lines = 0;
+
+	if (how & GM_COURIER_WAVES)
+		lines = GM_COURIER_TAGGED_COUNT(how) * GM_COURIER_GROUP_LINES;
+	if (lines > GM_COURIER_LINES)
+		lines = GM_COURIER_LINES;
+	return gm_courier_seen(
+		lines ? gm_courier_line_sign(courier, number, lines - 1)
+		      : gm_courier_chunk_sign(courier, number, 0));
 }
 
 bool gm_courier_retired(const struct gm_courier *courier)
@@ -97,6 +132,8 @@ int gm_courier_launch(struct gm_courier *courier, uint64_t number)
 			 (uint64_t)((char *)courier->flags - courier->memory),
 		.idle_ns = courier->limits.idle_us * GM_US,
 		.life_ns = courier->limits.life_us * GM_US,
+		.tagged = courier->memory_gpu +
+			  (uint64_t)(courier->tagged - courier->memory),
 	};
 	void *parameters[] = { &start };
 	struct gm_cuda_scope scope;
@@ -210,7 +247,7 @@ static int gm_courier_mind(struct gm_courier *courier, uint64_t number,
 	const uint64_t now = gm_now();
 
 	if (gm_courier_retired(courier)) {
-		if (gm_courier_has(courier, number, 0))
+		if (gm_courier_has(courier, number))
 			return 0;
 		return gm_courier_launch(courier, number);
 	}
@@ -232,8 +269,7 @@ int gm_courier_wait(struct gm_courier *courier, uint64_t number)
 	uint64_t since = 0;
 	int rc = 0;
 
-	for (unsigned int i = 1; !rc && !gm_courier_has(courier, number, 0);
-	     i++) {
+	for (unsigned int i = 1; !rc && !gm_courier_has(courier, number); i++) {
 		gm_cpu_pause();
 		if (i % GM_COURIER_SPINS)
 			continue;
@@ -244,7 +280,7 @@ int gm_courier_wait(struct gm_courier *courier, uint64_t number)
 	return rc;
 }
 
-/* Whether the chunk will not come any more, after some time without it. */
+/* Whether it will not come any more, after some time without it. */
 static bool gm_courier_lost(const struct gm_courier *courier, uint64_t waited)
 {
 	CUresult result;
@@ -258,13 +294,13 @@ static bool gm_courier_lost(const struct gm_courier *courier, uint64_t waited)
 	       result != CUDA_ERROR_NOT_READY;
 }
 
-bool gm_courier_wait_chunk(const struct gm_courier *courier, uint64_t number,
-			   size_t chunk)
+bool gm_courier_wait_sign(const struct gm_courier *courier,
+			  struct gm_courier_sign sign)
 {
 	uint64_t now, since = 0;
 	bool lost = false;
 
-	for (unsigned int i = 1; !gm_courier_has(courier, number, chunk); i++) {
+	for (unsigned int i = 1; !gm_courier_seen(sign); i++) {
 		if (lost)
 			return false;
 		gm_cpu_pause();

@@ -57,6 +57,14 @@ struct gm_cpu {
 	 */
 	void (*drain)(void *to, const void *from, size_t length);
 	/*
+	 * Host to host: takes the 48 bytes out of each of so many lines that
+	 * another writes, where each 8 bytes end in the tag, in 2 of them; up to
+	 * the first line in which one does not. Returns the lines taken; to is
+	 * written no further. No load may cut the 8 bytes.
+	 */
+	size_t (*untag)(void *to, const void *lines, size_t count,
+			uint16_t tag);
+	/*
 	 * 32 bytes, aligned to 32, to the GPU: in one store where the CPU has
 	 * one, otherwise in two that are each whole.
 	 */

@@ -99,6 +99,7 @@ static const struct gm_cpu gm_cpu_any = {
 	.read_unordered = gm_any_read,
 	.copy = gm_cpu_memcpy,
 	.drain = gm_any_drain,
+	.untag = gm_cpu_untag,
 	.store32 = gm_any_store32,
 };
 

@@ -97,6 +97,37 @@ static inline void gm_cpu_memcpy(void *to, const void *from, size_t length)
 	memcpy(to, from, length);
 }
 
+/* gm_cpu.untag: what a line has of either, and its words. */
+#define GM_TAGGED_LINE 48u
+#define GM_TAGGED_WORDS 8u
+#define GM_TAGGED_BYTES 6u
+
+/* By words, the lower bytes first. */
+GM_MOVE size_t gm_cpu_untag(void *to, const void *lines, size_t count,
+			    uint16_t tag)
+{
+	const uint64_t *from = lines;
+	unsigned char *target = to;
+
+	for (size_t line = 0; line < count; line++) {
+		unsigned char bytes[GM_TAGGED_LINE];
+
+		for (unsigned int i = 0; i < GM_TAGGED_WORDS; i++) {
+			uint64_t word =
+				__atomic_load_n(from++, __ATOMIC_RELAXED);
+
+			if (word >> 48 != tag)
+				return line;
+			for (unsigned int k = 0; k < GM_TAGGED_BYTES; k++)
+				bytes[i * GM_TAGGED_BYTES + k] =
+					(unsigned char)(word >> 8 * k);
+		}
+		memcpy(target, bytes, sizeof(bytes));
+		target += sizeof(bytes);
+	}
+	return count;
+}
+
 static inline void gm_cpu_no_fence(void)
 {
 }

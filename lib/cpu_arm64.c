@@ -228,6 +228,7 @@ static const struct gm_cpu gm_cpu_neon = {
 	.read_unordered = gm_arm64_read_unordered,
 	.copy = gm_cpu_memcpy,
 	.drain = gm_arm64_drain,
+	.untag = gm_cpu_untag,
 	.store32 = gm_arm64_store32,
 };
 

@@ -315,6 +315,7 @@ const struct gm_cpu gm_cpu_avx512 = {
 	.read_unordered = gm_avx512_read,
 	.copy = gm_avx512_copy,
 	.drain = gm_avx512_drain,
+	.untag = gm_avx_untag,
 	.store32 = gm_avx512_store32,
 };
 
@@ -327,6 +328,7 @@ const struct gm_cpu gm_cpu_avx512_line = {
 	.read_unordered = gm_avx512_line_read_unordered,
 	.copy = gm_avx512_copy,
 	.drain = gm_avx512_drain,
+	.untag = gm_avx_untag,
 	.store32 = gm_avx512_store32,
 };
 

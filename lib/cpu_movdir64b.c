@@ -51,6 +51,12 @@ static void gm_movdir64b_drain(void *to, const void *from, size_t length)
 	gm_movdir64b_other()->drain(to, from, length);
 }
 
+static size_t gm_movdir64b_untag(void *to, const void *lines, size_t count,
+				 uint16_t tag)
+{
+	return gm_movdir64b_other()->untag(to, lines, count, tag);
+}
+
 static void gm_movdir64b_store32(void *gpu, const void *host)
 {
 	gm_movdir64b_other()->store32(gpu, host);
@@ -79,6 +85,7 @@ const struct gm_cpu gm_cpu_movdir64b = {
 	.read_unordered = gm_movdir64b_read_unordered,
 	.copy = gm_cpu_memcpy,
 	.drain = gm_movdir64b_drain,
+	.untag = gm_movdir64b_untag,
 	.store32 = gm_movdir64b_store32,
 };
 

@@ -147,6 +147,7 @@ const struct gm_cpu gm_cpu_sse2 = {
 	.read_unordered = gm_sse2_read,
 	.copy = gm_cpu_memcpy,
 	.drain = gm_sse2_drain,
+	.untag = gm_cpu_untag,
 	.store32 = gm_sse2_store32,
 };
 
@@ -159,6 +160,7 @@ const struct gm_cpu gm_cpu_sse41 = {
 	.read_unordered = gm_sse41_read,
 	.copy = gm_cpu_memcpy,
 	.drain = gm_sse2_drain,
+	.untag = gm_cpu_untag,
 	.store32 = gm_sse2_store32,
 };
 

@@ -80,6 +80,47 @@ static uint64_t whole_pieces(uint64_t at)
 	return (at + PIECE - 1) / PIECE * PIECE;
 }
 
+/* The words of a line, for what of the job lies in it. */
+static void tag_line(uint64_t words[8], const unsigned char *bytes,
+		     uint64_t number)
+{
+	for (int i = 0; i < 8; i++) {
+		words[i] = number << (64 - GM_COURIER_TAG_BITS);
+		for (int k = 0; k < 6; k++)
+			words[i] |= (uint64_t)bytes[6 * i + k] << 8 * k;
+	}
+}
+
+/* The last line first: nobody may rely on any order. */
+static CUresult push_tagged(const struct sim_kernel *kernel,
+			    const struct gm_courier_job *job, uint64_t number)
+{
+	const struct gm_courier_start *start = kernel->parameter;
+	const uint64_t from = job->from / PIECE * PIECE;
+	const uint64_t end = whole_pieces(job->from + job->length);
+	const uint64_t to = start->tagged +
+			    number % GM_COURIER_SLOTS * GM_COURIER_TAGGED_ROOM;
+	uint64_t line =
+		GM_COURIER_TAGGED_COUNT(job->how) * GM_COURIER_GROUP_LINES;
+	CUresult result = CUDA_SUCCESS;
+
+	while (line-- && !result) {
+		unsigned char bytes[GM_COURIER_TAGGED_LINE] = { 0 };
+		uint64_t at = from + line * sizeof(bytes), words[8];
+
+		if (at < end)
+			result = sim_kernel_read(kernel, bytes, at,
+						 end - at < sizeof(bytes)
+							 ? end - at
+							 : sizeof(bytes));
+		tag_line(words, bytes, number);
+		if (!result)
+			result = sim_kernel_write_words(kernel, to + line * 64,
+							words, 8);
+	}
+	return result;
+}
+
 static CUresult push_job(const struct sim_kernel *kernel,
 			 const struct gm_courier_job *job, uint64_t number,
 			 uint64_t done)
@@ -93,6 +134,10 @@ static CUresult push_job(const struct sim_kernel *kernel,
 
 	jobs++;
 	staged_jobs += !!(job->how & GM_COURIER_WHOLE);
+	if (waves && GM_COURIER_TAGGED_COUNT(job->how)) {
+		result = push_tagged(kernel, job, number);
+		at += GM_COURIER_TAGGED(job->how) - to % PIECE;
+	}
 	while (at < end && !result) {
 		uint64_t low = at > to ? whole_pieces(at) : to;
 		uint64_t high = whole_pieces(at + chunk);

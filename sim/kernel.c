@@ -408,6 +408,24 @@ CUresult sim_kernel_write(const struct sim_kernel *kernel, uint64_t addr,
 	return result;
 }
 
+CUresult sim_kernel_write_words(const struct sim_kernel *kernel, uint64_t addr,
+				const uint64_t *words, size_t count)
+{
+	uint64_t *to = (uint64_t *)(uintptr_t)addr;
+	CUresult result = kernel_lock(kernel);
+
+	if (result)
+		return result;
+	if (addr % sizeof(*words) == 0 &&
+	    host_range(addr, count * sizeof(*words)))
+		for (size_t i = 0; i < count; i++)
+			__atomic_store_n(&to[i], words[i], __ATOMIC_RELAXED);
+	else
+		result = CUDA_ERROR_ILLEGAL_ADDRESS;
+	sim_unlock();
+	return result;
+}
+
 CUresult sim_kernel_signal(const struct sim_kernel *kernel, uint64_t addr,
 			   uint64_t value)
 {

@@ -34,6 +34,9 @@ CUresult sim_kernel_read(const struct sim_kernel *kernel, void *dst,
 			 uint64_t addr, uint64_t length);
 CUresult sim_kernel_write(const struct sim_kernel *kernel, uint64_t addr,
 			  const void *src, uint64_t length);
+/* So many words of 8 bytes into host memory, each in one store. */
+CUresult sim_kernel_write_words(const struct sim_kernel *kernel, uint64_t addr,
+				const uint64_t *words, size_t count);
 /* One store of 8 bytes into host memory, after all that was done before. */
 CUresult sim_kernel_signal(const struct sim_kernel *kernel, uint64_t addr,
 			   uint64_t value);

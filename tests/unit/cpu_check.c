@@ -298,6 +298,57 @@ static void whole_read_unordered(void *to, const void *from, size_t length)
 	whole_run(whole_cpu->read_unordered, to, from, length);
 }
 
+#define TAGGED 37
+
+/* Tagged lines, as another would write them, of random bytes. */
+static void tag_lines(uint64_t *words, const unsigned char *bytes, uint16_t tag)
+{
+	for (size_t i = 0; i < 8 * TAGGED; i++) {
+		words[i] = (uint64_t)tag << 48;
+		for (int k = 0; k < 6; k++)
+			words[i] |= (uint64_t)bytes[6 * i + k] << 8 * k;
+	}
+}
+
+/* All of them, or up to the one that has a word with another tag. */
+static bool untags(const struct gm_cpu *cpu, uint64_t *words,
+		   const unsigned char *bytes, uint16_t tag, size_t wrong)
+{
+	static unsigned char to[AROUND + 48 * TAGGED + 16 + AROUND];
+	size_t good = wrong / 8 < TAGGED ? wrong / 8 : TAGGED;
+	size_t at = AROUND + wrong % 17, taken;
+	bool same;
+
+	/* One bit, each in its turn. */
+	if (good < TAGGED)
+		words[wrong] ^= 1ull << (48 + wrong % 16);
+	memset(to, CLEAN, sizeof(to));
+	taken = cpu->untag(to + at, words, TAGGED, tag);
+	same = arrived(to, sizeof(to), at, bytes, 48 * good);
+	if (good < TAGGED)
+		words[wrong] ^= 1ull << (48 + wrong % 16);
+	if (taken != good)
+		return failed("%zu lines of %zu, of which word %zu is wrong",
+			      taken, good, wrong);
+	return same;
+}
+
+static bool check_untag(const struct gm_cpu *cpu)
+{
+	static const uint16_t tags[] = { 0, 1, 0x7fff, 0x8000, 0xffff, 0x1234 };
+	static uint64_t words[8 * TAGGED] __attribute__((aligned(64)));
+	static unsigned char bytes[48 * TAGGED];
+
+	fill(bytes, sizeof(bytes), 5);
+	for (size_t i = 0; i < sizeof(tags) / sizeof(tags[0]); i++) {
+		tag_lines(words, bytes, tags[i]);
+		for (size_t wrong = 0; wrong < 8 * TAGGED + 16; wrong++)
+			if (!untags(cpu, words, bytes, tags[i], wrong))
+				return false;
+	}
+	return !cpu->untag(bytes, words, 0, 0x1234);
+}
+
 /* write(), read() and read_unordered(), which set what their caller passes. */
 static bool check_whole(const struct gm_cpu *cpu)
 {
@@ -321,5 +372,5 @@ const struct cpu_check cpu_checks[] = {
 	{ "drain", check_drain }, { "large", check_large },
 	{ "pages", check_pages }, { "store32", check_store32 },
 	{ "whole", check_whole }, { "copy", check_copy },
-	{ NULL, NULL },
+	{ "untag", check_untag }, { NULL, NULL },
 };

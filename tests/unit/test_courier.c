@@ -146,6 +146,7 @@ static void small_reads_into_pinned_memory(void **state)
 static void every_length_around_the_chunks(void **state)
 {
 	static const size_t sizes[] = { 4096,
+					6 * KIB,
 					8192,
 					4 * 4096,
 					24 * KIB,
@@ -260,6 +261,26 @@ static void numbers_go_round(void **state)
 	for (int i = 0; i < 10; i++)
 		check_read(i, host + BESIDE, false, 2 * MIB + i, 1);
 	assert_true(courier->number > UINT32_MAX);
+}
+
+/* Sixteen bits say which job a word is of: those of old jobs come round. */
+static void tags_go_round(void **state)
+{
+	for (unsigned int half = 1; half < 6; half++) {
+		for (unsigned int less = 0; less < 2; less++) {
+			while (!is_retired())
+				rest(100);
+			courier->number = half * 32768ull - 4 + less;
+			for (int i = 0; i < 12; i++)
+				check_read(roll(4096), host + BESIDE, false,
+					   i % 3 ? 6000 : 100, 1);
+			/* In the same slot, with the same tag. */
+			while (!is_retired())
+				rest(100);
+			courier->number += 65535;
+			check_read(roll(4096), host + BESIDE, false, 6000, 1);
+		}
+	}
 }
 
 struct reader {
@@ -503,6 +524,7 @@ int main(void)
 		CALM(it_is_started_again_after_it_retired),
 		HASTY(no_job_is_lost_when_it_retires),
 		CALM(numbers_go_round),
+		CALM(tags_go_round),
 		HASTY(numbers_go_round),
 		CALM(threads_take_turns),
 		HASTY(threads_take_turns),

@@ -68,6 +68,11 @@ static void copies_within_the_host(void **state)
 	for_every_routine("copy");
 }
 
+static void tags_end_where_one_is_wrong(void **state)
+{
+	for_every_routine("untag");
+}
+
 static void whole_copies_end_as_they_say(void **state)
 {
 	for_every_routine("whole");
@@ -191,6 +196,7 @@ int main(void)
 		cmocka_unit_test(no_page_but_the_ranges_is_touched),
 		cmocka_unit_test(thirty_two_bytes),
 		cmocka_unit_test(copies_within_the_host),
+		cmocka_unit_test(tags_end_where_one_is_wrong),
 		cmocka_unit_test(whole_copies_end_as_they_say),
 		cmocka_unit_test(random_places),
 		cmocka_unit_test(words_are_whole),

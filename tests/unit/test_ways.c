@@ -293,6 +293,7 @@ static void memory_that_was_pinned_since_is_noticed(void **state)
 		.size = sizeof(by_courier), .method = GPUMEM_COPY_COURIER
 	};
 	static const struct gpumem_plan_step steps[] = {
+		{ GPUMEM_COPY_READ, GPUMEM_COPY_COURIER, 1, 0, 80000 },
 		{ GPUMEM_COPY_READ, GPUMEM_COPY_CPU, 1, 0, UINT64_MAX },
 		{ GPUMEM_COPY_PINNED | GPUMEM_COPY_READ, GPUMEM_COPY_CPU, 1, 0,
 		  UINT64_MAX },
@@ -330,7 +331,7 @@ static void memory_that_was_pinned_since_is_noticed(void **state)
 	assert_int_equal(gpumem_read_with(buf, 0, host, 100000, &by_courier),
 			 0);
 	assert_memory_equal(host, pattern, 100000);
-	assert_int_equal(gpumem_plan_set(unit_session, steps, 2, 0), 0);
+	assert_int_equal(gpumem_plan_set(unit_session, steps, 3, 0), 0);
 	read_by_courier(buf, host, 100000, 0, 0);
 	assert_int_equal(gpumem_plan_set(unit_session, NULL, 0, 0), 0);
 	assert_int_equal(unregister_host(host), 0);
