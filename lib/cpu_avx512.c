@@ -196,6 +196,63 @@ GM_AVX512 static void gm_avx512_drain(void *to, const void *from, size_t length)
 	gm_x86_drain(to, from, length, gm_avx512_lines);
 }
 
+/* Bits of the upper two bytes of each 8, in a mask of 16-bit words. */
+#define GM_TAGS 0x88888888u
+
+/* The words that are no tags, in a row. */
+#define GM_UNTAGGED                                                            \
+	_mm512_set_epi16(0, 0, 0, 0, 0, 0, 0, 0, 30, 29, 28, 26, 25, 24, 22,   \
+			 21, 20, 18, 17, 16, 14, 13, 12, 10, 9, 8, 6, 5, 4, 2, \
+			 1, 0)
+#define GM_UNTAGGED_MASK 0x3fu /* of 8 bytes each */
+
+GM_INLINE GM_AVX512 void gm_avx512_untag_line(char *to, __m512i line)
+{
+	_mm512_mask_storeu_epi64(to, GM_UNTAGGED_MASK,
+				 _mm512_permutexvar_epi16(GM_UNTAGGED, line));
+}
+
+/*
+ * In loads of a line. They may be made in several, but not in less than 8 aligned
+ * bytes each (Intel SDM volume 3, "Guaranteed Atomic Operations": what is larger
+ * than a quadword may take more than one access). Of lines that the GPU had just
+ * written this took half as long as by loads of 16 bytes, on Emerald Rapids.
+ */
+__attribute__((no_sanitize("thread"))) GM_AVX512 static size_t
+gm_avx512_untag(void *to, const void *lines, size_t count, uint16_t tag)
+{
+	const __m512i tags = _mm512_set1_epi16((short)tag);
+	const volatile __m512i *from = lines;
+	char *target = to;
+	size_t line = 0;
+
+	for (; count - line >= 4; line += 4) {
+		__m512i a = from[0], b = from[1], c = from[2], d = from[3];
+
+		if (~(_mm512_cmpeq_epi16_mask(a, tags) &
+		      _mm512_cmpeq_epi16_mask(b, tags) &
+		      _mm512_cmpeq_epi16_mask(c, tags) &
+		      _mm512_cmpeq_epi16_mask(d, tags)) &
+		    GM_TAGS)
+			break;
+		gm_avx512_untag_line(target, a);
+		gm_avx512_untag_line(target + GM_TAGGED_LINE, b);
+		gm_avx512_untag_line(target + 2 * GM_TAGGED_LINE, c);
+		gm_avx512_untag_line(target + 3 * GM_TAGGED_LINE, d);
+		target += 4 * GM_TAGGED_LINE;
+		from += 4;
+	}
+	for (; line < count; line++) {
+		__m512i a = *from++;
+
+		if (~_mm512_cmpeq_epi16_mask(a, tags) & GM_TAGS)
+			break;
+		gm_avx512_untag_line(target, a);
+		target += GM_TAGGED_LINE;
+	}
+	return line;
+}
+
 GM_AVX512 static void gm_avx512_store32(void *gpu, const void *host)
 {
 	_mm256_stream_si256((__m256i *)gpu,
@@ -315,7 +372,7 @@ const struct gm_cpu gm_cpu_avx512 = {
 	.read_unordered = gm_avx512_read,
 	.copy = gm_avx512_copy,
 	.drain = gm_avx512_drain,
-	.untag = gm_avx_untag,
+	.untag = gm_avx512_untag,
 	.store32 = gm_avx512_store32,
 };
 
@@ -328,7 +385,7 @@ const struct gm_cpu gm_cpu_avx512_line = {
 	.read_unordered = gm_avx512_line_read_unordered,
 	.copy = gm_avx512_copy,
 	.drain = gm_avx512_drain,
-	.untag = gm_avx_untag,
+	.untag = gm_avx512_untag,
 	.store32 = gm_avx512_store32,
 };
 

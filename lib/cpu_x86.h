@@ -25,9 +25,6 @@ extern const struct gm_cpu gm_cpu_avx512;
 extern const struct gm_cpu gm_cpu_avx512_line;
 extern const struct gm_cpu gm_cpu_movdir64b;
 
-/* gm_cpu.untag with AVX, for all that have it. */
-size_t gm_avx_untag(void *to, const void *lines, size_t count, uint16_t tag);
-
 bool gm_sse2_runs(void);
 bool gm_sse41_runs(void);
 bool gm_avx2_runs(void);
