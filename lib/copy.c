@@ -24,6 +24,14 @@
 /* Reads up to this are done the same way into any host memory. */
 #define GM_STAGED_MAX ((size_t)32 << 10)
 
+/*
+ * A read that finds no courier, after a pause: up to the first by the CPU, then
+ * by the engine, from the second on by the courier where that has more threads
+ * to take it.
+ */
+#define GM_LONE_CPU ((size_t)8 << 10)
+#define GM_LONE_ENGINE ((size_t)64 << 10)
+
 /* A copy whose arguments are checked and whose buffer is mapped. */
 struct gm_copy {
 	struct gm_buf *buf;
@@ -41,6 +49,8 @@ struct gm_copy {
 	uint64_t host_gpu; /* what the GPU calls host then, or 0 */
 	const char *why_not; /* the GPU may not touch the memory, and why */
 	bool look_later; /* at host, while the GPU is at work */
+	bool planned; /* the way is the library's choice */
+	bool lone; /* it is not to start the courier */
 };
 
 int gm_copy_check(struct gm_buf *buf, const char *call, uint64_t offset,
@@ -144,6 +154,12 @@ static int gm_copy_courier(struct gm_copier *copier, struct gm_copy *copy,
 
 	if (!courier)
 		return -EOPNOTSUPP;
+	if (copy->planned && (copy->pinned || copy->length <= GM_LONE_ENGINE))
+		copy->lone = copy->lone || gm_courier_lone(courier);
+	if (copy->lone) {
+		gm_copier_put(&copier->courier, 0);
+		return -EAGAIN;
+	}
 	if (copy->look_later)
 		gm_courier_meanwhile(courier, gm_copy_look_aside, copy);
 	rc = gm_courier_read(courier, copy->gpu, copy->host, copy->host_gpu,
@@ -293,7 +309,8 @@ static int gm_copy_planned(struct gm_copier *copier, struct gm_copy *copy)
 		return 0;
 	if (step.method == GPUMEM_COPY_COURIER) {
 		step.method = GPUMEM_COPY_ENGINE;
-		if (copy->length >= GM_ENGINE_MIN &&
+		if (copy->length >
+			    (copy->lone ? GM_LONE_CPU : GM_ENGINE_MIN - 1) &&
 		    !gm_copy_by(copier, copy, &step))
 			return 0;
 	}
@@ -308,20 +325,22 @@ static int gm_copy_run(struct gm_copy *copy,
 	struct gm_copier *copier = copy->buf->session->copier;
 	struct gpumem_plan_step step = { 0 };
 
+	copy->planned = options->method == GPUMEM_COPY_AUTO;
 	gm_copy_look_at_gpu(copy);
 	if (!(options->flags & GPUMEM_COPY_PAGEABLE)) {
-		if (options->method == GPUMEM_COPY_AUTO &&
-		    (gm_copy_again(copier, copy) ||
-		     gm_copy_staged_again(copier, copy)))
+		if (copy->planned && (gm_copy_again(copier, copy) ||
+				      gm_copy_staged_again(copier, copy)))
 			return 0;
 		/* A short read comes through staging memory as fast in any case. */
 		if (!copy->read || copy->length > GM_STAGED_MAX) {
 			gm_copy_look_at_host(copy);
-			if (copy->read && !copy->pinned)
+			if (copy->read && copy->pinned)
+				gm_plain_forget(&copier->plain, copy->host);
+			else if (copy->read)
 				gm_plain_learn(&copier->plain, copy->host);
 		}
 	}
-	if (options->method == GPUMEM_COPY_AUTO)
+	if (copy->planned)
 		return gm_copy_planned(copier, copy);
 	step.method = options->method;
 	step.threads = options->threads ? options->threads : copier->threads;

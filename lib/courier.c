@@ -65,10 +65,9 @@ struct gm_courier_waves {
 };
 
 static const struct gm_courier_waves gm_courier_waves_table[] = {
-	{ 6 << 10, 24, 0, GM_COURIER_TAGGED_GROUPS },
-	{ 32 << 10, 20, 1, 32 },
-	{ 64 << 10, 22, 2, 32 },
-	{ GM_COURIER_WAVES_MAX, 24, 1, 32 },
+	{ 10 << 10, 24, 0, GM_COURIER_TAGGED_GROUPS },
+	{ 32 << 10, 24, 1, 32 },
+	{ GM_COURIER_WAVES_MAX, 24, 1, 0 },
 };
 
 /* One job of a read. */
@@ -80,7 +79,7 @@ struct gm_courier_part {
 	const char *stage; /* where the first chunk begins */
 	size_t skew; /* of the target from there */
 	size_t length;
-	size_t tagged; /* bytes that come tagged, before the first chunk */
+	size_t tagged; /* bytes that come tagged, of the first chunk or all */
 	size_t chunk; /* the first; of waves the others are less */
 	uint32_t how; /* of the job */
 	bool past_caches;
@@ -119,7 +118,6 @@ static size_t gm_courier_chunk_of(const struct gm_courier_part *part, size_t at)
 
 	if (!(part->how & GM_COURIER_WAVES))
 		return at >> (part->how & GM_COURIER_CHUNK);
-	at -= part->tagged;
 	for (; at >= chunk; i++) {
 		at -= chunk;
 		chunk = gm_courier_next(part, chunk);
@@ -222,7 +220,7 @@ static void gm_courier_drain_all(struct gm_courier_part *part,
 				 struct gm_pool *pool, unsigned int threads)
 {
 	const size_t end = part->skew + part->length;
-	size_t chunk = part->chunk, length;
+	size_t chunk = part->chunk, next = 0, length;
 
 	if (part->shared) {
 		gm_pool_run(pool, threads, end,
@@ -233,10 +231,13 @@ static void gm_courier_drain_all(struct gm_courier_part *part,
 	}
 	part->late = part->tagged && !gm_courier_take_tagged(part);
 	for (size_t at = part->tagged; at < end; at += length) {
-		length = end - at < chunk ? end - at : chunk;
+		while (next <= at) {
+			next += chunk;
+			chunk = gm_courier_next(part, chunk);
+		}
+		length = (next < end ? next : end) - at;
 		gm_courier_prefetch(part, at + GM_COURIER_AHEAD, length);
 		gm_courier_drain(part, at, length);
-		chunk = gm_courier_next(part, chunk);
 	}
 }
 
@@ -262,11 +263,11 @@ static int gm_courier_finish(struct gm_courier_part *part, bool staged,
 }
 
 /*
- * Staged jobs up to GM_COURIER_WAVES_MAX. Before each wave but the first the GPU
- * waits for a fence, 0.65 us on an H100, and what it does not send meanwhile it
- * sends no more; the first one and the last one the host waits for, or the GPU.
- * So they become shorter, by as much as the host takes longer for a KiB than the
- * GPU. Several threads are soon through with what there is: few and long.
+ * Staged jobs up to GM_COURIER_WAVES_MAX. One multiprocessor of an H100 has some
+ * 28 KiB on the bus at once: what a wave has more waits until the first of it has
+ * arrived, and so does the host. Shorter waves wait for more fences. While the
+ * last one is taken nothing comes: so they become shorter. Several threads are
+ * soon through with what there is: few and long.
  */
 static uint32_t gm_courier_waves(const struct gm_courier_part *part)
 {
@@ -487,6 +488,20 @@ static int gm_courier_prove(struct gm_courier *courier)
 		       -EOPNOTSUPP, "courier: the GPU brings other bytes than "
 				    "the CPU wrote; switch the courier off and "
 				    "report this machine");
+}
+
+bool gm_courier_lone(struct gm_courier *courier)
+{
+	uint64_t now;
+
+	if (courier->start && !gm_courier_retired(courier))
+		return false;
+	now = gm_now();
+	if (gm_courier_aged(courier, now) ||
+	    now - courier->lone_time < courier->limits.idle_us * GM_US)
+		return false;
+	courier->lone_time = now;
+	return true;
 }
 
 /* Before a read: 0 where the kernel runs or can be started. */

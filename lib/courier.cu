@@ -341,7 +341,8 @@ DEVICE void push_waves(const struct gm_courier_job *job, u64 number, u64 done,
 	if (GM_COURIER_TAGGED(job->how)) {
 		push_tagged(job, number, tagged);
 		first += GM_COURIER_TAGGED(job->how);
-		to = first;
+		if (first >= end)
+			return;
 	}
 	while (to < end) {
 		struct piece p[GM_COURIER_WAVE_FLIGHT] = {};
@@ -386,9 +387,12 @@ DEVICE struct gm_courier_job next_job(const struct gm_courier_start *start,
 	for (;;) {
 		u64 now = time_ns();
 
-		if (now - born > start->life_ns ||
-		    now - idle_since > start->idle_ns) {
+		if (now - idle_since > start->idle_ns) {
 			job.how = GM_COURIER_END;
+			return job;
+		}
+		if (now - born > start->life_ns) {
+			job.how = GM_COURIER_END | GM_COURIER_AGED;
 			return job;
 		}
 		for (int i = 0; i < LOOKS; i++) {
@@ -464,6 +468,8 @@ gpumem_courier(struct gm_courier_start start)
 	}
 	/* All threads came here through the barrier, with all that they did. */
 	if (first) {
+		if (jobs[number % GM_COURIER_SLOTS].how & GM_COURIER_AGED)
+			store_word((u64)&flags->aged.value, start.start);
 		fence();
 		store_word((u64)&flags->retired.value, start.start);
 	}

@@ -65,6 +65,13 @@ int gm_courier_read(struct gm_courier *courier, uint64_t gpu, void *host,
 		    unsigned int threads);
 
 /*
+ * Whether a read had better go another way: no kernel runs, and nobody asked here
+ * for as long as one that has nothing to do lives. One that is started for a
+ * single read is late, and keeps a multiprocessor for nothing. The caller locks.
+ */
+bool gm_courier_lone(struct gm_courier *courier);
+
+/*
  * What the next read is to do once, while the GPU is at work; not at all where
  * it does not come so far. The caller locks.
  */

@@ -39,8 +39,9 @@
  * the target in the same 16 bytes may be overwritten.
  */
 #define GM_COURIER_WHOLE 0x100u
-/* Never set by the host. */
+/* Never set by the host: it is time to retire, and why. */
 #define GM_COURIER_END 0x200u
+#define GM_COURIER_AGED 0x800u
 /*
  * With GM_COURIER_WHOLE: the chunks begin at the target itself, and all threads
  * do one after the other, which is told before the next one is stored. What lies
@@ -67,8 +68,8 @@
  * waits for no fence. In each 8 bytes, which are stored in one, are 6 of the
  * source's, from the last multiple of 16 at or before job.from on, and above
  * them the lower bits of the job's number. In lines of 64 bytes, some of which
- * make a group; behind the job's end they hold zeros. The first wave goes on
- * where the last group ends, at a multiple of 16.
+ * make a group; behind the job's end they hold zeros. The first wave is then
+ * what is left of it where the last group ends, at a multiple of 16.
  */
 #define GM_COURIER_TAG_BITS 16
 #define GM_COURIER_TAGGED_LINE 48u /* of the source, in a line */
@@ -120,6 +121,8 @@ struct gm_courier_flags {
 	struct gm_courier_word started;
 	/* The last one that ended; it writes nothing after this. */
 	struct gm_courier_word retired;
+	/* Before that: the last one that ended by its age, with work to do. */
+	struct gm_courier_word aged;
 	/* By the job's slot: the job that the chunk was copied for. */
 	struct gm_courier_word done[GM_COURIER_SLOTS][GM_COURIER_CHUNKS];
 };

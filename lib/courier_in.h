@@ -20,7 +20,7 @@
  * Of tagged lines so many are waited for at once, by the last one: to look at a
  * line before it is there, or to run ahead to it, makes it come late.
  */
-#define GM_COURIER_LINES 32u
+#define GM_COURIER_LINES 64u
 
 /* The staging memory of a slot; more than a job for its place in a page. */
 #define GM_COURIER_STAGE (GM_COURIER_JOB + 4096)
@@ -66,6 +66,7 @@ struct gm_courier {
 	uint64_t start; /* the last start's number */
 	uint64_t start_time;
 	uint64_t look_time; /* when the stream was asked last */
+	uint64_t lone_time; /* when a read was last sent another way */
 	bool given_up; /* the last start was cancelled before it began */
 	int dead; /* why it is not to be used again */
 };
@@ -128,7 +129,10 @@ bool gm_courier_wait_sign(const struct gm_courier *courier,
 /* The kernel that was started last has ended or will do nothing any more. */
 bool gm_courier_retired(const struct gm_courier *courier);
 
-/* Waits for that. False: it may still write, later. */
+/* That one ended by its age, a short while ago. */
+bool gm_courier_aged(const struct gm_courier *courier, uint64_t now);
+
+/* Waits for its end. False: it may still write, later. */
 bool gm_courier_ended(struct gm_courier *courier);
 
 /* Store the reason for -EBUSY, and for why a chunk did not come. */

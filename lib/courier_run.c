@@ -101,6 +101,15 @@ void gm_courier_ring(struct gm_courier *courier, uint64_t number)
 	gm_cpu_fence();
 }
 
+bool gm_courier_aged(const struct gm_courier *courier, uint64_t now)
+{
+	const uint64_t life = courier->limits.life_us * GM_US;
+
+	return courier->start &&
+	       gm_courier_word(&courier->flags->aged) == courier->start &&
+	       now - courier->start_time < life + GM_COURIER_RECENT_NS;
+}
+
 /*
  * After a kernel that lived its whole life others get their turn: a call that
  * waits for the GPU to be idle must find it so. Reads wait meanwhile: by the
@@ -108,11 +117,9 @@ void gm_courier_ring(struct gm_courier *courier, uint64_t number)
  */
 static void gm_courier_make_way(const struct gm_courier *courier)
 {
-	const uint64_t life = courier->limits.life_us * GM_US;
 	const uint64_t now = gm_now();
 
-	if (!courier->start || now - courier->start_time < life ||
-	    now - courier->start_time > life + GM_COURIER_RECENT_NS)
+	if (!gm_courier_aged(courier, now))
 		return;
 	while (gm_now() - now < GM_COURIER_GAP_NS)
 		gm_cpu_pause();

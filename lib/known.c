@@ -67,6 +67,7 @@ void gm_plain_forget(struct gm_plain *plain, const void *host)
 {
 	const uintptr_t piece = gm_plain_piece(host);
 
-	atomic_store_explicit(&plain->piece[piece % GM_PLAIN], 0,
-			      memory_order_relaxed);
+	if (gm_plain_holds(plain, host))
+		atomic_store_explicit(&plain->piece[piece % GM_PLAIN], 0,
+				      memory_order_relaxed);
 }

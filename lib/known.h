@@ -49,6 +49,7 @@ bool gm_plain_holds(const struct gm_plain *plain, const void *host);
 /* Takes the place of another piece. */
 void gm_plain_learn(struct gm_plain *plain, const void *host);
 
+/* Its piece, if that is there. */
 void gm_plain_forget(struct gm_plain *plain, const void *host);
 
 #endif /* GM_KNOWN_H */

@@ -130,22 +130,24 @@ static CUresult push_job(const struct sim_kernel *kernel,
 	uint64_t chunk = waves ? GM_COURIER_WAVE_FIRST(job->how)
 			       : 1ull << (job->how & GM_COURIER_CHUNK);
 	uint64_t at = to - (waves ? 0 : to % GM_COURIER_ALIGN);
+	uint64_t untagged = 0;
 	CUresult result = CUDA_SUCCESS;
 
 	jobs++;
 	staged_jobs += !!(job->how & GM_COURIER_WHOLE);
 	if (waves && GM_COURIER_TAGGED_COUNT(job->how)) {
 		result = push_tagged(kernel, job, number);
-		at += GM_COURIER_TAGGED(job->how) - to % PIECE;
+		untagged = to - to % PIECE + GM_COURIER_TAGGED(job->how);
 	}
-	while (at < end && !result) {
+	while (at < end && untagged < end && !result) {
 		uint64_t low = at > to ? whole_pieces(at) : to;
 		uint64_t high = whole_pieces(at + chunk);
 
 		if (high > end)
 			high = end;
-
-		if (job->how & GM_COURIER_WHOLE)
+		if (low < untagged)
+			low = untagged;
+		if (low < high && job->how & GM_COURIER_WHOLE)
 			result = push_beside(kernel, low, high);
 		if (!result)
 			result = push_range(kernel, low, high, job->from - to);
@@ -194,9 +196,12 @@ static CUresult next_job(const struct sim_kernel *kernel, uint64_t born,
 	for (;;) {
 		uint64_t now = time_ns();
 
-		if (now - born > start->life_ns ||
-		    now - idle_since > start->idle_ns) {
+		if (now - idle_since > start->idle_ns) {
 			job->how = GM_COURIER_END;
+			return CUDA_SUCCESS;
+		}
+		if (now - born > start->life_ns) {
+			job->how = GM_COURIER_END | GM_COURIER_AGED;
 			return CUDA_SUCCESS;
 		}
 		result = look(kernel, slot, number, job, &there);
@@ -267,6 +272,11 @@ static CUresult courier_run(struct sim_kernel *kernel)
 		if (!result)
 			result = next_job(kernel, born, number, &job);
 	}
+	if (!result && job.how & GM_COURIER_AGED)
+		result = sim_kernel_signal(
+			kernel,
+			start->flags + offsetof(struct gm_courier_flags, aged),
+			start->start);
 	if (result)
 		return result;
 	return sim_kernel_signal(

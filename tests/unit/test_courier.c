@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "../../lib/courier_in.h"
+#include "../../lib/error.h"
 #include "../../lib/handle.h"
 #include "../../lib/pool.h"
 #include "unit.h"
@@ -235,6 +236,49 @@ static void it_is_started_again_after_it_retired(void **state)
 			rest(100);
 		check_read(i, host + BESIDE, false, 1000, 1);
 		assert_true(gm_courier_starts(courier) > starts);
+	}
+}
+
+/* By its age where it waits for its next job longer than it lives. */
+static void it_says_why_it_retired(void **state)
+{
+	static const struct gm_courier_limits aging = { 10000, 100 };
+	static const struct gm_courier_limits idle = { 100, 10000 };
+
+	for (int i = 0; i < 6; i++) {
+		gm_courier_set_limits(courier, i % 2 ? &aging : &idle);
+		while (!is_retired())
+			rest(100);
+		check_read(i, host + BESIDE, false, 1000, 1);
+		while (!is_retired())
+			rest(100);
+		assert_int_equal(courier->flags->aged.value == courier->start,
+				 i % 2);
+		assert_int_equal(gm_courier_aged(courier, courier->start_time),
+				 i % 2);
+		assert_false(gm_courier_aged(courier,
+					     courier->start_time + GM_MS * 11));
+	}
+}
+
+/* Nobody reads for a while, then twice. */
+static void the_first_read_after_a_pause_is_lone(void **state)
+{
+	static const struct gm_courier_limits limits = { 10000, 10000 };
+
+	gm_courier_set_limits(courier, &limits);
+	for (int i = 0; i < 3; i++) {
+		while (!is_retired())
+			rest(100);
+		courier->lone_time = 0;
+		courier->flags->aged.value = 0;
+		assert_true(gm_courier_lone(courier));
+		if (gm_now() - courier->lone_time < 9 * GM_MS)
+			assert_false(gm_courier_lone(courier));
+		check_read(i, host + BESIDE, false, 1000, 1);
+		courier->lone_time = 0;
+		if (!is_retired())
+			assert_false(gm_courier_lone(courier) && !is_retired());
 	}
 }
 
@@ -522,6 +566,8 @@ int main(void)
 		CALM(what_is_to_be_done_meanwhile_is_done_once),
 		CALM(one_kernel_does_many_jobs),
 		CALM(it_is_started_again_after_it_retired),
+		CALM(it_says_why_it_retired),
+		CALM(the_first_read_after_a_pause_is_lone),
 		HASTY(no_job_is_lost_when_it_retires),
 		CALM(numbers_go_round),
 		CALM(tags_go_round),

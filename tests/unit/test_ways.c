@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: MIT
 /* The ways of a copy that are asked for by name, batches, and order. */
+#include <time.h>
+
 #include "unit.h"
 
 #define BYTES (3 * MIB + 12345)
@@ -163,9 +165,57 @@ static void memory_that_is_pinned_no_longer_is_noticed(void **state)
 	unit_free(addr);
 }
 
+static struct gpumem_sim_info jobs_since(const struct gpumem_sim_info *before)
+{
+	struct gpumem_sim_info info;
+
+	assert_int_equal(unit_cuda.sim_info(&info), 0);
+	info.jobs -= before->jobs;
+	info.staged_jobs -= before->staged_jobs;
+	return info;
+}
+
+/* Kernels live long, and so reads are not lone soon. Gives back what was. */
+static struct gpumem_copy_settings courier_waits(uint32_t idle_us)
+{
+	struct gpumem_copy_settings was = { .size = sizeof(was) }, patient;
+
+	assert_int_equal(gpumem_copy_settings_get(unit_session, &was), 0);
+	patient = was;
+	patient.courier_idle_us = idle_us;
+	patient.courier_life_us = 10000;
+	assert_int_equal(gpumem_copy_settings_set(unit_session, &patient), 0);
+	return was;
+}
+
+/*
+ * Reads so much into host, and counts jobs, of which so many were staged. Again
+ * where the machine was so slow that the read was taken for a lone one.
+ */
+static void read_by_courier(struct gpumem_buf *buf, unsigned char *host,
+			    size_t length, unsigned int jobs,
+			    unsigned int staged)
+{
+	struct gpumem_sim_info before, info;
+
+	for (int i = 0; i < 100; i++) {
+		assert_int_equal(unit_cuda.sim_info(&before), 0);
+		memset(host, 0, length);
+		assert_int_equal(gpumem_read(buf, 0, host, length), 0);
+		assert_memory_equal(host, pattern, length);
+		info = jobs_since(&before);
+		if (info.jobs || !jobs)
+			break;
+	}
+	assert_int_equal(info.jobs, jobs);
+	assert_int_equal(info.staged_jobs, staged);
+	assert_int_equal(info.copies, before.copies);
+}
+
 /* One copy each, whether the memory is known or not, and none of a short one. */
 static void a_copy_of_known_memory_is_one_copy(void **state)
 {
+	struct gpumem_copy_settings usual = courier_waits(10000);
 	CUdeviceptr addr = unit_alloc(BYTES);
 	struct gpumem_buf *buf = unit_pin(addr, BYTES);
 	uint64_t before = engine_copied();
@@ -177,8 +227,9 @@ static void a_copy_of_known_memory_is_one_copy(void **state)
 	there_and_back(buf, host, NULL);
 	assert_int_equal(engine_copied(), before + 4);
 	assert_int_equal(gpumem_write(buf, 0, host, 128 * KIB), 0);
-	assert_int_equal(gpumem_read(buf, 0, host, 128 * KIB), 0);
 	assert_int_equal(engine_copied(), before + 4);
+	read_by_courier(buf, host, 128 * KIB, 1, 0);
+	assert_int_equal(gpumem_copy_settings_set(unit_session, &usual), 0);
 	assert_int_equal(unit_cuda.free_host(host), 0);
 	assert_int_equal(gpumem_unpin(buf), 0);
 	unit_free(addr);
@@ -260,30 +311,45 @@ static void what_was_pinned_is_asked_of_the_plan_too(void **state)
 	free(host);
 }
 
-static struct gpumem_sim_info jobs_since(const struct gpumem_sim_info *before)
+/* The first read after a pause starts no courier, the second one does. */
+static void lone_reads_start_no_courier(void **state)
 {
-	struct gpumem_sim_info info;
+	static const size_t sizes[] = { 4000, 9000, 60000 };
+	static const struct timespec pause = { .tv_nsec = 40000000 };
+	struct gpumem_copy_settings usual = courier_waits(5000);
+	CUdeviceptr addr = unit_alloc(BYTES);
+	struct gpumem_buf *buf = unit_pin(addr, BYTES);
+	unsigned char *host = aligned_alloc(65536, 4 * MIB);
 
-	assert_int_equal(unit_cuda.sim_info(&info), 0);
-	info.jobs -= before->jobs;
-	info.staged_jobs -= before->staged_jobs;
-	return info;
-}
+	assert_non_null(host);
+	unit_fill(pattern, BYTES, 78);
+	assert_int_equal(unit_cuda.to_device(addr, pattern, BYTES), 0);
+	for (unsigned int i = 0; i < 12; i++) {
+		size_t length = sizes[i % 3];
+		struct gpumem_sim_info before, info;
 
-/* Reads so much into host, and counts jobs, of which so many were staged. */
-static void read_by_courier(struct gpumem_buf *buf, unsigned char *host,
-			    size_t length, unsigned int jobs,
-			    unsigned int staged)
-{
-	struct gpumem_sim_info before, info;
-
-	assert_int_equal(unit_cuda.sim_info(&before), 0);
-	memset(host, 0, length);
-	assert_int_equal(gpumem_read(buf, 0, host, length), 0);
-	assert_memory_equal(host, pattern, length);
-	info = jobs_since(&before);
-	assert_int_equal(info.jobs, jobs);
-	assert_int_equal(info.staged_jobs, staged);
+		if (i == 6)
+			assert_int_equal(register_host(host, 4 * MIB), 0);
+		nanosleep(&pause, NULL);
+		assert_int_equal(unit_cuda.sim_info(&before), 0);
+		memset(host, 0, length);
+		assert_int_equal(gpumem_read(buf, 0, host, length), 0);
+		assert_memory_equal(host, pattern, length);
+		info = jobs_since(&before);
+		if (info.jobs)
+			fail_msg("read %u of %zu bytes started the courier", i,
+				 length);
+		assert_int_equal(info.copies, before.copies + (length > 8192));
+		read_by_courier(buf, host, length, 1, i < 6 || length < 32768);
+	}
+	/* A long one into memory that is not pinned is the courier's. */
+	nanosleep(&pause, NULL);
+	assert_int_equal(unregister_host(host), 0);
+	read_by_courier(buf, host, 70000, 1, 1);
+	assert_int_equal(gpumem_copy_settings_set(unit_session, &usual), 0);
+	assert_int_equal(gpumem_unpin(buf), 0);
+	unit_free(addr);
+	free(host);
 }
 
 /* A read of memory that was pinned since the last one goes on as it began. */
@@ -298,6 +364,7 @@ static void memory_that_was_pinned_since_is_noticed(void **state)
 		{ GPUMEM_COPY_PINNED | GPUMEM_COPY_READ, GPUMEM_COPY_CPU, 1, 0,
 		  UINT64_MAX },
 	};
+	struct gpumem_copy_settings usual = courier_waits(10000);
 	CUdeviceptr addr = unit_alloc(BYTES);
 	struct gpumem_buf *buf = unit_pin(addr, BYTES);
 	unsigned char *host = aligned_alloc(65536, 4 * MIB);
@@ -340,6 +407,7 @@ static void memory_that_was_pinned_since_is_noticed(void **state)
 	read_by_courier(buf, host, 100000, 1, 1);
 	unit_free(addr);
 	read_by_courier(buf, host, 100000, 0, 0);
+	assert_int_equal(gpumem_copy_settings_set(unit_session, &usual), 0);
 	assert_int_equal(gpumem_unpin(buf), 0);
 	free(host);
 }
@@ -596,6 +664,7 @@ int main(void)
 		cmocka_unit_test(a_copy_of_known_memory_is_one_copy),
 		cmocka_unit_test(an_engine_that_fails_loses_nothing),
 		cmocka_unit_test(what_was_pinned_is_asked_of_the_plan_too),
+		cmocka_unit_test(lone_reads_start_no_courier),
 		cmocka_unit_test(memory_that_was_pinned_since_is_noticed),
 		cmocka_unit_test(freed_memory_is_read_through_the_mapping),
 		cmocka_unit_test(another_context_is_not_the_engines),
