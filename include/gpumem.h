@@ -722,7 +722,10 @@ struct gpumem_copy_settings {
 	 * the environment, otherwise 1.
 	 */
 	unsigned int courier;
-	/** that kernel ends after so many microseconds without work */
+	/**
+	 * that kernel ends after so many microseconds without work (200); the
+	 * first read after such a pause starts none where other ways are sooner
+	 */
 	unsigned int courier_idle_us;
 	/**
 	 * it ends after so many microseconds even with work (500), once it has

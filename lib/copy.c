@@ -26,8 +26,8 @@
 
 /*
  * A read that finds no courier, after a pause: up to the first by the CPU, then
- * by the engine, from the second on by the courier where that has more threads
- * to take it.
+ * by the engine, where the host memory is not pinned up to the second: it takes
+ * longer ones more time than to start the courier.
  */
 #define GM_LONE_CPU ((size_t)8 << 10)
 #define GM_LONE_ENGINE ((size_t)64 << 10)
@@ -307,10 +307,13 @@ static int gm_copy_planned(struct gm_copier *copier, struct gm_copy *copy)
 
 	if (!gm_copy_by(copier, copy, &step))
 		return 0;
+	if (copy->lone && copy->length <= GM_LONE_CPU) {
+		gm_copy_cpu(copy);
+		return 0;
+	}
 	if (step.method == GPUMEM_COPY_COURIER) {
 		step.method = GPUMEM_COPY_ENGINE;
-		if (copy->length >
-			    (copy->lone ? GM_LONE_CPU : GM_ENGINE_MIN - 1) &&
+		if ((copy->lone || copy->length >= GM_ENGINE_MIN) &&
 		    !gm_copy_by(copier, copy, &step))
 			return 0;
 	}

@@ -161,20 +161,13 @@ static void gm_courier_drain(void *arg, size_t first, size_t length)
 static bool gm_courier_take_lines(const struct gm_courier_part *part, char *to,
 				  size_t first, size_t count)
 {
-	const struct gm_courier *courier = part->courier;
-	const char *from = courier->tagged + part->number % GM_COURIER_SLOTS *
-						     GM_COURIER_TAGGED_ROOM;
-
 	while (count) {
-		size_t some = count < GM_COURIER_LINES ? count
-						       : GM_COURIER_LINES;
+		size_t some = gm_courier_untag(
+			part->courier, part->number, to, first,
+			count < GM_COURIER_LINES ? count : GM_COURIER_LINES);
 
-		if (!gm_courier_wait_sign(
-			    courier, gm_courier_line_sign(courier, part->number,
-							  first + some - 1)))
+		if (!some)
 			return false;
-		some = gm_cpu()->untag(to, from + first * GM_COURIER_LINE, some,
-				       (uint16_t)part->number);
 		to += some * GM_COURIER_TAGGED_LINE;
 		first += some;
 		count -= some;

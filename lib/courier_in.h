@@ -126,6 +126,13 @@ int gm_courier_wait(struct gm_courier *courier, uint64_t number);
 bool gm_courier_wait_sign(const struct gm_courier *courier,
 			  struct gm_courier_sign sign);
 
+/*
+ * Takes the data out of so many of a job's tagged lines, from the first on, when
+ * the last one is there. Returns how many were: 0 where they do not come.
+ */
+size_t gm_courier_untag(const struct gm_courier *courier, uint64_t number,
+			char *to, size_t first, size_t count);
+
 /* The kernel that was started last has ended or will do nothing any more. */
 bool gm_courier_retired(const struct gm_courier *courier);
 

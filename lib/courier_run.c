@@ -41,16 +41,20 @@ struct gm_courier_sign gm_courier_chunk_sign(const struct gm_courier *courier,
 	};
 }
 
+static const struct gm_courier_word *
+gm_courier_lines(const struct gm_courier *courier, uint64_t number)
+{
+	const unsigned int slot = number % GM_COURIER_SLOTS;
+
+	return (const struct gm_courier_word *)(courier->tagged +
+						slot * GM_COURIER_TAGGED_ROOM);
+}
+
 struct gm_courier_sign gm_courier_line_sign(const struct gm_courier *courier,
 					    uint64_t number, size_t line)
 {
-	const unsigned int slot = number % GM_COURIER_SLOTS;
-	const struct gm_courier_word *lines =
-		(const struct gm_courier_word *)(courier->tagged +
-						 slot * GM_COURIER_TAGGED_ROOM);
-
 	return (struct gm_courier_sign){
-		.word = &lines[line].rest[6],
+		.word = &gm_courier_lines(courier, number)[line].rest[6],
 		.mask = UINT64_MAX << (64 - GM_COURIER_TAG_BITS),
 		.value = number << (64 - GM_COURIER_TAG_BITS),
 	};
@@ -319,6 +323,35 @@ bool gm_courier_wait_sign(const struct gm_courier *courier,
 		lost = gm_courier_lost(courier, now - since);
 	}
 	return true;
+}
+
+size_t gm_courier_untag(const struct gm_courier *courier, uint64_t number,
+			char *to, size_t first, size_t count)
+{
+	const struct gm_courier_word *lines =
+		gm_courier_lines(courier, number) + first;
+	uint64_t now, since = 0;
+	bool lost = false;
+	size_t taken;
+
+	if (!gm_courier_wait_sign(courier,
+				  gm_courier_line_sign(courier, number,
+						       first + count - 1)))
+		return 0;
+	for (unsigned int i = 1; !lost; i++) {
+		taken = gm_cpu()->untag(to, lines, count, (uint16_t)number);
+		if (taken)
+			return taken;
+		gm_cpu_pause();
+		if (i % GM_COURIER_SPINS)
+			continue;
+		now = gm_now();
+		if (!since)
+			since = now;
+		lost = gm_courier_lost(courier, now - since);
+	}
+	/* It may have come before it was lost. */
+	return gm_cpu()->untag(to, lines, count, (uint16_t)number);
 }
 
 bool gm_courier_ended(struct gm_courier *courier)

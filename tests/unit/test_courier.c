@@ -327,6 +327,41 @@ static void tags_go_round(void **state)
 	}
 }
 
+/* Lines that are not all there are not waited for when the kernel has ended. */
+static void lines_that_do_not_come_are_given_up(void **state)
+{
+	struct gm_courier_word *lines;
+	unsigned char line[48];
+	uint64_t number;
+
+	check_read(1, host + BESIDE, false, 1000, 1);
+	while (!is_retired())
+		rest(100);
+	number = courier->number;
+	assert_int_equal(gm_courier_untag(courier, number, (char *)line, 1, 1),
+			 1);
+	assert_memory_equal(line, bytes + 48, sizeof(line));
+	assert_int_equal(
+		gm_courier_untag(courier, number + 2, (char *)line, 1, 1), 0);
+	lines = (struct gm_courier_word *)(courier->tagged +
+					   number % GM_COURIER_SLOTS *
+						   GM_COURIER_TAGGED_ROOM);
+	/* The last word alone, or all but one. */
+	lines[1].rest[6] = (number + 2) << 48;
+	assert_int_equal(
+		gm_courier_untag(courier, number + 2, (char *)line, 1, 1), 0);
+	lines[1].value = (number + 2) << 48;
+	for (int i = 0; i < 7; i++)
+		lines[1].rest[i] = (number + 2 + (i == 3)) << 48;
+	assert_int_equal(
+		gm_courier_untag(courier, number + 2, (char *)line, 1, 1), 0);
+	lines[1].rest[3] = (number + 2) << 48;
+	assert_int_equal(
+		gm_courier_untag(courier, number + 2, (char *)line, 1, 1), 1);
+	check_read(1, host + BESIDE, false, 1000, 1);
+	check_read(2, host + BESIDE, false, 1000, 1);
+}
+
 struct reader {
 	struct gm_courier *courier;
 	pthread_mutex_t *lock; /* one call at a time */
@@ -571,6 +606,7 @@ int main(void)
 		HASTY(no_job_is_lost_when_it_retires),
 		CALM(numbers_go_round),
 		CALM(tags_go_round),
+		CALM(lines_that_do_not_come_are_given_up),
 		HASTY(numbers_go_round),
 		CALM(threads_take_turns),
 		HASTY(threads_take_turns),
