@@ -723,8 +723,8 @@ struct gpumem_copy_settings {
 	 */
 	unsigned int courier;
 	/**
-	 * that kernel ends after so many microseconds without work (200); the
-	 * first read after such a pause starts none where other ways are sooner
+	 * that kernel ends after so many microseconds without work (200); where
+	 * reads come one by one after such pauses, they start none
 	 */
 	unsigned int courier_idle_us;
 	/**

@@ -483,15 +483,21 @@ static int gm_courier_prove(struct gm_courier *courier)
 				    "report this machine");
 }
 
+/* Reads come one soon after the other, by what the last kernel had to do. */
+static bool gm_courier_in_demand(const struct gm_courier *courier)
+{
+	return courier->prompted || courier->number != courier->first;
+}
+
 bool gm_courier_lone(struct gm_courier *courier)
 {
 	uint64_t now;
 
-	if (courier->start && !gm_courier_retired(courier))
+	if (!courier->start || !gm_courier_retired(courier) ||
+	    gm_courier_in_demand(courier))
 		return false;
 	now = gm_now();
-	if (gm_courier_aged(courier, now) ||
-	    now - courier->lone_time < courier->limits.idle_us * GM_US)
+	if (now - courier->lone_time < courier->limits.idle_us * GM_US)
 		return false;
 	courier->lone_time = now;
 	return true;

@@ -65,9 +65,10 @@ int gm_courier_read(struct gm_courier *courier, uint64_t gpu, void *host,
 		    unsigned int threads);
 
 /*
- * Whether a read had better go another way: no kernel runs, and nobody asked here
- * for as long as one that has nothing to do lives. One that is started for a
- * single read is late, and keeps a multiprocessor for nothing. The caller locks.
+ * Whether a read had better go another way: no kernel runs, the last one was
+ * started for a single read, and none came since for as long as one that has
+ * nothing to do lives. One that is started for a single read is late, and keeps a
+ * multiprocessor for nothing. The caller locks.
  */
 bool gm_courier_lone(struct gm_courier *courier);
 

@@ -65,6 +65,8 @@ struct gm_courier {
 	uint64_t cleared[GM_COURIER_SLOTS]; /* see gm_courier_tag() */
 	uint64_t start; /* the last start's number */
 	uint64_t start_time;
+	uint64_t first; /* the first job of that start */
+	bool prompted; /* it came soon after a lone read */
 	uint64_t look_time; /* when the stream was asked last */
 	uint64_t lone_time; /* when a read was last sent another way */
 	bool given_up; /* the last start was cancelled before it began */
@@ -136,10 +138,7 @@ size_t gm_courier_untag(const struct gm_courier *courier, uint64_t number,
 /* The kernel that was started last has ended or will do nothing any more. */
 bool gm_courier_retired(const struct gm_courier *courier);
 
-/* That one ended by its age, a short while ago. */
-bool gm_courier_aged(const struct gm_courier *courier, uint64_t now);
-
-/* Waits for its end. False: it may still write, later. */
+/* Waits for that. False: it may still write, later. */
 bool gm_courier_ended(struct gm_courier *courier);
 
 /* Store the reason for -EBUSY, and for why a chunk did not come. */

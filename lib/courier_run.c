@@ -105,7 +105,8 @@ void gm_courier_ring(struct gm_courier *courier, uint64_t number)
 	gm_cpu_fence();
 }
 
-bool gm_courier_aged(const struct gm_courier *courier, uint64_t now)
+/* The last one ended by its age, a short while ago. */
+static bool gm_courier_aged(const struct gm_courier *courier, uint64_t now)
 {
 	const uint64_t life = courier->limits.life_us * GM_US;
 
@@ -170,6 +171,9 @@ int gm_courier_launch(struct gm_courier *courier, uint64_t number)
 			       "look for an earlier CUDA error");
 	courier->start++;
 	courier->start_time = courier->look_time = gm_now();
+	courier->first = number;
+	courier->prompted = courier->start_time - courier->lone_time <
+			    courier->limits.idle_us * GM_US;
 	return 0;
 }
 
