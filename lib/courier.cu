@@ -73,7 +73,10 @@ DEVICE void load_part_if(u32 *part, u64 at, int wanted)
 		     : "memory");
 }
 
-/* Each word is stored in one. */
+/*
+ * Each word is stored in one: a vector is as many accesses as it has elements, in
+ * any order (PTX ISA 6.0 on, "Memory Consistency Model", "Vector Data-types").
+ */
 DEVICE void store_two_if(u64 at, u64 first, u64 second, int wanted)
 {
 	asm volatile("{\n"
