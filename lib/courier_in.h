@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The inside of a courier: courier.c cuts reads into jobs and drains them,
- * courier_run.c deals with the kernel, courier_load.c makes what both need.
+ * The inside of a courier: courier.c cuts reads into jobs, courier_take.c drains
+ * them, courier_run.c deals with the kernel, courier_load.c makes what all need.
  */
 #ifndef GM_COURIER_IN_H
 #define GM_COURIER_IN_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -21,6 +22,9 @@
  * line before it is there, or to run ahead to it, makes it come late.
  */
 #define GM_COURIER_LINES 64u
+
+/* What the GPU stores at once, at a multiple of it. */
+#define GM_COURIER_PIECE 16u
 
 /* The staging memory of a slot; more than a job for its place in a page. */
 #define GM_COURIER_STAGE (GM_COURIER_JOB + 4096)
@@ -71,6 +75,23 @@ struct gm_courier {
 	uint64_t lone_time; /* when a read was last sent another way */
 	bool given_up; /* the last start was cancelled before it began */
 	int dead; /* why it is not to be used again */
+};
+
+/* One job of a read. */
+struct gm_courier_part {
+	struct gm_courier *courier;
+	uint64_t number;
+	uint64_t gpu;
+	char *host; /* where it goes; unused where the GPU writes there */
+	const char *stage; /* where the first chunk begins */
+	size_t skew; /* of the target from there */
+	size_t length;
+	size_t tagged; /* bytes that come tagged, of the first chunk or all */
+	size_t chunk; /* the first; of waves the others are less */
+	uint32_t how; /* of the job */
+	bool past_caches;
+	bool shared; /* several threads drain it */
+	atomic_bool late; /* a chunk did not come */
 };
 
 /* The kernel's text, for the driver to compile. */
@@ -134,6 +155,14 @@ bool gm_courier_wait_sign(const struct gm_courier *courier,
  */
 size_t gm_courier_untag(const struct gm_courier *courier, uint64_t number,
 			char *to, size_t first, size_t count);
+
+/*
+ * Waits for a part and takes it to its place, with several threads where it is
+ * shared; staged is false where the GPU writes it there itself. Returns 0, or
+ * what gm_courier_wait() or gm_courier_late() do.
+ */
+int gm_courier_finish(struct gm_courier_part *part, bool staged,
+		      struct gm_pool *pool, unsigned int threads);
 
 /* The kernel that was started last has ended or will do nothing any more. */
 bool gm_courier_retired(const struct gm_courier *courier);

@@ -309,22 +309,37 @@ static bool gm_courier_lost(const struct gm_courier *courier, uint64_t waited)
 	       result != CUDA_ERROR_NOT_READY;
 }
 
+/* A wait: looks so far, and when it began, where that was asked. */
+struct gm_courier_wait {
+	unsigned int looks;
+	uint64_t since;
+};
+
+/* Between two looks. False: a last one, then it is not to be waited for. */
+static bool gm_courier_hope(const struct gm_courier *courier,
+			    struct gm_courier_wait *wait)
+{
+	uint64_t now;
+
+	gm_cpu_pause();
+	if (++wait->looks % GM_COURIER_SPINS)
+		return true;
+	now = gm_now();
+	if (!wait->since)
+		wait->since = now;
+	return !gm_courier_lost(courier, now - wait->since);
+}
+
 bool gm_courier_wait_sign(const struct gm_courier *courier,
 			  struct gm_courier_sign sign)
 {
-	uint64_t now, since = 0;
-	bool lost = false;
+	struct gm_courier_wait wait = { 0 };
+	bool hope = true;
 
-	for (unsigned int i = 1; !gm_courier_seen(sign); i++) {
-		if (lost)
+	while (!gm_courier_seen(sign)) {
+		if (!hope)
 			return false;
-		gm_cpu_pause();
-		if (i % GM_COURIER_SPINS)
-			continue;
-		now = gm_now();
-		if (!since)
-			since = now;
-		lost = gm_courier_lost(courier, now - since);
+		hope = gm_courier_hope(courier, &wait);
 	}
 	return true;
 }
@@ -334,28 +349,18 @@ size_t gm_courier_untag(const struct gm_courier *courier, uint64_t number,
 {
 	const struct gm_courier_word *lines =
 		gm_courier_lines(courier, number) + first;
-	uint64_t now, since = 0;
-	bool lost = false;
+	const struct gm_courier_sign last =
+		gm_courier_line_sign(courier, number, first + count - 1);
+	struct gm_courier_wait wait = { 0 };
+	bool hope = true;
 	size_t taken;
 
-	if (!gm_courier_wait_sign(courier,
-				  gm_courier_line_sign(courier, number,
-						       first + count - 1)))
+	if (!gm_courier_wait_sign(courier, last))
 		return 0;
-	for (unsigned int i = 1; !lost; i++) {
-		taken = gm_cpu()->untag(to, lines, count, (uint16_t)number);
-		if (taken)
-			return taken;
-		gm_cpu_pause();
-		if (i % GM_COURIER_SPINS)
-			continue;
-		now = gm_now();
-		if (!since)
-			since = now;
-		lost = gm_courier_lost(courier, now - since);
-	}
-	/* It may have come before it was lost. */
-	return gm_cpu()->untag(to, lines, count, (uint16_t)number);
+	while (!(taken = gm_cpu()->untag(to, lines, count, (uint16_t)number)) &&
+	       hope)
+		hope = gm_courier_hope(courier, &wait);
+	return taken;
 }
 
 bool gm_courier_ended(struct gm_courier *courier)
