@@ -1,0 +1,402 @@
+// SPDX-License-Identifier: MIT
+/*
+ * What copies take for granted until they know: what host memory was at the last
+ * copy, and that reads come as they came before.
+ */
+#include <time.h>
+
+#include "unit.h"
+
+#define BYTES (3 * MIB + 12345)
+
+static unsigned char pattern[BYTES], got[BYTES];
+
+static const struct gpumem_copy_options by_engine = {
+	.size = sizeof(by_engine),
+	.method = GPUMEM_COPY_ENGINE
+};
+
+static CUresult register_host(void *host, size_t bytes)
+{
+	CUresult (*call)(void *host, size_t bytes, unsigned int flags) =
+		gpumem_cuda_symbol(unit_session, "cuMemHostRegister_v2");
+
+	return call(host, bytes, 0);
+}
+
+static CUresult unregister_host(void *host)
+{
+	CUresult (*call)(void *host) =
+		gpumem_cuda_symbol(unit_session, "cuMemHostUnregister");
+
+	return call(host);
+}
+
+/* How many copies CUDA itself had to do because the memory is not pinned. */
+static uint64_t cuda_copied(void)
+{
+	struct gpumem_sim_info info;
+
+	assert_int_equal(unit_cuda.sim_info(&info), 0);
+	return info.pageable_copies;
+}
+
+/* How many the engine was given. */
+static uint64_t engine_copied(void)
+{
+	struct gpumem_sim_info info;
+
+	assert_int_equal(unit_cuda.sim_info(&info), 0);
+	return info.copies;
+}
+
+/* Out and back, all bytes. */
+static void there_and_back(struct gpumem_buf *buf, unsigned char *host,
+			   const struct gpumem_copy_options *options)
+{
+	static uint32_t seed = 100;
+
+	unit_fill(host, BYTES, ++seed);
+	unit_fill(pattern, BYTES, seed);
+	assert_int_equal(gpumem_write_with(buf, 0, host, BYTES, options), 0);
+	memset(host, 0, BYTES);
+	assert_int_equal(gpumem_read_with(buf, 0, host, BYTES, options), 0);
+	assert_memory_equal(host, pattern, BYTES);
+}
+
+/*
+ * What was pinned is taken to be it at the next copy, which finds out that it is
+ * not: that one is right all the same, and those after it go the way of pageable
+ * memory.
+ */
+static void memory_that_is_pinned_no_longer_is_noticed(void **state)
+{
+	CUdeviceptr addr = unit_alloc(BYTES);
+	struct gpumem_buf *buf = unit_pin(addr, BYTES);
+	const struct gpumem_copy_options pageable = {
+		.size = sizeof(pageable), .flags = GPUMEM_COPY_PAGEABLE
+	};
+	unsigned char *host[6];
+	uint64_t before = cuda_copied();
+
+	for (int i = 0; i < 6; i++) {
+		host[i] = aligned_alloc(4096, 4 * MIB);
+		assert_non_null(host[i]);
+		assert_int_equal(register_host(host[i], 4 * MIB), 0);
+	}
+	for (int i = 0; i < 18; i++)
+		there_and_back(buf, host[i * i % 6], NULL);
+	for (int i = 0; i < 3; i++)
+		there_and_back(buf, host[5], NULL);
+	assert_int_equal(cuda_copied(), before);
+
+	assert_int_equal(unregister_host(host[5]), 0);
+	there_and_back(buf, host[5], &pageable);
+	there_and_back(buf, host[5], &by_engine);
+	assert_int_equal(cuda_copied(), before);
+	there_and_back(buf, host[5] + 99, NULL);
+	assert_int_equal(cuda_copied(), before + 1);
+	there_and_back(buf, host[5] + 99, NULL);
+	there_and_back(buf, host[5], NULL);
+	assert_int_equal(cuda_copied(), before + 1);
+	/* And pinned again. */
+	assert_int_equal(register_host(host[5], 4 * MIB), 0);
+	there_and_back(buf, host[5], NULL);
+	there_and_back(buf, host[5], &by_engine);
+	assert_int_equal(cuda_copied(), before + 1);
+
+	for (int i = 0; i < 6; i++) {
+		assert_int_equal(unregister_host(host[i]), 0);
+		free(host[i]);
+	}
+	assert_int_equal(gpumem_unpin(buf), 0);
+	unit_free(addr);
+}
+
+static struct gpumem_sim_info jobs_since(const struct gpumem_sim_info *before)
+{
+	struct gpumem_sim_info info;
+
+	assert_int_equal(unit_cuda.sim_info(&info), 0);
+	info.jobs -= before->jobs;
+	info.staged_jobs -= before->staged_jobs;
+	return info;
+}
+
+/* Kernels live long, and so reads are not lone soon. Gives back what was. */
+static struct gpumem_copy_settings courier_waits(uint32_t idle_us)
+{
+	struct gpumem_copy_settings was = { .size = sizeof(was) }, patient;
+
+	assert_int_equal(gpumem_copy_settings_get(unit_session, &was), 0);
+	patient = was;
+	patient.courier_idle_us = idle_us;
+	patient.courier_life_us = 10000;
+	assert_int_equal(gpumem_copy_settings_set(unit_session, &patient), 0);
+	return was;
+}
+
+/*
+ * Reads so much into host, and counts jobs, of which so many were staged. Again
+ * where the machine was so slow that the read was taken for a lone one.
+ */
+static void read_by_courier(struct gpumem_buf *buf, unsigned char *host,
+			    size_t length, unsigned int jobs,
+			    unsigned int staged)
+{
+	struct gpumem_sim_info before, info;
+
+	for (int i = 0; i < 100; i++) {
+		assert_int_equal(unit_cuda.sim_info(&before), 0);
+		memset(host, 0, length);
+		assert_int_equal(gpumem_read(buf, 0, host, length), 0);
+		assert_memory_equal(host, pattern, length);
+		info = jobs_since(&before);
+		if (info.jobs || !jobs)
+			break;
+	}
+	assert_int_equal(info.jobs, jobs);
+	assert_int_equal(info.staged_jobs, staged);
+	assert_int_equal(info.copies, before.copies);
+}
+
+/* One copy each, whether the memory is known or not, and none of a short one. */
+static void a_copy_of_known_memory_is_one_copy(void **state)
+{
+	struct gpumem_copy_settings usual = courier_waits(10000);
+	CUdeviceptr addr = unit_alloc(BYTES);
+	struct gpumem_buf *buf = unit_pin(addr, BYTES);
+	uint64_t before = engine_copied();
+	void *host;
+
+	assert_int_equal(unit_cuda.alloc_host(&host, BYTES), 0);
+	there_and_back(buf, host, NULL);
+	assert_int_equal(engine_copied(), before + 2);
+	there_and_back(buf, host, NULL);
+	assert_int_equal(engine_copied(), before + 4);
+	assert_int_equal(gpumem_write(buf, 0, host, 128 * KIB), 0);
+	assert_int_equal(engine_copied(), before + 4);
+	read_by_courier(buf, host, 128 * KIB, 1, 0);
+	assert_int_equal(gpumem_copy_settings_set(unit_session, &usual), 0);
+	assert_int_equal(unit_cuda.free_host(host), 0);
+	assert_int_equal(gpumem_unpin(buf), 0);
+	unit_free(addr);
+}
+
+/* The copy goes another way, and the engine is not asked again. */
+static void an_engine_that_fails_loses_nothing(void **state)
+{
+	void (*break_copies)(uint64_t count) =
+		gpumem_cuda_symbol(unit_session, "gpumem_sim_fail_copies");
+	CUdeviceptr addr = unit_alloc(BYTES);
+	struct gpumem *session = NULL;
+	struct gpumem_buf *buf;
+	uint64_t before;
+	void *host;
+
+	assert_int_equal(unit_cuda.alloc_host(&host, BYTES), 0);
+	for (uint64_t known = 0; known < 2; known++) {
+		assert_int_equal(gpumem_open(NULL, &session), 0);
+		assert_int_equal(gpumem_pin(session, addr, BYTES, 0, &buf), 0);
+		if (known)
+			there_and_back(buf, host, NULL);
+		/* A known range is tried once more, in case the guess failed. */
+		before = engine_copied();
+		break_copies(1 + known);
+		there_and_back(buf, host, NULL);
+		assert_int_equal(engine_copied(), before + 1 + known);
+		there_and_back(buf, host, NULL);
+		assert_int_equal(engine_copied(), before + 1 + known);
+		unit_expect_error(gpumem_read_with(buf, 0, host, BYTES,
+						   &by_engine),
+				  -EOPNOTSUPP, "CUDA error 999", NULL);
+		assert_int_equal(gpumem_close(session), 0);
+	}
+	break_copies(0);
+	assert_int_equal(unit_cuda.free_host(host), 0);
+	unit_free(addr);
+}
+
+/* What is known is a guess about memory, not about its length or the plan. */
+static void what_was_pinned_is_asked_of_the_plan_too(void **state)
+{
+	static const struct gpumem_plan_step steps[] = {
+		{ GPUMEM_COPY_PINNED, GPUMEM_COPY_ENGINE, 1, 0, 1024 },
+		{ GPUMEM_COPY_PINNED, GPUMEM_COPY_CPU, 1, 0, UINT64_MAX },
+		{ GPUMEM_COPY_PINNED | GPUMEM_COPY_READ, GPUMEM_COPY_CPU, 1, 0,
+		  UINT64_MAX },
+	};
+	CUdeviceptr addr = unit_alloc(BYTES);
+	struct gpumem_buf *buf = unit_pin(addr, BYTES);
+	unsigned char *host = aligned_alloc(4096, 4 * MIB);
+	uint64_t asked, before = cuda_copied();
+
+	assert_non_null(host);
+	assert_int_equal(register_host(host, BYTES / 2), 0);
+	assert_int_equal(gpumem_write_with(buf, 0, host, BYTES / 2, NULL), 0);
+	/* A part of it is known. */
+	there_and_back(buf, host, NULL);
+	assert_int_equal(unregister_host(host), 0);
+	there_and_back(buf, host, NULL);
+	assert_int_equal(cuda_copied(), before);
+	assert_int_equal(register_host(host, BYTES), 0);
+	there_and_back(buf, host, NULL);
+	assert_int_equal(gpumem_plan_set(unit_session, steps, 3, 0), 0);
+	assert_int_equal(unregister_host(host), 0);
+	there_and_back(buf, host, NULL);
+	assert_int_equal(cuda_copied(), before);
+	assert_int_equal(gpumem_plan_set(unit_session, NULL, 0, 0), 0);
+	/* GPU memory that was freed is not the engine's, whoever asks. */
+	unit_free(addr);
+	asked = engine_copied();
+	assert_int_equal(gpumem_write(buf, 0, host, BYTES), 0);
+	memset(got, 0, BYTES);
+	assert_int_equal(gpumem_read(buf, 0, got, BYTES), 0);
+	assert_memory_equal(got, host, BYTES);
+	assert_int_equal(engine_copied(), asked);
+	assert_int_equal(cuda_copied(), before);
+	assert_int_equal(gpumem_unpin(buf), 0);
+	free(host);
+}
+
+/* After a pause, which outlives a courier. Returns the jobs that it did. */
+static uint64_t read_after_pause(struct gpumem_buf *buf, unsigned char *host,
+				 size_t length, uint64_t *copies)
+{
+	static const struct timespec pause = { .tv_nsec = 40000000 };
+	struct gpumem_sim_info before, info;
+
+	nanosleep(&pause, NULL);
+	assert_int_equal(unit_cuda.sim_info(&before), 0);
+	memset(host, 0, length);
+	assert_int_equal(gpumem_read(buf, 0, host, length), 0);
+	assert_memory_equal(host, pattern, length);
+	info = jobs_since(&before);
+	*copies = info.copies - before.copies;
+	return info.jobs;
+}
+
+/* Where reads come one by one the courier is started for none of them. */
+static void lone_reads_start_no_courier(void **state)
+{
+	static const size_t sizes[] = { 4000, 9000, 60000 };
+	struct gpumem_copy_settings usual = courier_waits(5000);
+	CUdeviceptr addr = unit_alloc(BYTES);
+	struct gpumem_buf *buf = unit_pin(addr, BYTES);
+	unsigned char *host = aligned_alloc(65536, 4 * MIB);
+	uint64_t copies;
+
+	assert_non_null(host);
+	unit_fill(pattern, BYTES, 78);
+	assert_int_equal(unit_cuda.to_device(addr, pattern, BYTES), 0);
+	for (unsigned int i = 0; i < 6; i++) {
+		size_t length = sizes[i % 3];
+		bool pinned = i >= 3;
+
+		if (i == 3) {
+			assert_int_equal(register_host(host, 4 * MIB), 0);
+			/* Once it is taken for what it was. */
+			read_after_pause(buf, host, 70000, &copies);
+		}
+		/* Several in a row, then one, which may be the first of some. */
+		for (int k = 0; k < 2; k++) {
+			memset(host, 0, length);
+			assert_int_equal(gpumem_read(buf, 0, host, length), 0);
+		}
+		read_by_courier(buf, host, length, 1,
+				!pinned || length < 32768);
+		assert_int_equal(read_after_pause(buf, host, length, &copies),
+				 1);
+		assert_int_equal(copies, 0);
+		/* As it was not, those that follow are taken for lone ones. */
+		for (int k = 0; k < 2; k++) {
+			assert_int_equal(read_after_pause(buf, host, length,
+							  &copies),
+					 0);
+			assert_int_equal(copies, length > 8192);
+		}
+		/* But a long one into memory that is not pinned. */
+		assert_int_equal(read_after_pause(buf, host, 70000, &copies),
+				 !pinned);
+		assert_int_equal(copies, pinned);
+	}
+	assert_int_equal(unregister_host(host), 0);
+	assert_int_equal(gpumem_copy_settings_set(unit_session, &usual), 0);
+	assert_int_equal(gpumem_unpin(buf), 0);
+	unit_free(addr);
+	free(host);
+}
+
+/* A read of memory that was pinned since the last one goes on as it began. */
+static void memory_that_was_pinned_since_is_noticed(void **state)
+{
+	const struct gpumem_copy_options by_courier = {
+		.size = sizeof(by_courier), .method = GPUMEM_COPY_COURIER
+	};
+	static const struct gpumem_plan_step steps[] = {
+		{ GPUMEM_COPY_READ, GPUMEM_COPY_COURIER, 1, 0, 80000 },
+		{ GPUMEM_COPY_READ, GPUMEM_COPY_CPU, 1, 0, UINT64_MAX },
+		{ GPUMEM_COPY_PINNED | GPUMEM_COPY_READ, GPUMEM_COPY_CPU, 1, 0,
+		  UINT64_MAX },
+	};
+	struct gpumem_copy_settings usual = courier_waits(10000);
+	CUdeviceptr addr = unit_alloc(BYTES);
+	struct gpumem_buf *buf = unit_pin(addr, BYTES);
+	unsigned char *host = aligned_alloc(65536, 4 * MIB);
+
+	assert_non_null(host);
+	unit_fill(pattern, BYTES, 77);
+	assert_int_equal(unit_cuda.to_device(addr, pattern, BYTES), 0);
+	for (int i = 0; i < 3; i++)
+		read_by_courier(buf, host, 100000, 1, 1);
+	assert_int_equal(register_host(host, 4 * MIB), 0);
+	read_by_courier(buf, host, 100000, 1, 1);
+	read_by_courier(buf, host, 100000, 1, 0);
+	assert_int_equal(unregister_host(host), 0);
+	read_by_courier(buf, host, 100000, 1, 1);
+	/* A neighbour is looked at itself, as is what takes another's place. */
+	assert_int_equal(register_host(host + 65536, 65536), 0);
+	read_by_courier(buf, host + 65536, 50000, 1, 0);
+	read_by_courier(buf, host, 50000, 1, 1);
+	assert_int_equal(unregister_host(host + 65536), 0);
+	for (int i = 0; i < 200; i++)
+		read_by_courier(buf, host + i % 40 * 65536, 40000 + i, 1, 1);
+	/* Short ones are staged whatever the memory is. */
+	assert_int_equal(register_host(host, 4 * MIB), 0);
+	read_by_courier(buf, host, 20000, 1, 1);
+	read_by_courier(buf, host + 65536, 300000, 1, 1);
+	read_by_courier(buf, host + 65536, 300000, 1, 0);
+	/* It is a guess for who leaves it to the plan. */
+	assert_int_equal(unregister_host(host), 0);
+	read_by_courier(buf, host, 100000, 1, 1);
+	assert_int_equal(register_host(host, 4 * MIB), 0);
+	assert_int_equal(gpumem_read_with(buf, 0, host, 100000, &by_courier),
+			 0);
+	assert_memory_equal(host, pattern, 100000);
+	assert_int_equal(gpumem_plan_set(unit_session, steps, 3, 0), 0);
+	read_by_courier(buf, host, 100000, 0, 0);
+	assert_int_equal(gpumem_plan_set(unit_session, NULL, 0, 0), 0);
+	assert_int_equal(unregister_host(host), 0);
+	/* GPU memory that was freed is not the courier's. */
+	unit_map(buf);
+	read_by_courier(buf, host, 100000, 1, 1);
+	unit_free(addr);
+	read_by_courier(buf, host, 100000, 0, 0);
+	assert_int_equal(gpumem_copy_settings_set(unit_session, &usual), 0);
+	assert_int_equal(gpumem_unpin(buf), 0);
+	free(host);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(memory_that_is_pinned_no_longer_is_noticed),
+		cmocka_unit_test(a_copy_of_known_memory_is_one_copy),
+		cmocka_unit_test(an_engine_that_fails_loses_nothing),
+		cmocka_unit_test(what_was_pinned_is_asked_of_the_plan_too),
+		cmocka_unit_test(lone_reads_start_no_courier),
+		cmocka_unit_test(memory_that_was_pinned_since_is_noticed),
+	};
+
+	return group_run(tests, unit_setup, unit_teardown);
+}
