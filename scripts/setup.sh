@@ -1,8 +1,12 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
 # Installs the Debian packages that the given purposes need and the machine
-# lacks. Purposes: build, test, vm, kernel, check, bench.
+# lacks. Purposes: build, test, vm, kernel, check, bench, fresh. Exits 1, with a
+# line that says why and what to install, where that cannot be done.
 set -eu
+
+cd "$(dirname "$0")/.."
+. scripts/common.sh
 
 packages=
 # Where packages cannot be had, building alone goes on if these commands are
@@ -14,16 +18,19 @@ for purpose; do
 	case $purpose in
 	build) packages="$packages gcc libc6-dev make meson ninja-build pkg-config libjson-c-dev" ;;
 	test) packages="$packages libcmocka-dev python3 mandoc" ;;
-	vm) packages="$packages python3 qemu-system-x86 busybox-static cpio gcc make kmod util-linux" ;;
+	# libelf-dev brings the library that the kernel's build tools are linked with.
+	vm) packages="$packages python3 qemu-system-x86 busybox-static cpio gcc make kmod util-linux libelf-dev" ;;
 	kernel) packages="$packages gcc make flex bison bc libelf-dev libssl-dev xz-utils perl" ;;
 	check) packages="$packages clang clang-format clang-tidy cppcheck sparse perl g++ xz-utils binutils shellcheck" ;;
 	bench) packages="$packages python3 gnuplot-nox" ;;
-	*) echo "setup: no purpose $purpose (build, test, vm, kernel, check, bench)" >&2; exit 2 ;;
+	fresh) packages="$packages debootstrap python3 util-linux" ;;
+	*) say "setup: no purpose $purpose (build, test, vm, kernel, check, bench, fresh)"; exit 2 ;;
 	esac
 done
 
 missing=
 for p in $packages; do
+	case " $missing " in *" $p "*) continue ;; esac
 	dpkg-query -W -f '${Status}' "$p" 2>/dev/null | grep -q 'ok installed' ||
 		missing="$missing $p"
 done
@@ -35,28 +42,35 @@ give_up()
 	for c in $commands; do
 		command -v "$c" >/dev/null || optional=
 	done
-	if [ -z "$optional" ]; then
-		echo "setup: $1" >&2
-		exit 1
-	fi
-	echo "setup: going on without$missing" >&2
+	say "setup: $1"
+	[ -n "$optional" ] || exit 1
+	say "setup: going on without$missing"
 	exit 0
 }
 
 command -v apt-get >/dev/null || give_up "this is no Debian: install what stands for$missing"
-as_root=
-if [ "$(id -u)" != 0 ]; then
-	if command -v sudo >/dev/null && sudo -n true 2>/dev/null; then
-		as_root="sudo -n"
-	else
-		give_up "only root can install what is missing: run: sudo apt-get install$missing"
-	fi
+by_hand="apt-get install --no-install-recommends$missing"
+root_command || give_up "packages are missing and $root_why; as root: $by_hand"
+
+if [ "$as_root" = sudo ]; then
+	say "setup: packages are missing:$missing; sudo asks for your password to install them"
+	sudo -v || give_up "sudo refused. As root: $by_hand"
 fi
-echo "setup: installing$missing" >&2
-export DEBIAN_FRONTEND=noninteractive
-log=$(mktemp)
-trap 'rm -f "$log"' EXIT
+
+# The size of what comes is known once apt has its lists. One source that fails
+# does not matter if the packages come from another: the installation tells.
+apt="$as_root env DEBIAN_FRONTEND=noninteractive apt-get -o DPkg::Lock::Timeout=600"
+# shellcheck disable=SC2086 # words
+step "setup: packages are missing:$missing; reading the package lists" $apt update ||
+	step_show 5
 # shellcheck disable=SC2086
-if ! { $as_root apt-get update && $as_root apt-get install -y --no-install-recommends $missing; } >"$log" 2>&1; then
-	give_up "$(tail -20 "$log"; echo; echo "setup: installing packages failed; the lines above say why")"
-fi
+size=$(LC_ALL=C apt-get install --assume-no --no-install-recommends $missing 2>/dev/null |
+	sed -n -e 's/^Need to get \(.*B\) of archives.*/\1 to download/p' \
+		-e 's/^After this operation, \(.*B\) of additional.*/\1 of disk/p' |
+	paste -s -d , | sed 's/,/, /g')
+# shellcheck disable=SC2086
+step "setup: installing them (${size:-size unknown})" \
+	$apt install -y --no-install-recommends $missing || {
+	step_show 20
+	give_up "installing packages failed (above: why); is there a network? By hand: $by_hand"
+}
