@@ -3,64 +3,111 @@
 # Fetches a Debian kernel (image and headers) into the cache, unpacked, and
 # prints its folder: vmlinuz, build/ (what KDIR points at) and release.
 #
-# usage: kernel-fetch.sh 6.1|6.12|newest|debug
+# usage: kernel-fetch.sh KERNEL
+#        kernel-fetch.sh list
+#
+# list prints the kernels that the tests run on, on this release of Debian, one a
+# line: "KERNEL required", or "KERNEL optional" for one that the tree may be too
+# old for. It exits 1, saying why, where no kernel is known.
 #
 # newest is the newest kernel that a Debian suite has for any release but the
-# unstable ones. Its build tools may need a newer C library than this machine's:
-# those that do are run with that suite's own.
+# unstable ones, and debug one that is built here. The build tools of a newer
+# release may need its C library: those that do are run with it.
 set -eu
 
 here=$(cd "$(dirname "$0")" && pwd)
-cache=${GPUMEM_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/gpumem}/kernels
-want=${1:?usage: kernel-fetch.sh 6.1|6.12|newest|debug}
+want=${1:?usage: kernel-fetch.sh KERNEL, or list}
+[ "$want" != debug ] || exec "$here/kernel-debug.sh"
 
-case $want in
-6.1) suites=stable ;;
-6.12) suites=backports ;;
-newest) suites=trixie-backports ;;
-debug) exec "$here/kernel-debug.sh" ;;
-*) echo "kernel-fetch: no Debian package is known for $want (6.1, 6.12, newest, debug)" >&2; exit 2 ;;
+fail()
+{
+	echo "kernel-fetch: $*" >&2
+	exit 1
+}
+
+ID=unknown VERSION_CODENAME=
+[ ! -r /etc/os-release ] || . /etc/os-release
+case $(uname -m)/$VERSION_CODENAME in
+x86_64/bookworm)
+	kernels="6.1 required
+6.12 required"
+	;;
+x86_64/trixie)
+	kernels="6.12 required
+newest optional"
+	;;
+x86_64/*) fail "no kernel package is known for ${PRETTY_NAME:-$ID}, only for Debian 12 and 13" ;;
+*) fail "there is no test VM for $(uname -m), only for x86_64" ;;
+esac
+[ "$want" != list ] || { echo "$kernels"; exit 0; }
+
+case $VERSION_CODENAME/$want in
+bookworm/6.1) suite=bookworm ;;
+bookworm/6.12) suite=bookworm-backports ;;
+trixie/6.12) suite=trixie ;;
+*/newest) suite=trixie-backports ;;
+*) fail "Debian's $VERSION_CODENAME has no kernel $want; there are: $(echo "$kernels" |
+	sed 's/ .*//' | paste -s -d ' '), newest, debug" ;;
 esac
 
-out=$cache/$want
+cd "$here/../.."
+. scripts/common.sh
+# The headers name their own folders: Kbuild reads them, and splits at spaces.
+cache=$(cache_dir)/kernels
+! has_space "$cache" ||
+	fail "the kernels' folder $cache has a space in its path, which Kbuild cannot handle: set GPUMEM_CACHE to a folder without"
+out=$cache/$VERSION_CODENAME-$want
 [ -f "$out/complete" ] && { echo "$out"; exit 0; }
 mkdir -p "$cache"
 exec 9>"$cache/lock"
 flock 9
 [ -f "$out/complete" ] && { echo "$out"; exit 0; }
 
-apt="$here/../../scripts/apt-private.sh"
-lists=$cache/apt-$want
-tmp=$cache/$want.tmp
+apt=scripts/apt-private.sh
+lists=$cache/apt-$suite
+tmp=$out.tmp
 rm -rf "$tmp" "$out"
 mkdir -p "$tmp/root"
-"$apt" "$lists" "$suites" main update >&2
+step "kernel $want: reading the package lists of $suite" "$apt" "$lists" "$suite" main update || {
+	step_show 5
+	fail "the package lists of $suite cannot be had (above: why)"
+}
 
-image=$("$apt" "$lists" "$suites" main depends linux-image-amd64 |
-	grep '^linux-image-[0-9]' | head -1)
+image=$("$apt" "$lists" "$suite" main depends linux-image-amd64 |
+	grep '^linux-image-[0-9]' | head -n 1)
 release=${image#linux-image-}
 case $want/$release in
 "newest/"[0-9]* | "$want/$want".*) ;;
-*) echo "kernel-fetch: this Debian's kernel is $release, not $want" >&2; exit 1 ;;
+*) fail "the kernel of $suite is ${release:-unknown}, not $want" ;;
 esac
 headers=linux-headers-$release
-more=$("$apt" "$lists" "$suites" main depends "$headers" |
+more=$("$apt" "$lists" "$suite" main depends "$headers" |
        grep -E '^linux-(headers|kbuild|base-[0-9].*)-' || true)
 # Since 7.x the image's own package is empty.
-more="$more $("$apt" "$lists" "$suites" main depends "$image" |
+more="$more $("$apt" "$lists" "$suite" main depends "$image" |
 	grep '^linux-binary-' || true)"
-echo "kernel-fetch: $image and its headers" >&2
-"$apt" "$lists" "$suites" main unpack "$tmp/root" "$image" "$headers" $more >&2
+# shellcheck disable=SC2086 # words
+step "kernel $want: fetching and unpacking $release (about 110 MB to download, 230 MB of disk)" \
+	"$apt" "$lists" "$suite" main unpack "$tmp/root" "$image" "$headers" $more || {
+	step_show 5
+	fail "the packages of kernel $want cannot be had (above: why)"
+}
 
-if [ "$want" = newest ]; then
-	# Of the release that these backports are for.
-	"$apt" "$lists-libc" "${suites%-backports}" main update >&2
-	"$apt" "$lists-libc" "${suites%-backports}" main unpack "$tmp/libc" \
-		libc6 libelf1t64 libzstd1 zlib1g libssl3t64 >&2
+foreign=
+[ "${suite%-backports}" = "$VERSION_CODENAME" ] || foreign=${suite%-backports}
+if [ -n "$foreign" ]; then
+	step "kernel $want: fetching the C library of $foreign, for its build tools (4 MB)" \
+		"$apt" "$cache/apt-$foreign" "$foreign" main update &&
+		step "kernel $want: unpacking it" \
+			"$apt" "$cache/apt-$foreign" "$foreign" main unpack "$tmp/libc" \
+			libc6 libelf1t64 libzstd1 zlib1g libssl3t64 || {
+		step_show 5
+		fail "the C library of $foreign cannot be had (above: why)"
+	}
 fi
 
-vmlinuz=$(find "$tmp/root" -name 'vmlinuz*' -type f | head -1)
-[ -n "$vmlinuz" ] || { echo "kernel-fetch: no kernel in $image $more" >&2; exit 1; }
+vmlinuz=$(find "$tmp/root" -name 'vmlinuz*' -type f | head -n 1)
+[ -n "$vmlinuz" ] || fail "no kernel in $image $more"
 mv "$tmp" "$out"
 root=$out/root
 echo "$release" >"$out/release"
@@ -75,26 +122,34 @@ find "$root/usr/src" "$root/usr/lib" -type l | while read -r link; do
 done
 find "$root/usr/src" -maxdepth 2 \( -name Makefile -o -name '.kernelvariables' \) -type f \
 	-exec sed -i "s,/usr/src/linux-,$root/usr/src/linux-,g; s,/usr/lib/linux-kbuild,$root/usr/lib/linux-kbuild,g" {} +
-if [ "$want" = newest ]; then
+# Type information for the modules is made from vmlinux, by pahole: a package that
+# the headers' package would have pulled in. Without vmlinux Kbuild leaves both out.
+rm -f "$out/build/vmlinux"
+if [ -n "$foreign" ]; then
 	libc=$out/libc
 	find "$root"/usr/lib/linux-kbuild-*/ -type f -perm -u+x | while read -r tool; do
 		"$tool" </dev/null 2>&1 | grep -q 'GLIBC_.* not found' || continue
 		mv "$tool" "$tool.real"
 		printf '#!/bin/sh\nexec "%s" --library-path "%s" "%s.real" "$@"\n' \
-			"$(find "$libc" -name ld-linux-x86-64.so.2 -type f | head -1)" \
+			"$(find "$libc" -name ld-linux-x86-64.so.2 -type f | head -n 1)" \
 			"$libc/usr/lib/x86_64-linux-gnu" "$tool" >"$tool"
 		chmod +x "$tool"
 	done
-	# What this machine's compiler lacks, and type information, which its
-	# pahole is too old for.
+	# What this machine's compiler lacks.
 	sed -i '/CONFIG_CC_HAS_MIN_FUNCTION_ALIGNMENT/d' \
 		"$out/build/include/config/auto.conf" \
 		"$out/build/include/generated/autoconf.h"
-	rm -f "$out/build/vmlinux"
 	pahole=$("$out/build/scripts/pahole-version.sh" pahole)
 	sed -i "s/^\(CONFIG_PAHOLE_VERSION\)=.*/\1=$pahole/" \
 		"$out/build/include/config/auto.conf"
 	sed -i 's/gcc-[0-9]*$/gcc/' "$out/build/.kernelvariables"
 fi
+# Nothing that a package manager would have brought may be missing.
+lacking=$(find "$root"/usr/lib/linux-kbuild-*/ -type f -perm -u+x ! -name '*.real' -exec ldd {} + 2>/dev/null |
+	awk '/not found/ {print $1}' | sort -u | paste -s -d ' ')
+[ -z "$lacking" ] || fail "the build tools of kernel $want lack $lacking; install the packages that have them"
+compiler=$(sed -n 's/.*\(gcc-[0-9]*\)$/\1/p' "$out/build/.kernelvariables" | head -n 1)
+[ -z "$compiler" ] || command -v "$compiler" >/dev/null ||
+	fail "kernel $want is built with $compiler, which is not here; install the package $compiler"
 touch "$out/complete"
 echo "$out"
