@@ -12,10 +12,10 @@ say()
 }
 
 # host COMMAND...: asks the host; false, with the reason printed, if it says no.
+# One at a time: init asks too.
 host()
 {
-	say "host $*"
-	read -r answer <&7
+	answer=$(flock /tmp/talk sh -c 'echo "host $*" >&7; read -r answer <&7; echo "$answer"' sh "$@")
 	[ "$answer" = yes ] && return 0
 	echo "host: $answer"
 	return 1

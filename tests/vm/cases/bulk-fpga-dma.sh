@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
 # The example moves 16 MiB by many boards, or as much as FPGA_TOTAL says.
-# timeout: 200000
+# timeout: 1200
 . /cases/lib.sh
 board_load
 boards=$(for node in /dev/fpga-dma*; do echo "--board $node"; done)

@@ -1,0 +1,152 @@
+# SPDX-License-Identifier: MIT
+"""What the test VM boots: the modules for its kernel and the initramfs."""
+import os
+import re
+import shutil
+import subprocess
+import tempfile
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+ROOT = os.path.dirname(os.path.dirname(HERE))
+CASES = os.path.join(HERE, 'cases')
+TOOLS = ['flock', 'setpriv']  # of the host, beside busybox
+
+# Modules of the VM, in the order in which they build; those after the first two
+# are for single cases, which load them.
+MODULES = [('gpumem_emu', 'tests/emu'), ('gpumem', 'kernel/gpumem'),
+           ('fpga_dma', 'examples/fpga-dma/driver'),
+           ('importer', 'tests/vm/importer')]
+
+
+class BuildError(Exception):
+    """Something for the VM cannot be built; the text says what and shows why."""
+
+
+def run(cmd, **kw):
+    """Runs a command and returns what it printed."""
+    p = subprocess.run(cmd, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                       text=True, **kw)
+    if p.returncode:
+        raise BuildError('failed: %s\n%s' % (' '.join(map(str, cmd)), p.stdout[-6000:]))
+    return p.stdout
+
+
+def kernel_fetch(name):
+    """The folder of a kernel, fetched if need be."""
+    p = subprocess.run([os.path.join(HERE, 'kernel-fetch.sh'), name],
+                       stdout=subprocess.PIPE, text=True)
+    if p.returncode:
+        raise BuildError('the kernel cannot be had (above: why)')
+    return p.stdout.strip()
+
+
+def modules_build(kernel, work):
+    """Builds the modules for a kernel in a copy of their folders."""
+    kdir = os.path.join(kernel, 'build')
+    src = os.path.join(work, 'src')
+    built = {}
+    tree_sync(os.path.join(ROOT, 'uapi'), os.path.join(src, 'uapi'))
+    symbols = []
+    for name, rel in MODULES:
+        dst = os.path.join(src, rel)
+        tree_sync(os.path.join(ROOT, rel), dst)
+        out = run(['make', '-C', kdir, 'M=' + dst, 'modules', '-j2', 'W=1',
+                   'NV_P2P_DIR=' + os.path.join(src, 'tests/emu'),
+                   'KBUILD_EXTRA_SYMBOLS=' + ' '.join(symbols)])
+        warnings = [l for l in out.splitlines()
+                    if re.search(r'warning:|WARNING:', l)]
+        if warnings:
+            raise BuildError('%s does not build without warnings:\n%s' %
+                             (name, '\n'.join(warnings)))
+        symbols.append(os.path.join(dst, 'Module.symvers'))
+        built[name] = os.path.join(dst, name + '.ko')
+    return built
+
+
+def tree_sync(src, dst):
+    """Copies changed files only, so that Kbuild rebuilds what it must."""
+    for base, dirs, files in os.walk(src):
+        out = os.path.join(dst, os.path.relpath(base, src))
+        os.makedirs(out, exist_ok=True)
+        for f in files:
+            a, b = os.path.join(base, f), os.path.join(out, f)
+            if f.endswith(('.o', '.ko', '.mod', '.mod.c', '.cmd', '.symvers')):
+                continue
+            if not os.path.exists(b) or open(a, 'rb').read() != open(b, 'rb').read():
+                shutil.copy2(a, b)
+                os.utime(b)
+
+
+def libraries(path):
+    """The shared libraries that a program needs, by path."""
+    out = subprocess.run(['ldd', path], capture_output=True, text=True).stdout
+    return re.findall(r'(/\S+)', out)
+
+
+def install(root, src, dst, build):
+    """Copies a program and its libraries into the initramfs."""
+    to = os.path.join(root, dst.lstrip('/'))
+    os.makedirs(os.path.dirname(to), exist_ok=True)
+    shutil.copy2(os.path.realpath(src), to)
+    for lib in libraries(src):
+        if lib.startswith(os.path.realpath(build)) or 'libgpumem' in lib:
+            continue
+        at = root + lib
+        if not os.path.exists(at):
+            os.makedirs(os.path.dirname(at), exist_ok=True)
+            shutil.copy2(os.path.realpath(lib), at)
+
+
+def initramfs_make(build, work, modules, names):
+    """Writes the initramfs with the cases, of which those named are to run."""
+    root = tempfile.mkdtemp(dir=work)
+    try:
+        _initramfs_fill(root, build, modules, names)
+        img = os.path.join(work, 'initramfs.cpio')
+        with open(img, 'wb') as f:
+            find = subprocess.Popen(['find', '.', '-print0'], cwd=root,
+                                    stdout=subprocess.PIPE)
+            subprocess.run(['cpio', '-0', '-o', '-H', 'newc', '--quiet', '-R', '0:0'],
+                           cwd=root, stdin=find.stdout, stdout=f, check=True)
+            find.wait()
+    finally:
+        shutil.rmtree(root)
+    return img
+
+
+def _initramfs_fill(root, build, modules, names):
+    os.chmod(root, 0o755)  # for the ordinary user
+    for d in ('bin', 'sbin', 'proc', 'sys', 'dev', 'tmp', 'etc', 'lib/modules',
+              'usr/bin', 'cases', 'root'):
+        os.makedirs(os.path.join(root, d))
+    shutil.copy2('/bin/busybox', os.path.join(root, 'bin/busybox'))
+    for tool in TOOLS:
+        install(root, shutil.which(tool), 'usr/bin/' + tool, build)
+    for path in modules.values():
+        shutil.copy2(path, os.path.join(root, 'lib/modules'))
+    libdir = 'usr/lib/x86_64-linux-gnu'
+    for src, dst in (('lib/libgpumem.so.0', libdir + '/libgpumem.so.0'),
+                     ('compat/gdrapi/libgdrapi.so.2', libdir + '/libgdrapi.so.2'),
+                     ('sim/libcuda.so.1', libdir + '/libcuda.so.1'),
+                     ('sim/libcuda.so.1', libdir + '/gpumem/sim/libcuda.so.1'),
+                     ('tools/gpumem', 'usr/bin/gpumem'),
+                     ('examples/fpga-dma/fpga-dma', 'usr/bin/fpga-dma')):
+        if os.path.exists(os.path.join(build, src)):
+            install(root, os.path.join(build, src), dst, build)
+    for progs in (os.path.join(build, 'tests/vm'), os.path.join(build, 'tests/fuzz')):
+        for f in sorted(os.listdir(progs)) if os.path.isdir(progs) else []:
+            p = os.path.join(progs, f)
+            if os.path.isfile(p) and os.access(p, os.X_OK):
+                install(root, p, 'usr/bin/' + f, build)
+    shutil.copytree(os.path.join(ROOT, 'tests/data'), os.path.join(root, 'data'))
+    shutil.copy2(os.path.join(HERE, 'init'), os.path.join(root, 'init'))
+    # All of them: a case behind the IOMMU is most often another one, there.
+    for path in [os.path.join(HERE, 'lib.sh')] + \
+            [os.path.join(CASES, n) for n in sorted(os.listdir(CASES))]:
+        shutil.copy2(path, os.path.join(root, 'cases'))
+    with open(os.path.join(root, 'cases/list'), 'w') as f:
+        f.write(''.join(n + '\n' for n in names))
+    with open(os.path.join(root, 'etc/passwd'), 'w') as f:
+        f.write('root:x:0:0::/root:/bin/sh\nuser:x:1000:1000::/tmp:/bin/sh\n')
+    with open(os.path.join(root, 'etc/group'), 'w') as f:
+        f.write('root:x:0:\nuser:x:1000:\n')
