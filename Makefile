@@ -6,9 +6,9 @@ BUILD ?= build
 PREFIX ?= /usr/local
 KDIR ?= /lib/modules/$(shell uname -r)/build
 
-.PHONY: all build demo test unit vm test-debug fuzz-kernel check check-nvidia format module install \
+.PHONY: all build demo test test-fresh test-busy unit vm test-debug fuzz-kernel check check-nvidia format module install \
 	install-module uninstall-module test-dma test-gpu \
-	bench-gpu clean help
+	bench-gpu clean distclean help
 
 all: build
 
@@ -16,7 +16,9 @@ help:
 	@echo 'make demo       the whole job: pin, map, write, verify (GPU, test machine or simulation)'
 	@echo 'make test       every test: unit tests, the command, installation, virtual machine'
 	@echo 'make unit       the tests that need no virtual machine'
-	@echo 'make vm         the virtual machine alone; VM="--kernel 6.1 --test abi" narrows it'
+	@echo 'make vm         the virtual machine alone; VM="--kernel 6.12 --test abi-ids" narrows it'
+	@echo 'make test-fresh the README on minimal Debian 12 and 13 systems (20 minutes, root); FRESH="--only debian12-root"'
+	@echo 'make test-busy  make test beside 4 busy processes a core'
 	@echo 'make test-dma   1 GiB moved by PCI boards in the virtual machine, IOMMU off and on (half an hour)'
 	@echo 'make test-debug  every virtual machine test on a kernel with KASAN, lockdep, kmemleak'
 	@echo 'make fuzz-kernel a night of random operations on the kernel module'
@@ -27,6 +29,7 @@ help:
 	@echo 'make install-module  gpumem.ko by DKMS, the group gpumem, and loads it (DESTDIR: source only)'
 	@echo 'make install    user space under PREFIX (DESTDIR is honoured)'
 	@echo 'make test-gpu   tests on a machine with an NVIDIA GPU; GPU="--only storm" runs one part'
+	@echo 'make clean      removes what was built; make distclean offers to remove the downloads too'
 	@echo 'make bench-gpu  benchmarks on a machine with an NVIDIA GPU'
 
 build:
@@ -34,22 +37,31 @@ build:
 	@scripts/build.sh $(BUILD)
 
 demo:
-	@scripts/demo.sh $(BUILD)
+	@scripts/demo.sh '$(BUILD)'
 
 test:
-	@scripts/test.sh $(BUILD)
+	@GPUMEM_VM='$(VM)' scripts/test.sh '$(BUILD)'
 
 unit:
-	@scripts/test.sh $(BUILD) unit
+	@scripts/test.sh '$(BUILD)' unit
 
-vm: build
-	@scripts/setup.sh vm
-	@tests/vm/vm.py --build $(BUILD) $(VM)
+vm:
+	@scripts/setup.sh build vm
+	@scripts/build.sh '$(BUILD)'
+	@tests/vm/vm.py --build '$(BUILD)' $(VM)
 
-test-dma: build
-	@scripts/setup.sh vm
-	@tests/vm/vm.py --build $(BUILD) --test bulk-fpga-dma --test iommu-bulk-fpga-dma \
-		--append FPGA_TOTAL=1G --timeout 7200 --verbose $(VM)
+test-dma:
+	@scripts/setup.sh build vm
+	@scripts/build.sh '$(BUILD)'
+	@tests/vm/vm.py --build '$(BUILD)' --test bulk-fpga-dma --test iommu-bulk-fpga-dma \
+		--append FPGA_TOTAL=1G --case-timeout 7200 --verbose $(VM)
+
+test-fresh:
+	@scripts/setup.sh fresh
+	@tests/fresh/fresh.py $(FRESH)
+
+test-busy:
+	@scripts/test-busy.sh '$(BUILD)'
 
 test-debug:
 	@scripts/test-debug.sh $(BUILD)
@@ -88,4 +100,8 @@ bench-gpu:
 	@bench/run.sh
 
 clean:
-	rm -rf $(BUILD) build-gpu build-check
+	rm -rf build-gpu build-check
+	@[ ! -d '$(BUILD)/meson-private' ] || { echo 'rm -rf $(BUILD)'; rm -rf '$(BUILD)'; }
+
+distclean: clean
+	@scripts/distclean.sh $(CACHE)

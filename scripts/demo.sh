@@ -1,27 +1,40 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
-# The whole job on the best thing that this machine has: a GPU, the test machine
-# with its emulated GPU and gpumem.ko, or the simulated GPU.
+# The whole job on the best thing that this machine has: a GPU, the test VM with
+# its emulated GPU and gpumem.ko, or the simulated GPU. The first line says which.
+# usage: demo.sh BUILD
 set -eu
 
 cd "$(dirname "$0")/.."
+. scripts/common.sh
 build=$1
 
 if [ -e /dev/nvidiactl ] || [ -e /proc/driver/nvidia/version ]; then
-	echo "make demo: on this machine's NVIDIA GPU"
+	say "make demo: on this machine's NVIDIA GPU"
 	scripts/setup.sh build
 	scripts/build.sh "$build"
-	exec "$build/tools/gpumem" demo
+	"$build/tools/gpumem" demo
+	exit
 fi
 
-if [ "$(uname -m)" = x86_64 ] && why=$(scripts/setup.sh build vm 2>&1); then
-	echo "make demo: no NVIDIA GPU here: in a virtual machine, through gpumem.ko, on an emulated GPU"
-	scripts/build.sh "$build"
-	exec tests/vm/vm.py --build "$build" --kernel 6.1 --test show-demo --show
+if vm_possible; then
+	say "make demo: no NVIDIA GPU here: in a virtual machine, through gpumem.ko, on an emulated GPU"
+	kernel=${vm_kernels%% *}
+	if vm_prepare "$kernel" build; then
+		scripts/build.sh "$build"
+		rc=0
+		tests/vm/vm.py --build "$build" --kernel "$kernel" --test show-demo --show || rc=$?
+		[ $rc = 3 ] || exit $rc
+		vm_why="the virtual machine does not boot (above: why)"
+	fi
+	say "make demo: on a simulated GPU in this process instead: $vm_why"
+else
+	say "make demo: no NVIDIA GPU here: on a simulated GPU in this process, not in a virtual machine: $vm_why"
 fi
-
-echo "make demo: no NVIDIA GPU and no virtual machine here: on a simulated GPU in this process"
-echo "$why" | sed 's/^/  /'
-scripts/setup.sh build
+# Where these are missing too the reason has been told.
+scripts/setup.sh build 2>"$common_tmp/setup" || {
+	[ -n "${kernel:-}" ] || cat "$common_tmp/setup" >&2
+	exit 1
+}
 scripts/build.sh "$build"
-exec "$build/tools/gpumem" demo --backend sim
+"$build/tools/gpumem" demo --backend sim
