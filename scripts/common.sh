@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-# shellcheck shell=sh
+# shellcheck shell=sh disable=SC2034 # variables are for those who source it
 # Shell functions for the scripts behind the Makefile: progress, temporary files,
 # the ways to become root. A script sources this file from the project's root:
 #	. scripts/common.sh

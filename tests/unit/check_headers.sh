@@ -1,5 +1,6 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
+# shellcheck disable=SC2086 # compilers and headers are words
 # Each installed header compiles alone: the public ones as C11 and as C++, those
 # of the kernel's interface as C. gpumem.h and the kernel's compile
 # together, in either order.

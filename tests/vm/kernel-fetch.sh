@@ -87,7 +87,7 @@ more=$("$apt" "$lists" "$suite" main depends "$headers" |
 more="$more $("$apt" "$lists" "$suite" main depends "$image" |
 	grep '^linux-binary-' || true)"
 # shellcheck disable=SC2086 # words
-step "kernel $want: fetching and unpacking $release (about 110 MB to download, 230 MB of disk)" \
+step "kernel $want: fetching and unpacking $release (about 110 MB to download, 100 MB of disk)" \
 	"$apt" "$lists" "$suite" main unpack "$tmp/root" "$image" "$headers" $more || {
 	step_show 5
 	fail "the packages of kernel $want cannot be had (above: why)"
@@ -96,11 +96,14 @@ step "kernel $want: fetching and unpacking $release (about 110 MB to download, 2
 foreign=
 [ "${suite%-backports}" = "$VERSION_CODENAME" ] || foreign=${suite%-backports}
 if [ -n "$foreign" ]; then
-	step "kernel $want: fetching the C library of $foreign, for its build tools (4 MB)" \
+	libc_fetch()
+	{
 		"$apt" "$cache/apt-$foreign" "$foreign" main update &&
-		step "kernel $want: unpacking it" \
 			"$apt" "$cache/apt-$foreign" "$foreign" main unpack "$tmp/libc" \
-			libc6 libelf1t64 libzstd1 zlib1g libssl3t64 || {
+				libc6 libelf1t64 libzstd1 zlib1g libssl3t64
+	}
+	step "kernel $want: fetching the C library of $foreign, for its build tools (4 MB)" \
+		libc_fetch || {
 		step_show 5
 		fail "the C library of $foreign cannot be had (above: why)"
 	}
@@ -108,6 +111,8 @@ fi
 
 vmlinuz=$(find "$tmp/root" -name 'vmlinuz*' -type f | head -n 1)
 [ -n "$vmlinuz" ] || fail "no kernel in $image $more"
+# The initramfs has modules of ours alone.
+rm -rf "$tmp"/root/lib/modules "$tmp"/root/usr/lib/modules
 mv "$tmp" "$out"
 root=$out/root
 echo "$release" >"$out/release"

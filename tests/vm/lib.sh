@@ -86,7 +86,7 @@ demo()
 {
 	demo_backend=$1
 	shift
-	$RUN gpumem demo --backend $demo_backend "$@" >/tmp/demo.out 2>&1 ||
+	$RUN gpumem demo --backend "$demo_backend" "$@" >/tmp/demo.out 2>&1 ||
 		{ echo "demo $demo_backend $*: exit code $?"; cat /tmp/demo.out; return 1; }
 	grep -q "^backend  $demo_backend\$" /tmp/demo.out &&
 		[ "$(tail -n 1 /tmp/demo.out)" = 'Test successful' ] && return 0
@@ -99,10 +99,10 @@ demo()
 demo_sizes()
 {
 	for demo_size in 1 2 3 5 4095 4096 4097 65535 65536 65537 1M 1048577 16M; do
-		demo $1 --size $demo_size || return 1
+		demo "$1" --size "$demo_size" || return 1
 	done
 	for demo_offset in 1 511 4096 65535; do
-		demo $1 --size 100000 --offset $demo_offset || return 1
+		demo "$1" --size 100000 --offset "$demo_offset" || return 1
 	done
 }
 
@@ -116,7 +116,7 @@ importer_load()
 # mask_set BITS: the DMA mask of the boards, which have no driver.
 mask_set()
 {
-	insmod /lib/modules/importer.ko mask=$1
+	insmod /lib/modules/importer.ko "mask=$1"
 	rmmod importer
 }
 
@@ -136,8 +136,8 @@ board_address()
 		return
 	fi
 	for board in /sys/bus/pci/devices/*; do
-		[ "$(cat $board/vendor) $(cat $board/device)" = '0x1234 0x11e8' ] || continue
-		basename $board
+		[ "$(cat "$board/vendor") $(cat "$board/device")" = '0x1234 0x11e8' ] || continue
+		basename "$board"
 		return
 	done
 	return 1
