@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /**
  * @file gdrapi.h
- * GDRCopy's programming interface, version 2.7, over libgpumem: names, layouts
- * and values are those that programs built for GDRCopy use.
+ * GDRCopy's programming interface, version 2.6 (its tag v2.6), over libgpumem:
+ * names, layouts and values are those that programs built for GDRCopy use. In
+ * addition there are the copies with flags, gdr_copy_fence() and
+ * GDR_ATTR_VMA_INHERITED_ON_FORK, which that tag does not have.
  *
  * Functions that return int return 0 or a positive errno:
  *   EINVAL      an unknown or dead handle, a NULL pointer, an unknown flag, no
@@ -32,7 +34,7 @@ extern "C" {
 #define MINOR_VERSION_MASK (((uint32_t)1 << MAJOR_VERSION_SHIFT) - 1)
 
 #define GDR_API_MAJOR_VERSION 2
-#define GDR_API_MINOR_VERSION 7
+#define GDR_API_MINOR_VERSION 6
 #define GDR_API_VERSION \
 	((GDR_API_MAJOR_VERSION << MAJOR_VERSION_SHIFT) | GDR_API_MINOR_VERSION)
 
@@ -255,10 +257,10 @@ int gdr_copy_from_mapping_v2(gdr_mh_t handle, void *h_ptr,
  */
 int gdr_copy_fence(gdr_mh_t handle, uint32_t flags);
 
-/** The version of the interface: 2.7. */
+/** The version of the interface: 2.6. */
 void gdr_runtime_get_version(int *major, int *minor);
 
-/** The version of the kernel module whose rules hold here: 2.7. */
+/** The version of the kernel module whose rules hold here: 2.6. */
 int gdr_driver_get_version(gdr_t g, int *major, int *minor);
 
 /** One of gdr_attr_t. */

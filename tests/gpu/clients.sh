@@ -126,7 +126,7 @@ nccl_both()
 	grep -iE 'gdrcopy|gdrapi|gdr_|GPU [0-9]+ through' "$work/with" |
 		sed 's/^/#   with:    /'
 	sort "$work/results" | sed 's/^/#   /'
-	if ! grep -q 'GDRCOPY enabled library 2.7 driver 2.7' "$work/with"; then
+	if ! grep -q 'GDRCOPY enabled library 2.6 driver 2.6' "$work/with"; then
 		sed 's/^/#   /' "$work/with"
 		result 'not ok' "$name did not open the library"
 	elif grep -q 'ERR:  ' "$work/with"; then

@@ -54,7 +54,7 @@ check_files()
 		'lib*/libgpumem.so.0' 'lib*/libgpumem.so.0.*' \
 		'lib*/pkgconfig/gpumem.pc' 'lib*/gpumem/sim/libcuda.so.1' \
 		include/gdrapi.h 'lib*/libgdrapi.so' 'lib*/libgdrapi.so.2' \
-		'lib*/libgdrapi.so.2.7' 'lib*/pkgconfig/gdrapi.pc' \
+		'lib*/libgdrapi.so.2.6' 'lib*/pkgconfig/gdrapi.pc' \
 		share/man/man1/gpumem.1 share/man/man3/gpumem.3 \
 		share/man/man4/gpumem.4 lib/udev/rules.d/60-gpumem.rules \
 		lib/modules-load.d/gpumem.conf lib/sysusers.d/gpumem.conf \
@@ -163,7 +163,7 @@ int main(void)
 	int major, minor;
 
 	gdr_runtime_get_version(&major, &minor);
-	return !g || major != 2 || minor != 7 || gdr_close(g);
+	return !g || major != 2 || minor != 6 || gdr_close(g);
 }
 END
 	# shellcheck disable=SC2046
@@ -172,7 +172,7 @@ END
 		GPUMEM_BACKEND=sim LD_LIBRARY_PATH=$libdir "$work/client"
 }
 
-check "pkg-config gives gdrapi 2.7" pkg-config --exact-version=2.7 gdrapi
+check "pkg-config gives gdrapi 2.6" pkg-config --exact-version=2.6 gdrapi
 check "a client of GDRCopy's interface" gdrapi_client
 
 # completes WANT WORD...: what bash offers for the last word includes WANT

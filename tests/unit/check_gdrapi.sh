@@ -37,8 +37,8 @@ done
 readelf -d "$library" >"$work/dynamic"
 grep -q 'SONAME.*\[libgdrapi\.so\.2\]' "$work/dynamic" ||
 	fail "the soname is not libgdrapi.so.2"
-[ -e "$(dirname "$library")/libgdrapi.so.2.7" ] ||
-	fail "the file is not libgdrapi.so.2.7"
+[ -e "$(dirname "$library")/libgdrapi.so.2.6" ] ||
+	fail "the file is not libgdrapi.so.2.6"
 grep 'NEEDED' "$work/dynamic" | grep -E 'cuda|nvidia' &&
 	fail "it links with CUDA"
 nm -D --undefined-only "$library" | grep -q ' gpumem_pin@' ||

@@ -17,14 +17,14 @@ struct info_v1 {
 	unsigned wc_mapping : 1;
 };
 
-static void layouts_are_those_of_2_7(void **state)
+static void layouts_are_those_of_2_6(void **state)
 {
 	assert_int_equal(sizeof(gdr_mh_t), 8);
 	assert_int_equal(sizeof(gdr_info_t), 48);
 	assert_int_equal(sizeof(struct info_v1), 40);
 	assert_int_equal(offsetof(gdr_info_t, tm_cycles), 24);
 	assert_int_equal(offsetof(gdr_info_t, mapping_type), 40);
-	assert_int_equal(GDR_API_VERSION, 0x20007);
+	assert_int_equal(GDR_API_VERSION, 0x20006);
 	assert_int_equal(GPU_PAGE_SIZE, 65536);
 	assert_int_equal(GPU_PAGE_MASK, ~65535ul);
 	assert_int_equal(sizeof(gdr_copy_flags_t), 4);
@@ -48,11 +48,11 @@ static void versions(void **state)
 
 	gdr_runtime_get_version(&major, &minor);
 	assert_int_equal(major, 2);
-	assert_int_equal(minor, 7);
+	assert_int_equal(minor, 6);
 	major = minor = 0;
 	assert_int_equal(gdr_driver_get_version(gdr_unit, &major, &minor), 0);
 	assert_int_equal(major, 2);
-	assert_int_equal(minor, 7);
+	assert_int_equal(minor, 6);
 	assert_int_equal(gdr_driver_get_version(NULL, &major, &minor), EINVAL);
 	assert_int_equal(gdr_driver_get_version(gdr_unit, NULL, &minor),
 			 EINVAL);
@@ -563,7 +563,7 @@ static void ranges_rounded_out_of_an_allocation(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(layouts_are_those_of_2_7),
+		cmocka_unit_test(layouts_are_those_of_2_6),
 		cmocka_unit_test(versions),
 		cmocka_unit_test(attributes),
 		cmocka_unit_test(mapping_types_have_names),
