@@ -4,23 +4,29 @@
 # runs them on libgdrapi; and measures its copies beside GDRCopy's. Exits 0 when
 # all that ran passed, 1 when something failed, 77 where nothing could run.
 #
-#   GDRCOPY_SRC=<source tree of GDRCopy 2.7> tests/gpu/gdrcopy.sh
+#   GPUMEM_GDRCOPY_SRC=<source tree of GDRCopy> tests/gpu/gdrcopy.sh
 #	[--only PROGRAM,...] [--dry-run-sim]
 #
 # --only PROGRAM,...  of sanity copybw copylat apiperf pplat speed
 # --dry-run-sim       on the simulated GPU: it shows nothing about a real one
 #
-# CUDA names the toolkit's folder (nvcc's, or /usr/local/cuda). Without nvcc
-# there, pplat is left out. Nothing is written into GDRCOPY_SRC. Each program,
-# and each test of sanity, has a time limit.
+# GPUMEM_GDRCOPY_SRC  GDRCopy's tag v2.6 (93c606bbcaa1) or its master of
+#		      2026-06-15 (fcec3ce0bb40), which has the same files.
+#		      Nothing is written into it.
+# GPUMEM_CUDA         the CUDA toolkit's folder (nvcc's, or /usr/local/cuda).
+#		      Without nvcc there, pplat is skipped.
+# GPUMEM_BUILD        the folder to build gpumem in (build-gpu)
+#
+# Each program, and each test of sanity, has a time limit.
 set -u
 
 root=$(cd "$(dirname "$0")/../.." && pwd)
-build=${BUILD:-$root/build-gpu}
+build=${GPUMEM_BUILD:-$root/build-gpu}
 # shellcheck source=tests/gpu/common.sh
 . "$root/tests/gpu/common.sh"
 
-programs='sanity copybw copylat apiperf pplat speed'
+all_programs='sanity copybw copylat apiperf pplat speed'
+programs=$all_programs
 backend=
 label=
 while [ $# -gt 0 ]; do
@@ -41,11 +47,18 @@ while [ $# -gt 0 ]; do
 	esac
 	shift
 done
+[ -n "$programs" ] || die "--only: no program; there are $all_programs"
+for program in $programs; do
+	case " $all_programs " in
+	*" $program "*) ;;
+	*) die "--only $program: no such program; there are $all_programs" ;;
+	esac
+done
 
 find_cuda()
 {
 	nvcc=$(command -v nvcc) && nvcc=$(readlink -f "$nvcc")
-	for dir in "${CUDA:-}" "${nvcc%/bin/nvcc}" /usr/local/cuda; do
+	for dir in "${GPUMEM_CUDA:-}" "${nvcc%/bin/nvcc}" /usr/local/cuda; do
 		if [ -n "$dir" ] && [ -f "$dir/include/cuda.h" ]; then
 			say "$dir"
 			return 0
@@ -54,19 +67,22 @@ find_cuda()
 	return 1
 }
 
-if [ -z "${GDRCOPY_SRC:-}" ]; then
-	say "skip - GDRCopy's tests: GDRCOPY_SRC names no source tree of it"
+if [ -z "${GPUMEM_GDRCOPY_SRC:-}" ]; then
+	say "skip - GDRCopy's tests: GPUMEM_GDRCOPY_SRC names no source tree of it"
 	exit 77
 fi
-source=$(cd "$GDRCOPY_SRC" && pwd) || die "GDRCOPY_SRC: no such folder"
-[ -f "$source/include/gdrapi.h" ] && [ -f "$source/tests/sanity.cpp" ] ||
-	die "GDRCOPY_SRC: $source has no include/gdrapi.h and tests/sanity.cpp"
+source=$(cd "$GPUMEM_GDRCOPY_SRC" && pwd) ||
+	die "GPUMEM_GDRCOPY_SRC: no such folder"
+for file in include/gdrapi.h src/gdrapi.c tests/sanity.cpp; do
+	[ -f "$source/$file" ] ||
+		die "GPUMEM_GDRCOPY_SRC: $source has no $file"
+done
 if [ -z "$backend" ] && ! have_gpu; then
 	say "skip - GDRCopy's tests: this machine has no NVIDIA GPU"
 	exit 77
 fi
 cuda=$(find_cuda) ||
-	die "no include/cuda.h is found; set CUDA to the toolkit's folder"
+	die "no include/cuda.h is found; set GPUMEM_CUDA to the toolkit's folder"
 
 # shellcheck disable=SC2034 # build_all reads it
 targets='tools/gpumem:executable compat/gdrapi/gdrapi:shared_library
@@ -101,7 +117,8 @@ ln -s "$libcuda" "$work/libcuda.so"
 say "# CUDA in $cuda"
 say "# GDRCopy $(sed -n \
 	's/^#define GDR_API_\(MAJOR\|MINOR\)_VERSION *\([0-9]*\).*/\2/p' \
-	"$source/include/gdrapi.h" | tr '\n' '.' | sed 's/\.$//') from its source"
+	"$source/include/gdrapi.h" | tr '\n' '.' | sed 's/\.$//') from its" \
+	"source; these tests are for its tag v2.6 (93c606bbcaa1)"
 
 passed=0
 failed=0
@@ -121,41 +138,42 @@ show_log()
 	sed 's/^/#   /' "$work/log"
 }
 
-# compile PROGRAM SOURCE
-compile()
+# compile_program PROGRAM SOURCE-FILE
+compile_program()
 {
-	program=$1
-	set -- "$2" "$source/tests/common.cpp"
-	for part in "$source"/tests/testsuites/*.cpp; do
-		[ "$program" = sanity ] && [ -f "$part" ] && set -- "$@" "$part"
-	done
-	compiler="${CXX:-c++} -pthread"
+	output=$work/$1
+	if [ "$1" = sanity ]; then
+		set -- "$@" "$source"/tests/testsuites/*.cpp
+	fi
+	shift
 	case $1 in
 	*.cu)
-		compiler="$cuda/bin/nvcc -arch=native"
-		[ "$backend" != sim ] || compiler="$cuda/bin/nvcc -arch=sm_90"
+		architecture=native
+		[ "$backend" != sim ] || architecture=sm_90
+		set -- "$cuda/bin/nvcc" "-arch=$architecture" "$@"
+		;;
+	*)
+		# shellcheck disable=SC2086 # a command and its options
+		set -- ${CXX:-c++} -pthread "$@"
 		;;
 	esac
-	# shellcheck disable=SC2086
-	$compiler -O2 -I"$source/include" -I"$source/src" \
-		-I"$source/src/gdrdrv" -I"$cuda/include" -I"$source/tests" \
-		"$@" -o "$work/$program" -L"$library" -L"$core" -L"$work" \
-		-lgdrapi -lgpumem -lcuda -lpthread -ldl
+	"$@" "$source/tests/common.cpp" -O2 -I"$source/include" \
+		-I"$source/src" -I"$source/src/gdrdrv" -I"$cuda/include" \
+		-I"$source/tests" -o "$output" -L"$library" -L"$core" \
+		-L"$work" -lgdrapi -lgpumem -lcuda -lpthread -ldl
 }
 
 # GDRCopy's copies, each file with the instructions that it asks for.
 compile_theirs()
 {
 	for isa in sse sse41:sse4.1 avx avx2 avx512:avx512f movdir64b; do
-		file=$source/src/memcpy_${isa%:*}.c
-		[ -f "$file" ] || continue
+		routine=memcpy_${isa%:*}
 		${CC:-cc} -O2 -fPIC -fvisibility=hidden -m"${isa#*:}" \
-			-c "$file" -o "$work/memcpy_${isa%:*}.o" || return 1
+			-c "$source/src/$routine.c" -o "$work/$routine.o" ||
+			return 1
 	done
-	movdir=0
-	[ ! -f "$work/memcpy_movdir64b.o" ] || movdir=1
 	${CC:-cc} -O2 -fPIC -fvisibility=hidden -shared \
-		-DCOMPILED_MOVDIR64B=$movdir -I"$source/include" \
+		-DCOMPILED_MOVDIR64B=1 -I"$source/include" \
 		-I"$source/src" -I"$source/src/gdrdrv" -I"$cuda/include" \
 		"$root/tests/gpu/gdrcopy_theirs.c" \
 		"$source/src/cuda_wrapper.c" "$work"/memcpy_*.o \
@@ -172,6 +190,15 @@ compile_speed()
 		"$root/tools/cuda.c" -o "$work/speed" -L"$library" -L"$core" \
 		-L"$work" -Wl,-rpath,"$work" -lgdrapi -lgpumem -ltheirs \
 		-lpthread -ldl
+}
+
+# compile PROGRAM SOURCE-FILE: speed is ours, and the only one without.
+compile()
+{
+	case $1 in
+	speed) compile_speed ;;
+	*) compile_program "$1" "$2" ;;
+	esac
 }
 
 limit()
@@ -226,8 +253,10 @@ sanity_test()
 		tail -n 40 "$work/log" >"$work/tail"
 		mv "$work/tail" "$work/log"
 		show_log
-		why="exit $status"
-		[ "$status" -ne 124 ] || why='over its time of 60 s'
+		case $status in
+		124 | 137) why='over its time of 60 s' ;;
+		*) why="exit $status" ;;
+		esac
 		result 'not ok' "sanity $1: $why"
 	fi
 }
@@ -253,22 +282,26 @@ run_sanity()
 # run_program PROGRAM [ARGUMENT...]
 run_program()
 {
-	program=$1
+	what=$1
 	shift
-	limit 240 "$work/$program" "$@" >"$work/log" 2>&1
+	limit 240 "$work/$what" "$@" >"$work/log" 2>&1
 	status=$?
 	show_log
 	# They go on after other data came back.
 	if [ "$status" -eq 0 ] && grep -q 'content expected' "$work/log"; then
-		result 'not ok' "$program: other data came back"
+		result 'not ok' "$what: other data came back"
 		return
 	fi
-	case $status in
-	0) result ok "$program" ;;
-	2) result skip "$program: it waives itself" ;;
-	77) result skip "$program: not on this machine" ;;
-	124) result 'not ok' "$program: over its time of 240 s" ;;
-	*) result 'not ok' "$program: exit $status" ;;
+	case $what:$status in
+	*:0) result ok "$what" ;;
+	speed:77)
+		why=$(sed -n 's/^skip - //p' "$work/log" | head -n 1)
+		result skip "$what: ${why:-exit 77}"
+		;;
+	speed:2) result 'not ok' "$what: exit 2" ;;
+	*:2) result skip "$what: it waives itself (exit 2)" ;;
+	*:124 | *:137) result 'not ok' "$what: over its time of 240 s" ;;
+	*) result 'not ok' "$what: exit $status" ;;
 	esac
 }
 
@@ -286,23 +319,35 @@ run()
 	esac
 }
 
+# source_of PROGRAM: the file in GDRCopy's source, or nothing.
+source_of()
+{
+	for suffix in cpp cu; do
+		if [ -f "$source/tests/$1.$suffix" ]; then
+			say "$source/tests/$1.$suffix"
+			return
+		fi
+	done
+}
+
 for program in $programs; do
-	file=$(ls "$source/tests/$program.cpp" "$source/tests/$program.cu" \
-		2>/dev/null | head -n 1)
+	file=
+	[ "$program" = speed ] || file=$(source_of "$program")
 	if [ "$program" = speed ] && [ "$(uname -m)" != x86_64 ]; then
 		result skip "speed: it knows GDRCopy's routines for x86-64 only"
 	elif [ "$program" != speed ] && [ -z "$file" ]; then
 		result skip "$program: this source does not have it"
 	elif [ "$file" != "${file%.cu}" ] && [ ! -x "$cuda/bin/nvcc" ]; then
 		result skip "$program: $cuda has no bin/nvcc"
-	elif [ "$program" = speed ] && ! compile_speed >"$work/log" 2>&1 ||
-		[ "$program" != speed ] &&
-		! compile "$program" "$file" >"$work/log" 2>&1; then
-		show_log
-		result 'not ok' "$program: it does not build"
-	else
+	elif compile "$program" "$file" >"$work/log" 2>&1; then
 		say "## $program$label"
 		run "$program"
+	else
+		show_log
+		why=$(grep -m 1 -E \
+			'error: |fatal|undefined reference|cannot find' \
+			"$work/log")
+		result 'not ok' "$program: it does not build${why:+: $why}"
 	fi
 done
 

@@ -33,7 +33,10 @@
 #define LINE 64
 #define STALE_ROWS 1250u
 
-/* The last two, reads alone, with GDR_COPY_FLAG_READ_FENCE. */
+/*
+ * The last two, reads alone, end with a load fence: of libgdrapi by
+ * GDR_COPY_FLAG_READ_FENCE, after GDRCopy's by the caller.
+ */
 enum who { OURS, THEIRS, OURS_FENCED, THEIRS_FENCED, WHO_COUNT };
 #define WRITE_WHOS OURS_FENCED
 
@@ -180,7 +183,7 @@ static int measure_all(struct copy *copy)
 
 	printf("\n%s, us a call, medians%s\n%9s %11s %11s %12s %8s",
 	       copy->read ? "gdr_copy_from_mapping" : "gdr_copy_to_mapping",
-	       copy->read ? "; and both with READ_FENCE" : "", "bytes",
+	       copy->read ? "; and both with a load fence" : "", "bytes",
 	       "libgdrapi", "GDRCopy", "GDRCopy/lib", "samples");
 	printf(copy->read ? " %11s %11s %12s\n" : "\n", "lib fenced",
 	       "GDR. fenced", "GDRCopy/lib");

@@ -5,6 +5,7 @@
  * libgdrapi has the same names.
  */
 #include <gdrapi.c>
+#include <immintrin.h>
 
 #include "gdrcopy_theirs.h"
 
@@ -32,7 +33,8 @@ THEIRS int theirs_copy_from(void *host, const void *map, size_t size)
 
 THEIRS int theirs_copy_from_fenced(void *host, const void *map, size_t size)
 {
-	return gdr_copy_from_mapping_v2(
-		from_memh(&theirs_memory), host, map, size,
-		GDR_COPY_FLAG_DEFAULT | GDR_COPY_FLAG_READ_FENCE);
+	int error = theirs_copy_from(host, map, size);
+
+	_mm_lfence();
+	return error;
 }

@@ -14,7 +14,7 @@ void theirs_start(void);
 /* gdr_copy_to_mapping() and _from_mapping() of a write-combined mapping. */
 int theirs_copy_to(void *map, const void *host, size_t size);
 int theirs_copy_from(void *host, const void *map, size_t size);
-/* The same with the fence that it leaves out unless it is asked for. */
+/* The same and a load fence, which GDRCopy 2.6 leaves to its callers. */
 int theirs_copy_from_fenced(void *host, const void *map, size_t size);
 
 #endif /* GDRCOPY_THEIRS_H */
