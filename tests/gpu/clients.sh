@@ -7,15 +7,16 @@
 #
 #   tests/gpu/clients.sh [--only nccl,wheel,ucx]
 #
-# UCX_DIR  a UCX that was built with GDRCopy and CUDA (bin/ucx_perftest,
-#	   lib/ucx/libuct_cuda_gdrcopy.so); without it the one of the Python
-#	   package libucx, if that has the transport
-# PYTHON   a Python with PyTorch, or with nvidia-nccl-cuNN (python3)
+# GPUMEM_UCX_DIR  a UCX that was built with GDRCopy and CUDA (bin/ucx_info,
+#		  bin/ucx_perftest, lib/ucx/libuct_cuda_gdrcopy.so); without it
+#		  the one of the Python package libucx, if that has the transport
+# GPUMEM_PYTHON	  a Python with PyTorch, or with nvidia-nccl-cuNN (python3)
+# GPUMEM_BUILD	  the folder to build gpumem in (build-gpu)
 set -u
 
 root=$(cd "$(dirname "$0")/../.." && pwd)
-build=${BUILD:-$root/build-gpu}
-python=${PYTHON:-python3}
+build=${GPUMEM_BUILD:-$root/build-gpu}
+python=${GPUMEM_PYTHON:-python3}
 # shellcheck source=tests/gpu/common.sh
 . "$root/tests/gpu/common.sh"
 
@@ -79,6 +80,15 @@ result()
 	say "$word - $*"
 }
 
+# ending STATUS: how a program under $limit ended.
+ending()
+{
+	case $1 in
+	124 | 137) say 'over its time of 180 s' ;;
+	*) say "exit $1" ;;
+	esac
+}
+
 # with_library COMMAND...: with libgdrapi where the loader finds it.
 with_library()
 {
@@ -87,56 +97,63 @@ with_library()
 }
 
 # The net transport alone uses GDRCopy; within a machine it has to be forced.
+# run_nccl SCRIPT COMMAND...
 run_nccl()
 {
-	program=$1
+	script=$root/tests/gpu/$1
 	shift
 	# shellcheck disable=SC2086
 	"$@" env NCCL_DEBUG=INFO NCCL_DEBUG_SUBSYS=INIT,NET \
 		NCCL_P2P_DISABLE=1 NCCL_SHM_DISABLE=1 NCCL_NVLS_ENABLE=0 \
 		NCCL_NET=Socket NCCL_SOCKET_IFNAME=lo \
-		$limit "$python" "$root/tests/gpu/$program"
+		$limit "$python" "$script"
 }
 
-# nccl_both NAME PROGRAM: without the library and with it, in turns.
+# nccl_both NAME SCRIPT: without the library and with it, in turns.
 nccl_both()
 {
-	name=$1
-	status=0
 	: >"$work/results"
 	for round in 1 2 3; do
-		if ! run_nccl "$2" env NCCL_GDRCOPY_ENABLE=0 \
-			>"$work/without" 2>&1; then
+		nccl_status=0
+		run_nccl "$2" env NCCL_GDRCOPY_ENABLE=0 \
+			>"$work/without" 2>&1 || nccl_status=$?
+		if [ "$nccl_status" -ne 0 ]; then
 			sed 's/^/#   /' "$work/without"
-			result skip "$name: it does not run without GDRCopy" \
-				"either"
+			result skip "$1 without GDRCopy, round $round:" \
+				"$(ending "$nccl_status")"
 			return
 		fi
 		run_nccl "$2" with_library NCCL_GDRCOPY_ENABLE=1 \
-			>"$work/with" 2>&1 || status=$?
+			>"$work/with" 2>&1 || nccl_status=$?
 		sed -n 's/^result /without: /p' "$work/without" >>"$work/results"
 		sed -n 's/^result /with:    /p' "$work/with" >>"$work/results"
-		if [ "$status" -ne 0 ]; then
+		if [ "$nccl_status" -ne 0 ]; then
 			sed 's/^/#   /' "$work/with"
-			result 'not ok' "$name with GDRCopy, round $round:" \
-				"exit $status"
+			result 'not ok' "$1 with GDRCopy, round $round:" \
+				"$(ending "$nccl_status")"
 			return
 		fi
 	done
 	grep -iE 'gdrcopy|gdrapi|gdr_|GPU [0-9]+ through' "$work/with" |
 		sed 's/^/#   with:    /'
 	sort "$work/results" | sed 's/^/#   /'
-	if ! grep -q 'GDRCOPY enabled library 2.6 driver 2.6' "$work/with"; then
+	ranks=$(sed -n 's/^result \(.*, \)\{0,1\}\([0-9]* rank(s)\).*/\2/p' \
+		"$work/with")
+	opened=$(grep -o 'GDRCOPY enabled library [0-9.]* driver [0-9.]*' \
+		"$work/with" | sort -u)
+	if [ -z "$opened" ]; then
 		sed 's/^/#   /' "$work/with"
-		result 'not ok' "$name did not open the library"
+		result 'not ok' "$1 opened no library of GDRCopy"
+	elif [ "$opened" != 'GDRCOPY enabled library 2.6 driver 2.6' ]; then
+		sed 's/^/#   /' "$work/with"
+		result 'not ok' "$1 opened another library: $opened"
 	elif grep -q 'ERR:  ' "$work/with"; then
-		result 'not ok' "$name met errors of the library"
+		result 'not ok' "$1 met errors of the library"
 	elif ! grep -q 'INFO: GPU .* through backend' "$work/with"; then
-		result ok "$name opened the library; it pinned nothing, for" \
-			"that there must be two GPUs"
+		result ok "$1 opened the library and pinned nothing ($ranks)"
 	else
-		result ok "$name opened the library and pinned memory" \
-			"through it"
+		result ok "$1 opened the library and pinned memory through it" \
+			"($ranks)"
 	fi
 }
 
@@ -167,82 +184,102 @@ part_wheel()
 # The folder of a UCX with the transport.
 find_ucx()
 {
-	if [ -n "${UCX_DIR:-}" ]; then
-		say "$UCX_DIR"
+	if [ -n "${GPUMEM_UCX_DIR:-}" ]; then
+		say "$GPUMEM_UCX_DIR"
 		return
 	fi
 	"$python" -c 'import libucx, os
 print(os.path.dirname(libucx.__file__))' 2>/dev/null
 }
 
-# ping_pong SIZE TRANSPORTS COMMAND...: median microseconds one way, or nothing.
+# ping_pong PORT SIZE TRANSPORTS COMMAND...: prints the median microseconds one
+# way; its status is the client's.
 ping_pong()
 {
-	size=$1
-	transports=$2
-	shift 2
-	port=$((port + 1))
+	server_port=$1
+	bytes=$2
+	transports=$3
+	shift 3
 	# shellcheck disable=SC2086
 	"$@" env UCX_TLS="$transports" UCX_LOG_LEVEL=warn $limit \
-		"$ucx/bin/ucx_perftest" -p $port >"$work/server" 2>&1 &
+		"$ucx/bin/ucx_perftest" -p "$server_port" \
+		>"$work/server" 2>&1 &
 	server=$!
 	sleep 2
 	# shellcheck disable=SC2086
 	"$@" env UCX_TLS="$transports" UCX_LOG_LEVEL=warn $limit \
-		"$ucx/bin/ucx_perftest" -p $port localhost -m cuda -t tag_lat \
-		-s "$size" -n 2000 -w 200 -f >"$work/client" 2>&1
-	status=$?
+		"$ucx/bin/ucx_perftest" -p "$server_port" localhost -m cuda \
+		-t tag_lat -s "$bytes" -n 2000 -w 200 -f >"$work/client" 2>&1
+	client_status=$?
 	wait $server
-	[ "$status" -eq 0 ] || return
+	[ "$client_status" -eq 0 ] || return $client_status
 	awk '/^[^#+|]* [0-9]+ +[0-9.]+ +[0-9.]+/ { t = $(NF - 6) } END { print t }' \
 		"$work/client"
+}
+
+# ucx_size SIZE PORT: without gdr_copy, and with it at PORT + 1.
+ucx_size()
+{
+	without=$(ping_pong "$2" "$1" self,sm,cuda_copy env)
+	without_status=$?
+	with=$(ping_pong $(($2 + 1)) "$1" self,sm,cuda_copy,gdr_copy \
+		with_library)
+	with_status=$?
+	say "#   UCX tag_lat, $1 bytes of GPU memory:" \
+		"${with:-no} us with gdr_copy, ${without:-no} us without"
+	if [ $with_status -eq 0 ] && [ -n "$with" ] &&
+		! grep -q 'ERR:  ' "$work/client" "$work/server"; then
+		result ok "UCX, $1 bytes"
+		return
+	fi
+	tail -q -n 40 "$work/client" "$work/server" | sed 's/^/#   /'
+	if [ $with_status -eq 0 ] && [ -n "$with" ]; then
+		result 'not ok' "UCX, $1 bytes: errors of the library"
+	elif [ $with_status -eq 0 ]; then
+		result 'not ok' "UCX, $1 bytes: ucx_perftest told no time"
+	elif [ $without_status -eq 0 ]; then
+		result 'not ok' "UCX, $1 bytes: $(ending $with_status)"
+	else
+		result skip "UCX, $1 bytes: nor without gdr_copy:" \
+			"$(ending $without_status)"
+	fi
 }
 
 part_ucx()
 {
 	ucx=$(find_ucx)
 	if [ -z "$ucx" ]; then
-		result skip "UCX: UCX_DIR is not set and $python has no libucx"
+		result skip "UCX: GPUMEM_UCX_DIR is not set and $python has no" \
+			"libucx"
 		return
 	fi
-	if [ ! -e "$ucx/lib/ucx/libuct_cuda_gdrcopy.so.0" ]; then
-		result skip "UCX: $ucx was built without gdr_copy"
-		return
-	fi
-	if [ ! -x "$ucx/bin/ucx_perftest" ]; then
-		result skip "UCX: $ucx has no bin/ucx_perftest"
-		return
-	fi
+	for file in bin/ucx_info bin/ucx_perftest \
+		lib/ucx/libuct_cuda_gdrcopy.so.0; do
+		if [ ! -e "$ucx/$file" ]; then
+			result skip "UCX: $ucx has no $file"
+			return
+		fi
+	done
+	outer_path=${LD_LIBRARY_PATH:-}
 	LD_LIBRARY_PATH=$ucx/lib${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}
 	export LD_LIBRARY_PATH
 	with_library "$ucx/bin/ucx_info" -d >"$work/info" 2>"$work/log"
-	if ! grep -q 'Transport: gdr_copy' "$work/info"; then
+	info_status=$?
+	if [ $info_status -ne 0 ]; then
+		sed 's/^/#   /' "$work/log"
+		result 'not ok' "UCX: ucx_info -d: exit $info_status"
+	elif ! grep -q 'Transport: gdr_copy' "$work/info"; then
 		sed 's/^/#   /' "$work/log"
 		result 'not ok' "UCX does not offer gdr_copy"
-		return
+	else
+		result ok "UCX offers gdr_copy"
+		port=13400
+		for size in 8 1024 8192 65536 1048576; do
+			ucx_size $size $port
+			port=$((port + 2))
+		done
 	fi
-	result ok "UCX offers gdr_copy"
-	port=13400
-	for size in 8 1024 8192 65536 1048576; do
-		without=$(ping_pong $size self,sm,cuda_copy env)
-		with=$(ping_pong $size self,sm,cuda_copy,gdr_copy with_library)
-		say "#   UCX tag_lat, $size bytes of GPU memory:" \
-			"${with:-failed} us with gdr_copy," \
-			"${without:-failed} us without"
-		if [ -z "$with" ] && [ -n "$without" ]; then
-			sed 's/^/#   /' "$work/client" "$work/server"
-			result 'not ok' "UCX, $size bytes"
-		elif [ -z "$with" ]; then
-			sed 's/^/#   /' "$work/client"
-			result skip "UCX, $size bytes: nor without gdr_copy"
-		elif grep -q 'ERR:  ' "$work/client" "$work/server"; then
-			grep -h 'ERR:  ' "$work/client" "$work/server" |
-				sort | uniq -c | sed 's/^/#   /'
-			result 'not ok' "UCX, $size bytes: errors of the library"
-		else
-			result ok "UCX, $size bytes"
-		fi
-	done
+	LD_LIBRARY_PATH=$outer_path
 }
 
 for part in $parts; do
