@@ -6,17 +6,20 @@ set -eu
 dir=${1:?usage: build.sh FOLDER [meson options...]}
 shift
 cd "$(dirname "$0")/.."
-log=$(mktemp)
-trap 'rm -f "$log"' EXIT
+. scripts/common.sh
+
+build()
 {
 	if [ ! -f "$dir/build.ninja" ]; then
-		meson setup "$dir" "$@"
+		meson setup "$dir" "$@" || return 1
 	elif [ $# -gt 0 ]; then
-		meson configure "$dir" "$@"
+		meson configure "$dir" "$@" || return 1
 	fi
 	meson compile -C "$dir"
-} >"$log" 2>&1 || {
-	cat "$log" >&2
+}
+
+step "build: user space into $dir/ (half a minute the first time)" build "$@" || {
+	step_show 60
 	exit 1
 }
-grep -E 'warning:' "$log" >&2 || true
+grep -E 'warning:' "$step_log" >&2 || true

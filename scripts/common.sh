@@ -90,7 +90,9 @@ root_command()
 # make cannot handle in a path.
 has_space()
 {
-	case $* in *[[:space:]:]*) return 0 ;; esac
+	for has_space_path; do
+		case $has_space_path in *[[:space:]:]*) return 0 ;; esac
+	done
 	return 1
 }
 

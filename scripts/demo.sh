@@ -27,14 +27,12 @@ if vm_possible; then
 		[ $rc = 3 ] || exit $rc
 		vm_why="the virtual machine does not boot (above: why)"
 	fi
+	# Where these packages are missing too the reason has been told.
+	scripts/setup.sh build 2>/dev/null || exit 1
 	say "make demo: on a simulated GPU in this process instead: $vm_why"
 else
 	say "make demo: no NVIDIA GPU here: on a simulated GPU in this process, not in a virtual machine: $vm_why"
+	scripts/setup.sh build
 fi
-# Where these are missing too the reason has been told.
-scripts/setup.sh build 2>"$common_tmp/setup" || {
-	[ -n "${kernel:-}" ] || cat "$common_tmp/setup" >&2
-	exit 1
-}
 scripts/build.sh "$build"
 "$build/tools/gpumem" demo --backend sim
