@@ -87,7 +87,7 @@ more=$("$apt" "$lists" "$suite" main depends "$headers" |
 more="$more $("$apt" "$lists" "$suite" main depends "$image" |
 	grep '^linux-binary-' || true)"
 # shellcheck disable=SC2086 # words
-step "kernel $want: fetching and unpacking $release (about 110 MB to download, 100 MB of disk)" \
+step "kernel $want: fetching and unpacking $release (85 to 125 MB to download, 100 MB of disk)" \
 	"$apt" "$lists" "$suite" main unpack "$tmp/root" "$image" "$headers" $more || {
 	step_show 5
 	fail "the packages of kernel $want cannot be had (above: why)"
@@ -112,7 +112,7 @@ fi
 vmlinuz=$(find "$tmp/root" -name 'vmlinuz*' -type f | head -n 1)
 [ -n "$vmlinuz" ] || fail "no kernel in $image $more"
 # The initramfs has modules of ours alone.
-rm -rf "$tmp"/root/lib/modules "$tmp"/root/usr/lib/modules
+rm -rf "$tmp"/root/lib/modules/*/kernel "$tmp"/root/usr/lib/modules/*/kernel
 mv "$tmp" "$out"
 root=$out/root
 echo "$release" >"$out/release"
@@ -129,7 +129,14 @@ find "$root/usr/src" -maxdepth 2 \( -name Makefile -o -name '.kernelvariables' \
 	-exec sed -i "s,/usr/src/linux-,$root/usr/src/linux-,g; s,/usr/lib/linux-kbuild,$root/usr/lib/linux-kbuild,g" {} +
 # Type information for the modules is made from vmlinux, by pahole: a package that
 # the headers' package would have pulled in. Without vmlinux Kbuild leaves both out.
+# Kbuild also warns where pahole is another than the kernel was built with.
 rm -f "$out/build/vmlinux"
+if [ -f "$out/build/include/config/auto.conf" ] &&
+	[ -x "$out/build/scripts/pahole-version.sh" ]; then
+	pahole=$("$out/build/scripts/pahole-version.sh" pahole) || pahole=0
+	sed -i "s/^\(CONFIG_PAHOLE_VERSION\)=.*/\1=$pahole/" \
+		"$out/build/include/config/auto.conf"
+fi
 if [ -n "$foreign" ]; then
 	libc=$out/libc
 	find "$root"/usr/lib/linux-kbuild-*/ -type f -perm -u+x | while read -r tool; do
@@ -144,9 +151,6 @@ if [ -n "$foreign" ]; then
 	sed -i '/CONFIG_CC_HAS_MIN_FUNCTION_ALIGNMENT/d' \
 		"$out/build/include/config/auto.conf" \
 		"$out/build/include/generated/autoconf.h"
-	pahole=$("$out/build/scripts/pahole-version.sh" pahole)
-	sed -i "s/^\(CONFIG_PAHOLE_VERSION\)=.*/\1=$pahole/" \
-		"$out/build/include/config/auto.conf"
 	sed -i 's/gcc-[0-9]*$/gcc/' "$out/build/.kernelvariables"
 fi
 # Nothing that a package manager would have brought may be missing.

@@ -87,7 +87,7 @@ class Run:
             self.report.lines('not ok vm/%s: %s' % (self.kernel, error))
             return
         lines = str(error).splitlines()
-        reasons = [l for l in lines if 'error:' in l] or lines
+        reasons = [l for l in lines if re.search('error:|warning:', l, re.I)] or lines
         self.skipped += 1
         self.report.lines('skip   vm/%s: gpumem does not build on it yet: %s' %
                           (self.kernel, reasons[0]))
