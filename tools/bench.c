@@ -2,6 +2,7 @@
 /* gpumem bench: measurements, each a command of its own. */
 #include <string.h>
 
+#include "text.h"
 #include "tool.h"
 
 static const struct tool_command *const benches[] = {
@@ -28,6 +29,8 @@ static void bench_help(FILE *out)
 
 static int bench_run(int argc, char **argv)
 {
+	struct text_near near = { 0 };
+
 	if (argc < 2) {
 		tool_error("nothing named to measure");
 		bench_help(stderr);
@@ -37,17 +40,21 @@ static int bench_run(int argc, char **argv)
 		bench_help(stdout);
 		return TOOL_OK;
 	}
+	near.word = argv[1];
 	for (size_t i = 0; i < BENCH_COUNT; i++) {
 		if (!strcmp(argv[1], benches[i]->name)) {
-			/* Every bench has its name in messages. */
-			tool_set_name(benches[i]->name);
+			tool_set_name("bench", argv[1]);
 			return benches[i]->run(argc - 1, argv + 1);
 		}
+		text_near_try(&near, benches[i]->name);
 	}
-	tool_error("%s: nothing of that name to measure; see gpumem bench "
-		   "--help",
-		   argv[1]);
-	return TOOL_USAGE;
+	if (argv[1][0] == '-')
+		return tool_usage("%s: name what to measure first", argv[1]);
+	if (near.name)
+		return tool_usage("%s: nothing of that name to measure (did "
+				  "you mean %s?)",
+				  argv[1], near.name);
+	return tool_usage("%s: nothing of that name to measure", argv[1]);
 }
 
 const struct tool_command tool_bench = {

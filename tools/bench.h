@@ -56,6 +56,13 @@ void bench_gpu_close(struct bench_gpu *gpu);
  */
 int bench_gpu_symbol(struct bench_gpu *gpu, const char *name, void *function);
 
+/*
+ * Whether each of some sizes, of the option `what`, can be there, with so many copies of the largest in
+ * host memory: 0 or TOOL_FAILED after saying which is too large.
+ */
+int bench_gpu_check_sizes(const struct bench_gpu *gpu, const char *what,
+			  const uint64_t *size, int count, unsigned int copies);
+
 /* Says what a CUDA function failed with. Returns TOOL_FAILED. */
 int bench_cuda_failed(const struct bench_gpu *gpu, const char *what,
 		      int result);

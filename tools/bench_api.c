@@ -37,7 +37,7 @@ static void bench_api_help(FILE *out)
 		"For buffers never seen before, "
 		"and beside cuMemcpy, see gpumem bench pin.\n"
 		"\n"
-		"  --size N[K|M|G]   buffer size (1M)\n"
+		"  --size N[KMGT]    buffer size (1M)\n"
 		"  --rounds N        rounds of the calls on a buffer (200)\n"
 		"  --sessions N      sessions opened and closed (20)\n"
 		"  --device N        CUDA ordinal of the GPU (0)\n"
@@ -48,9 +48,23 @@ static void bench_api_help(FILE *out)
 		"  --help            print this\n");
 }
 
+enum { OPTION_SIZE = TOOL_OPTION_OWN, OPTION_ROUNDS, OPTION_SESSIONS };
+
+static int bench_api_take(void *command, int option)
+{
+	struct bench_api *bench = command;
+
+	if (option == OPTION_SIZE)
+		return tool_parse_size("--size", optarg, 1, &bench->size);
+	if (option == OPTION_ROUNDS)
+		return tool_parse_number("--rounds", optarg, 1, STATS_MAX,
+					 &bench->rounds);
+	return tool_parse_number("--sessions", optarg, 1, STATS_MAX,
+				 &bench->sessions);
+}
+
 static int bench_api_parse(struct bench_api *bench, int argc, char **argv)
 {
-	enum { OPTION_SIZE = TOOL_OPTION_OWN, OPTION_ROUNDS, OPTION_SESSIONS };
 	static const struct option options[] = {
 		TOOL_TARGET_OPTIONS,
 		{ "size", required_argument, NULL, OPTION_SIZE },
@@ -58,26 +72,9 @@ static int bench_api_parse(struct bench_api *bench, int argc, char **argv)
 		{ "sessions", required_argument, NULL, OPTION_SESSIONS },
 		{ 0 },
 	};
-	int option, status;
 
-	opterr = 0;
-	while ((option = getopt_long(argc, argv, ":h", options, NULL)) != -1) {
-		if (option == OPTION_SIZE)
-			status = tool_parse_size("--size", optarg, 1,
-						 &bench->size);
-		else if (option == OPTION_ROUNDS)
-			status = tool_parse_number("--rounds", optarg, 1,
-						   STATS_MAX, &bench->rounds);
-		else if (option == OPTION_SESSIONS)
-			status = tool_parse_number("--sessions", optarg, 1,
-						   STATS_MAX, &bench->sessions);
-		else
-			status = tool_target_option(&bench->gpu.target, option,
-						    argv);
-		if (status || bench->gpu.target.help)
-			return status;
-	}
-	return tool_no_more_words(argc, argv);
+	return tool_parse(argc, argv, options, &bench->gpu.target,
+			  bench_api_take, bench);
 }
 
 static int api_session(struct bench_api *bench)
@@ -149,14 +146,13 @@ static int api_pin(struct bench_api *bench, uint64_t addr)
 
 static int api_measure(struct bench_api *bench)
 {
-	int status = 0, result;
+	int status, result;
 	uint64_t addr;
 
-	if (bench->size > bench->gpu.device.memory) {
-		tool_error("--size: the GPU has %llu bytes of memory in all",
-			   (unsigned long long)bench->gpu.device.memory);
-		return TOOL_FAILED;
-	}
+	status = tool_check_memory(&bench->gpu.device, bench->gpu.backend,
+				   "--size", bench->size, 0);
+	if (status)
+		return status;
 	result = bench->gpu.cuda.mem_alloc(&addr, bench->size);
 	if (result)
 		return bench_cuda_failed(&bench->gpu, "cuMemAlloc", result);

@@ -23,7 +23,7 @@ static void bench_copy_help(FILE *out)
 		"targets the figures meet.\n"
 		"\n"
 		"  --min N, --max N  every power of two from N (4) to N (64M)\n"
-		"  --size N[K|M|G]   this size instead; may be given %d times\n"
+		"  --size N[KMGT]    this size instead; may be given %d times\n"
 		"  --direction D     write or read (both)\n"
 		"  --host KIND       pageable or pinned host memory (both)\n"
 		"  --align N         device addresses so far past a page's "
@@ -58,8 +58,7 @@ static void copy_add_way(struct bench_copy *copy, int read,
 		copy->way[read][copy->way_count[read]++] = *way;
 }
 
-static void copy_choose_ways(struct bench_copy *copy, bool all,
-			     const bool *method)
+static void copy_choose_ways(struct bench_copy *copy)
 {
 	static const char *const methods[] = { "", "cpu", "threads", "courier",
 					       "engine" };
@@ -71,15 +70,17 @@ static void copy_choose_ways(struct bench_copy *copy, bool all,
 		copy_add_way(copy, read, &way);
 		way_named("cuMemcpy", &way);
 		copy_add_way(copy, read, &way);
-		for (unsigned int i = 0;
-		     (classic = classic_at(read, i)) && (all || !i); i++) {
+		for (unsigned int i = 0; (classic = classic_at(read, i)) &&
+					 (copy->all_classic || !i);
+		     i++) {
 			way_classic(classic, &way);
 			copy_add_way(copy, read, &way);
 		}
 		copy->peer_count[read] = copy->way_count[read] - 1;
 		for (unsigned int i = 1; i <= GPUMEM_COPY_ENGINE; i++) {
 			/* The GPU pushes; it does not fetch. */
-			if (!method[i] || (i == GPUMEM_COPY_COURIER && !read))
+			if (!copy->method[i] ||
+			    (i == GPUMEM_COPY_COURIER && !read))
 				continue;
 			way_named(methods[i], &way);
 			copy_add_way(copy, read, &way);
@@ -125,16 +126,6 @@ static int copy_parse_either(const char *what, const char *text,
 	return TOOL_USAGE;
 }
 
-static int copy_parse_size(struct bench_copy *copy, const char *text)
-{
-	if (copy->size_count == COPY_SIZES_MAX) {
-		tool_error("--size: given more than %d times", COPY_SIZES_MAX);
-		return TOOL_USAGE;
-	}
-	return tool_parse_size("--size", text, 1,
-			       &copy->size[copy->size_count++]);
-}
-
 static int copy_parse_align(struct bench_copy *copy, const char *text)
 {
 	int align, status;
@@ -150,19 +141,19 @@ static int copy_parse_align(struct bench_copy *copy, const char *text)
 	return status;
 }
 
-static int copy_default_sizes(struct bench_copy *copy, uint64_t min,
-			      uint64_t max)
+static int copy_default_sizes(struct bench_copy *copy)
 {
-	if (min > max) {
+	if (copy->min > copy->max) {
 		tool_error("--min is more than --max");
 		return TOOL_USAGE;
 	}
 	if (!copy->size_count) {
 		uint64_t size = 1;
 
-		while (size < min)
+		copy->ranged = true;
+		while (size && size < copy->min)
 			size *= 2;
-		for (; size && size <= max; size *= 2)
+		for (; size && size <= copy->max; size *= 2)
 			copy->size[copy->size_count++] = size;
 	}
 	if (!copy->size_count) {
@@ -177,23 +168,71 @@ static int copy_default_sizes(struct bench_copy *copy, uint64_t min,
 	return 0;
 }
 
+enum {
+	OPTION_MIN = TOOL_OPTION_OWN,
+	OPTION_MAX,
+	OPTION_SIZE,
+	OPTION_DIRECTION,
+	OPTION_HOST,
+	OPTION_ALIGN,
+	OPTION_METHOD,
+	OPTION_CLASSIC,
+	OPTION_TIME,
+	OPTION_PAUSE,
+	OPTION_SAVE,
+	OPTION_PLOT,
+	OPTION_REPLOT,
+};
+
+static int bench_copy_take(void *command, int option)
+{
+	static const char *const directions[] = { "write", "read" };
+	static const char *const hosts[] = { "pageable", "pinned" };
+	struct bench_copy *copy = command;
+
+	switch (option) {
+	case OPTION_MIN:
+		return tool_parse_size("--min", optarg, 1, &copy->min);
+	case OPTION_MAX:
+		return tool_parse_size("--max", optarg, 1, &copy->max);
+	case OPTION_SIZE:
+		return tool_parse_sizes("--size", optarg, 1, copy->size,
+					COPY_SIZES_MAX, &copy->size_count);
+	case OPTION_DIRECTION:
+		return copy_parse_either("--direction", optarg, directions,
+					 copy->direction,
+					 &copy->direction_given);
+	case OPTION_HOST:
+		return copy_parse_either("--host", optarg, hosts, copy->host,
+					 &copy->host_given);
+	case OPTION_ALIGN:
+		return copy_parse_align(copy, optarg);
+	case OPTION_METHOD:
+		return copy_parse_method(optarg, copy->method);
+	case OPTION_CLASSIC:
+		copy->all_classic = !strcmp(optarg, "all");
+		if (copy->all_classic || !strcmp(optarg, "best"))
+			return 0;
+		tool_error("--classic: \"%s\" is neither best nor all", optarg);
+		return TOOL_USAGE;
+	case OPTION_TIME:
+		return tool_parse_number("--time", optarg, 0, 60000,
+					 &copy->time);
+	case OPTION_PAUSE:
+		return tool_parse_number("--pause", optarg, 0, 1000000,
+					 &copy->pause);
+	case OPTION_SAVE:
+		copy->save = optarg;
+		return 0;
+	default:
+		copy->plot = optarg;
+		copy->replot = option == OPTION_REPLOT;
+		return 0;
+	}
+}
+
 static int bench_copy_parse(struct bench_copy *copy, int argc, char **argv)
 {
-	enum {
-		OPTION_MIN = TOOL_OPTION_OWN,
-		OPTION_MAX,
-		OPTION_SIZE,
-		OPTION_DIRECTION,
-		OPTION_HOST,
-		OPTION_ALIGN,
-		OPTION_METHOD,
-		OPTION_CLASSIC,
-		OPTION_TIME,
-		OPTION_PAUSE,
-		OPTION_SAVE,
-		OPTION_PLOT,
-		OPTION_REPLOT,
-	};
 	static const struct option options[] = {
 		TOOL_TARGET_OPTIONS,
 		{ "min", required_argument, NULL, OPTION_MIN },
@@ -211,87 +250,20 @@ static int bench_copy_parse(struct bench_copy *copy, int argc, char **argv)
 		{ "replot", required_argument, NULL, OPTION_REPLOT },
 		{ 0 },
 	};
-	static const char *const directions[] = { "write", "read" };
-	static const char *const hosts[] = { "pageable", "pinned" };
-	bool method[GPUMEM_COPY_ENGINE + 1] = { false };
-	bool all = false, direction_given = false, host_given = false;
-	uint64_t min = 4, max = 64 << 20;
-	int option, status, time = 500, pause = 0;
+	int status = tool_parse(argc, argv, options, &copy->gpu.target,
+				bench_copy_take, copy);
 
-	opterr = 0;
-	while ((option = getopt_long(argc, argv, ":h", options, NULL)) != -1) {
-		status = 0;
-		switch (option) {
-		case OPTION_MIN:
-			status = tool_parse_size("--min", optarg, 1, &min);
-			break;
-		case OPTION_MAX:
-			status = tool_parse_size("--max", optarg, 1, &max);
-			break;
-		case OPTION_SIZE:
-			status = copy_parse_size(copy, optarg);
-			break;
-		case OPTION_DIRECTION:
-			status = copy_parse_either("--direction", optarg,
-						   directions, copy->direction,
-						   &direction_given);
-			break;
-		case OPTION_HOST:
-			status = copy_parse_either("--host", optarg, hosts,
-						   copy->host, &host_given);
-			break;
-		case OPTION_ALIGN:
-			status = copy_parse_align(copy, optarg);
-			break;
-		case OPTION_METHOD:
-			status = copy_parse_method(optarg, method);
-			break;
-		case OPTION_CLASSIC:
-			all = !strcmp(optarg, "all");
-			if (!all && strcmp(optarg, "best") != 0) {
-				tool_error("--classic: \"%s\" is neither best "
-					   "nor all",
-					   optarg);
-				status = TOOL_USAGE;
-			}
-			break;
-		case OPTION_TIME:
-			status = tool_parse_number("--time", optarg, 0, 60000,
-						   &time);
-			break;
-		case OPTION_PAUSE:
-			status = tool_parse_number("--pause", optarg, 0,
-						   1000000, &pause);
-			break;
-		case OPTION_SAVE:
-			copy->save = optarg;
-			break;
-		case OPTION_PLOT:
-			copy->plot = optarg;
-			break;
-		case OPTION_REPLOT:
-			copy->plot = optarg;
-			copy->replot = true;
-			break;
-		default:
-			status = tool_target_option(&copy->gpu.target, option,
-						    argv);
-		}
-		if (status || copy->gpu.target.help)
-			return status;
-	}
-	status = tool_no_more_words(argc, argv);
-	if (!status && copy->save && !report_available()) {
+	if (status || copy->gpu.target.help)
+		return status;
+	if (copy->save && !report_available()) {
 		tool_error("--save: gpumem was built without JSON support");
-		status = TOOL_USAGE;
+		return TOOL_USAGE;
 	}
-	if (!status)
-		status = copy_default_sizes(copy, min, max);
-	copy->limits.time_us = time * 1e3;
-	copy->limits.pause_us = pause;
-	copy->limits.spread_us = pause > 0 ? 0 : copy->limits.time_us;
-	copy_choose_ways(copy, all, method);
-	return status;
+	copy->limits.time_us = copy->time * 1e3;
+	copy->limits.pause_us = copy->pause;
+	copy->limits.spread_us = copy->pause > 0 ? 0 : copy->limits.time_us;
+	copy_choose_ways(copy);
+	return copy_default_sizes(copy);
 }
 
 static int copy_save(const struct bench_copy *copy)
@@ -309,6 +281,22 @@ static int copy_save(const struct bench_copy *copy)
 	return TOOL_FAILED;
 }
 
+/* What cannot be written does not keep the rest away. */
+static int copy_publish(const struct bench_copy *copy)
+{
+	int saved = 0, drawn = 0;
+
+	if (copy->gpu.target.json)
+		copy_report(copy, stdout);
+	else
+		copy_print_end(copy);
+	if (copy->save)
+		saved = copy_save(copy);
+	if (copy->plot)
+		drawn = copy_plot(copy);
+	return saved ? saved : drawn;
+}
+
 static int bench_copy_run(int argc, char **argv)
 {
 	struct bench_copy *copy = calloc(1, sizeof(*copy));
@@ -318,6 +306,9 @@ static int bench_copy_run(int argc, char **argv)
 		tool_error("out of host memory");
 		return TOOL_FAILED;
 	}
+	copy->min = 4;
+	copy->max = 64 << 20;
+	copy->time = 500;
 	copy->direction[0] = copy->direction[1] = true;
 	copy->host[0] = copy->host[1] = true;
 	status = bench_copy_parse(copy, argc, argv);
@@ -331,18 +322,17 @@ static int bench_copy_run(int argc, char **argv)
 		status = copy_replot(copy->plot);
 		goto out;
 	}
-	status = bench_gpu_open(&copy->gpu);
+	if (copy->save)
+		status = tool_check_file("--save", copy->save, false);
+	if (!status && copy->plot)
+		status = copy_plot_check(copy->plot);
+	if (!status)
+		status = bench_gpu_open(&copy->gpu);
 	if (status)
 		goto out;
 	status = copy_measure(copy);
-	if (!status && copy->gpu.target.json)
-		copy_report(copy, stdout);
-	else if (!status)
-		copy_print_end(copy);
-	if (!status && copy->save)
-		status = copy_save(copy);
-	if (!status && copy->plot)
-		status = copy_plot(copy);
+	if (!status)
+		status = copy_publish(copy);
 	bench_gpu_close(&copy->gpu);
 out:
 	free(copy->cell);

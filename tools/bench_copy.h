@@ -31,12 +31,18 @@ struct bench_copy {
 	struct bench_gpu gpu;
 
 	/* What is asked for. */
+	uint64_t min, max; /* powers of two between, without sizes */
 	uint64_t size[COPY_SIZES_MAX];
 	int size_count;
+	bool ranged; /* the sizes come from min and max */
 	unsigned int align[COPY_ALIGNS_MAX];
 	int align_count;
 	bool direction[2]; /* writes, reads */
 	bool host[2]; /* pageable, pinned */
+	bool direction_given, host_given;
+	bool method[GPUMEM_COPY_ENGINE + 1];
+	bool all_classic;
+	int time, pause; /* milliseconds for each row; microseconds */
 	struct way_limits limits;
 	bool tuned; /* the library's plan is one of gpumem tune */
 	const char *save; /* a file for the JSON object, or NULL */
@@ -96,6 +102,13 @@ struct copy_target {
 /* Gives them one after the other; false past the last. */
 bool copy_target_get(const struct bench_copy *copy, unsigned int index,
 		     struct copy_target *target);
+
+/*
+ * Makes the folder, and looks whether gnuplot and the files in the folder can be
+ * had, before anything is measured. Returns 0 or an exit code after saying why
+ * not.
+ */
+int copy_plot_check(const char *folder);
 
 /*
  * Writes the figures into the folder, and with gnuplot PNG and SVG of them.

@@ -213,6 +213,11 @@ int copy_measure(struct bench_copy *copy)
 	struct room *room;
 	int status;
 
+	status = bench_gpu_check_sizes(&copy->gpu,
+				       copy->ranged ? "--max" : "--size",
+				       copy->size, copy->size_count, 3);
+	if (status)
+		return status;
 	if (gpumem_copy_explain(copy->gpu.session, 64, 0, &plan))
 		return tool_gpumem_error("asking for the plan");
 	copy->tuned = plan.measured;

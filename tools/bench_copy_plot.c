@@ -15,7 +15,8 @@ extern char **environ;
 
 static int plot_failed(const char *folder, const char *name)
 {
-	tool_error("--plot: %s/%s: %s", folder, name, strerror(errno));
+	tool_error("--plot: %s%s%s: %s", folder, *name ? "/" : "", name,
+		   strerror(errno));
 	return TOOL_FAILED;
 }
 
@@ -83,9 +84,8 @@ static int plot_write_data(const struct bench_copy *copy)
 }
 
 /* Runs gnuplot in the folder; what it says goes to stderr. */
-static int plot_draw(const char *folder)
+static int plot_gnuplot(const char *folder, char *const *argv)
 {
-	char *const argv[] = { "gnuplot", "copy.gp", NULL };
 	posix_spawn_file_actions_t actions;
 	int error, status;
 	pid_t child;
@@ -100,10 +100,8 @@ static int plot_draw(const char *folder)
 				     environ);
 	posix_spawn_file_actions_destroy(&actions);
 	if (error == ENOENT) {
-		tool_error("--plot: gnuplot is not installed (Debian: apt "
-			   "install gnuplot-nox); then: gpumem bench copy "
-			   "--replot %s",
-			   folder);
+		tool_error("gnuplot is not installed; install it (Debian: apt "
+			   "install gnuplot-nox)");
 		return TOOL_FAILED;
 	}
 	if (error) {
@@ -114,17 +112,38 @@ static int plot_draw(const char *folder)
 		if (errno != EINTR)
 			return plot_failed(folder, "gnuplot");
 	}
-	if (!WIFEXITED(status) || WEXITSTATUS(status)) {
-		tool_error("--plot: gnuplot failed on %s/copy.gp, see its "
-			   "message",
-			   folder);
-		return TOOL_FAILED;
+	if (WIFEXITED(status) && !WEXITSTATUS(status))
+		return 0;
+	tool_error("gnuplot failed; its message says why");
+	return TOOL_FAILED;
+}
+
+int copy_plot_check(const char *folder)
+{
+	/* Both kinds of drawings take a gnuplot that was built with them. */
+	char *const argv[] = { "gnuplot", "-e",
+			       "set terminal pngcairo; set terminal svg",
+			       NULL };
+	static const char *const names[] = { "copy.dat", "copy.gp" };
+	char path[4096];
+	int status = plot_gnuplot(".", argv);
+
+	if (status)
+		return status;
+	if (mkdir(folder, 0777) && errno != EEXIST)
+		return plot_failed(folder, "");
+	for (int i = 0; i < 2; i++) {
+		snprintf(path, sizeof(path), "%s/%s", folder, names[i]);
+		status = tool_check_file("--plot", path, false);
+		if (status)
+			return status;
 	}
 	return 0;
 }
 
 int copy_replot(const char *folder)
 {
+	char *const argv[] = { "gnuplot", "copy.gp", NULL };
 	FILE *out;
 	int lost;
 	char path[4096];
@@ -141,15 +160,12 @@ int copy_replot(const char *folder)
 	lost = fputs(gnuplot_script, out) < 0;
 	if (fclose(out) || lost)
 		return plot_failed(folder, "copy.gp");
-	return plot_draw(folder);
+	return plot_gnuplot(folder, argv);
 }
 
 int copy_plot(const struct bench_copy *copy)
 {
-	int status;
+	int status = plot_write_data(copy);
 
-	if (mkdir(copy->plot, 0777) && errno != EEXIST)
-		return plot_failed(copy->plot, "");
-	status = plot_write_data(copy);
 	return status ? status : copy_replot(copy->plot);
 }

@@ -55,6 +55,22 @@ void bench_gpu_close(struct bench_gpu *gpu)
 	gpumem_close(gpu->session);
 }
 
+int bench_gpu_check_sizes(const struct bench_gpu *gpu, const char *what,
+			  const uint64_t *size, int count, unsigned int copies)
+{
+	int status = 0;
+
+	for (int i = 0; i < count && !status; i++) {
+		uint64_t host = size[i] > UINT64_MAX / copies
+					? UINT64_MAX / 2
+					: size[i] * copies;
+
+		status = tool_check_memory(&gpu->device, gpu->backend, what,
+					   size[i], host);
+	}
+	return status;
+}
+
 int bench_cuda_failed(const struct bench_gpu *gpu, const char *what, int result)
 {
 	char text[128];
@@ -175,12 +191,6 @@ int bench_memory_new(struct bench_gpu *gpu, uint64_t length,
 	void *cpu;
 
 	memset(memory, 0, sizeof(*memory));
-	if (length > gpu->device.memory) {
-		tool_error("%" PRIu64 " bytes: the GPU has %" PRIu64
-			   " bytes of memory in all",
-			   length, gpu->device.memory);
-		return TOOL_FAILED;
-	}
 	if (gpumem_alloc(gpu->session, length + 2 * BENCH_GUARD, 0,
 			 &memory->buf)) {
 		memory->buf = NULL;

@@ -100,7 +100,7 @@ static void bench_pin_help(FILE *out)
 		"and to ordinary\n"
 		"host memory, in each round.\n"
 		"\n"
-		"  --size N[K|M|G]   buffer size; may be given up to %d times "
+		"  --size N[KMGT]    buffer size; may be given up to %d times "
 		"(1M)\n"
 		"  --rounds N        rounds on the one buffer (100), cut "
 		"short after 10 s\n"
@@ -112,40 +112,33 @@ static void bench_pin_help(FILE *out)
 		NEW_BUFFERS, SIZES_MAX);
 }
 
+enum { OPTION_SIZE = TOOL_OPTION_OWN, OPTION_ROUNDS };
+
+static int bench_pin_take(void *command, int option)
+{
+	struct bench *bench = command;
+
+	if (option == OPTION_SIZE)
+		return tool_parse_sizes("--size", optarg, 1, bench->size,
+					SIZES_MAX, &bench->size_count);
+	return tool_parse_number("--rounds", optarg, 1, STATS_MAX,
+				 &bench->rounds);
+}
+
 static int bench_pin_parse(struct bench *bench, int argc, char **argv)
 {
-	enum { OPTION_SIZE = TOOL_OPTION_OWN, OPTION_ROUNDS };
 	static const struct option options[] = {
 		TOOL_TARGET_OPTIONS,
 		{ "size", required_argument, NULL, OPTION_SIZE },
 		{ "rounds", required_argument, NULL, OPTION_ROUNDS },
 		{ 0 },
 	};
-	int option, status;
+	int status = tool_parse(argc, argv, options, &bench->target,
+				bench_pin_take, bench);
 
-	opterr = 0;
-	while ((option = getopt_long(argc, argv, ":h", options, NULL)) != -1) {
-		if (option == OPTION_SIZE && bench->size_count == SIZES_MAX) {
-			tool_error("--size: given more than %d times",
-				   SIZES_MAX);
-			status = TOOL_USAGE;
-		} else if (option == OPTION_SIZE) {
-			status = tool_parse_size(
-				"--size", optarg, 1,
-				&bench->size[bench->size_count++]);
-		} else if (option == OPTION_ROUNDS) {
-			status = tool_parse_number("--rounds", optarg, 1,
-						   STATS_MAX, &bench->rounds);
-		} else {
-			status = tool_target_option(&bench->target, option,
-						    argv);
-		}
-		if (status || bench->target.help)
-			return status;
-	}
 	if (!bench->size_count)
 		bench->size[bench->size_count++] = 1 << 20;
-	return tool_no_more_words(argc, argv);
+	return status;
 }
 
 /* One pin, map, unmap and unpin of [addr, addr + size), each timed. */
@@ -408,12 +401,6 @@ static int bench_size_run(struct bench *bench, uint64_t bytes,
 	int status = TOOL_FAILED;
 	void *host;
 
-	if (bytes > bench->device.memory) {
-		tool_error("--size: the GPU has %" PRIu64
-			   " bytes of memory in all",
-			   bench->device.memory);
-		return TOOL_FAILED;
-	}
 	size = calloc(1, sizeof(*size));
 	host = malloc(bytes);
 	if (!size || !host) {
@@ -445,6 +432,12 @@ static int bench_sizes_run(struct bench *bench)
 	struct report *report = NULL, *list = NULL;
 	int status = 0;
 
+	for (int i = 0; i < bench->size_count && !status; i++)
+		status = tool_check_memory(&bench->device, bench->backend,
+					   "--size", bench->size[i],
+					   bench->size[i]);
+	if (status)
+		return status;
 	if (bench->target.json) {
 		report = report_object();
 		list = report_list();

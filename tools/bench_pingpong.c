@@ -57,7 +57,7 @@ static void bench_pingpong_help(FILE *out)
 		"store. Needs a GPU\n"
 		"that runs kernels. The kernel ends after 3 s at most.\n"
 		"\n"
-		"  --size N[K|M|G]   bytes written, from 4; may be given %d "
+		"  --size N[KMGT]    bytes written, from 4; may be given %d "
 		"times (64 to 1M)\n"
 		"  --rounds N        rounds of each way (1000)\n"
 		"  --device N        CUDA ordinal of the GPU (0)\n"
@@ -69,10 +69,23 @@ static void bench_pingpong_help(FILE *out)
 		PINGPONG_SIZES_MAX);
 }
 
+enum { OPTION_SIZE = TOOL_OPTION_OWN, OPTION_ROUNDS };
+
+static int bench_pingpong_take(void *command, int option)
+{
+	struct pingpong *pingpong = command;
+
+	if (option == OPTION_SIZE)
+		return tool_parse_sizes("--size", optarg, 4, pingpong->size,
+					PINGPONG_SIZES_MAX,
+					&pingpong->size_count);
+	return tool_parse_number("--rounds", optarg, 1, STATS_MAX,
+				 &pingpong->rounds);
+}
+
 static int bench_pingpong_parse(struct pingpong *pingpong, int argc,
 				char **argv)
 {
-	enum { OPTION_SIZE = TOOL_OPTION_OWN, OPTION_ROUNDS };
 	static const struct option options[] = {
 		TOOL_TARGET_OPTIONS,
 		{ "size", required_argument, NULL, OPTION_SIZE },
@@ -82,30 +95,11 @@ static int bench_pingpong_parse(struct pingpong *pingpong, int argc,
 	static const uint64_t sizes[] = { 64,	     256,      1 << 10,
 					  4 << 10,   16 << 10, 64 << 10,
 					  256 << 10, 1 << 20 };
-	int option, status;
+	int status = tool_parse(argc, argv, options, &pingpong->gpu.target,
+				bench_pingpong_take, pingpong);
 
-	opterr = 0;
-	while ((option = getopt_long(argc, argv, ":h", options, NULL)) != -1) {
-		if (option == OPTION_SIZE &&
-		    pingpong->size_count == PINGPONG_SIZES_MAX) {
-			tool_error("--size: given more than %d times",
-				   PINGPONG_SIZES_MAX);
-			status = TOOL_USAGE;
-		} else if (option == OPTION_SIZE) {
-			status = tool_parse_size(
-				"--size", optarg, 4,
-				&pingpong->size[pingpong->size_count++]);
-		} else if (option == OPTION_ROUNDS) {
-			status = tool_parse_number("--rounds", optarg, 1,
-						   STATS_MAX,
-						   &pingpong->rounds);
-		} else {
-			status = tool_target_option(&pingpong->gpu.target,
-						    option, argv);
-		}
-		if (status || pingpong->gpu.target.help)
-			return status;
-	}
+	if (status || pingpong->gpu.target.help)
+		return status;
 	for (int i = 0; i < pingpong->size_count; i++) {
 		if (pingpong->size[i] % 4) {
 			tool_error("--size: %" PRIu64
@@ -119,7 +113,7 @@ static int bench_pingpong_parse(struct pingpong *pingpong, int argc,
 		memcpy(pingpong->size, sizes, sizeof(sizes));
 		pingpong->size_count = COUNT(sizes);
 	}
-	return tool_no_more_words(argc, argv);
+	return 0;
 }
 
 static const char *act_name(const struct pingpong *pingpong, enum act act,
@@ -187,7 +181,7 @@ static int ping_round(const struct ping *ping, enum act act,
 	if (act_do(ping, act, value)) {
 		tool_error("%s: %s",
 			   act_name(pingpong, act, name, sizeof(name)),
-			   act == CUDA ? "failed" : gpumem_last_error());
+			   act == CUDA ? "failed" : tool_reason());
 		return TOOL_FAILED;
 	}
 	if (!kernel_wait(&pingpong->kernel))
@@ -367,7 +361,10 @@ static int bench_pingpong_run(int argc, char **argv)
 		bench_machine_report(&pingpong.gpu, report);
 		report_member(report, "rows", pingpong.rows);
 	}
-	status = bench_pingpong_memory(&pingpong);
+	status = bench_gpu_check_sizes(&pingpong.gpu, "--size", pingpong.size,
+				       pingpong.size_count, 1);
+	if (!status)
+		status = bench_pingpong_memory(&pingpong);
 	if (!status)
 		status = bench_pingpong_measure(&pingpong);
 	if (report && !status) {

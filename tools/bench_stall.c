@@ -71,32 +71,29 @@ static void bench_stall_help(FILE *out)
 		BOUND_LIVES);
 }
 
+enum { OPTION_SECONDS = TOOL_OPTION_OWN, OPTION_LIFE };
+
+static int bench_stall_take(void *command, int option)
+{
+	struct stall *stall = command;
+
+	if (option == OPTION_SECONDS)
+		return tool_parse_number("--seconds", optarg, 1, 600,
+					 &stall->seconds);
+	return tool_parse_number("--life", optarg, 100, 10000, &stall->life_us);
+}
+
 static int bench_stall_parse(struct stall *stall, int argc, char **argv)
 {
-	enum { OPTION_SECONDS = TOOL_OPTION_OWN, OPTION_LIFE };
 	static const struct option options[] = {
 		TOOL_TARGET_OPTIONS,
 		{ "seconds", required_argument, NULL, OPTION_SECONDS },
 		{ "life", required_argument, NULL, OPTION_LIFE },
 		{ 0 },
 	};
-	int option, status;
 
-	opterr = 0;
-	while ((option = getopt_long(argc, argv, ":h", options, NULL)) != -1) {
-		if (option == OPTION_SECONDS)
-			status = tool_parse_number("--seconds", optarg, 1, 600,
-						   &stall->seconds);
-		else if (option == OPTION_LIFE)
-			status = tool_parse_number("--life", optarg, 100, 10000,
-						   &stall->life_us);
-		else
-			status = tool_target_option(&stall->gpu.target, option,
-						    argv);
-		if (status || stall->gpu.target.help)
-			return status;
-	}
-	return tool_no_more_words(argc, argv);
+	return tool_parse(argc, argv, options, &stall->gpu.target,
+			  bench_stall_take, stall);
 }
 
 static void *reader_run(void *arg)
@@ -109,7 +106,7 @@ static void *reader_run(void *arg)
 					    reader->host.memory, length);
 		if (reader->error) {
 			snprintf(reader->why, sizeof(reader->why), "%s",
-				 gpumem_last_error());
+				 tool_reason());
 			break;
 		}
 		reader->reads++;

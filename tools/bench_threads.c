@@ -16,6 +16,8 @@ struct bench_threads {
 	struct bench_gpu gpu;
 	uint64_t size[SIZES_MAX];
 	int size_count;
+	int most; /* threads */
+	int time; /* milliseconds for each row */
 	int step_count; /* of 1, 2, 4, 8, 16 threads */
 	struct way way[STEPS];
 	struct way_limits limits;
@@ -33,7 +35,7 @@ static void bench_threads_help(FILE *out)
 		"in turns, from and to pageable host memory. Every byte is "
 		"verified.\n"
 		"\n"
-		"  --size N[K|M|G]   this size; may be given %d times (64K to "
+		"  --size N[KMGT]    this size; may be given %d times (64K to "
 		"64M)\n"
 		"  --threads N       up to N threads (16)\n"
 		"  --time MS         for each row, at least (200)\n"
@@ -58,10 +60,24 @@ static void threads_choose(struct bench_threads *bench, int most)
 	}
 }
 
+enum { OPTION_SIZE = TOOL_OPTION_OWN, OPTION_THREADS, OPTION_TIME };
+
+static int bench_threads_take(void *command, int option)
+{
+	struct bench_threads *bench = command;
+
+	if (option == OPTION_SIZE)
+		return tool_parse_sizes("--size", optarg, 1, bench->size,
+					SIZES_MAX, &bench->size_count);
+	if (option == OPTION_THREADS)
+		return tool_parse_number("--threads", optarg, 1, 16,
+					 &bench->most);
+	return tool_parse_number("--time", optarg, 0, 60000, &bench->time);
+}
+
 static int bench_threads_parse(struct bench_threads *bench, int argc,
 			       char **argv)
 {
-	enum { OPTION_SIZE = TOOL_OPTION_OWN, OPTION_THREADS, OPTION_TIME };
 	static const struct option options[] = {
 		TOOL_TARGET_OPTIONS,
 		{ "size", required_argument, NULL, OPTION_SIZE },
@@ -69,38 +85,19 @@ static int bench_threads_parse(struct bench_threads *bench, int argc,
 		{ "time", required_argument, NULL, OPTION_TIME },
 		{ 0 },
 	};
-	int option, status, most = 16, time = 200;
+	int status;
 
-	opterr = 0;
-	while ((option = getopt_long(argc, argv, ":h", options, NULL)) != -1) {
-		if (option == OPTION_SIZE && bench->size_count == SIZES_MAX) {
-			tool_error("--size: given more than %d times",
-				   SIZES_MAX);
-			status = TOOL_USAGE;
-		} else if (option == OPTION_SIZE) {
-			status = tool_parse_size(
-				"--size", optarg, 1,
-				&bench->size[bench->size_count++]);
-		} else if (option == OPTION_THREADS) {
-			status = tool_parse_number("--threads", optarg, 1, 16,
-						   &most);
-		} else if (option == OPTION_TIME) {
-			status = tool_parse_number("--time", optarg, 0, 60000,
-						   &time);
-		} else {
-			status = tool_target_option(&bench->gpu.target, option,
-						    argv);
-		}
-		if (status || bench->gpu.target.help)
-			return status;
+	bench->most = 16;
+	bench->time = 200;
+	status = tool_parse(argc, argv, options, &bench->gpu.target,
+			    bench_threads_take, bench);
+	if (!bench->size_count) {
+		for (uint64_t size = 64 << 10; size <= 64 << 20; size *= 4)
+			bench->size[bench->size_count++] = size;
 	}
-	for (uint64_t size = 64 << 10;
-	     (!bench->size_count || size > 64 << 10) && size <= 64 << 20;
-	     size *= 4)
-		bench->size[bench->size_count++] = size;
-	bench->limits.time_us = time * 1e3;
-	threads_choose(bench, most);
-	return tool_no_more_words(argc, argv);
+	bench->limits.time_us = bench->time * 1e3;
+	threads_choose(bench, bench->most);
+	return status;
 }
 
 static void threads_print_header(const struct bench_threads *bench, bool read)
@@ -210,8 +207,11 @@ static int threads_measure(struct bench_threads *bench, struct report *rows)
 static int bench_threads_go(struct bench_threads *bench)
 {
 	struct report *report = NULL, *rows = NULL;
-	int status;
+	int status = bench_gpu_check_sizes(&bench->gpu, "--size", bench->size,
+					   bench->size_count, 2);
 
+	if (status)
+		return status;
 	if (bench->gpu.target.json) {
 		report = report_object();
 		rows = report_list();

@@ -1,29 +1,45 @@
 // SPDX-License-Identifier: MIT
 /* Messages, common options, opening a GPU. */
 #include <errno.h>
-#include <getopt.h>
+#include <libgen.h>
 #include <limits.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "report.h"
+#include "text.h"
 #include "tool.h"
 
-static const char *tool_name = "";
+static char tool_name[32];
 
-void tool_set_name(const char *name)
+void tool_set_name(const char *name, const char *part)
 {
-	tool_name = name;
+	snprintf(tool_name, sizeof(tool_name), "%s%s%s%s", name ? " " : "",
+		 name ? name : "", part ? " " : "", part ? part : "");
 }
 
-static void print_error(const char *format, va_list args, const char *reason)
+/* How far rows of a message after the first are indented. */
+#define ERROR_INDENT 2
+
+static void print_error(const char *format, va_list args, const char *more,
+			const char *hint)
 {
+	char *text;
+
 	fflush(stdout);
-	fprintf(stderr, "gpumem %s: ", tool_name);
-	vfprintf(stderr, format, args);
-	fprintf(stderr, "%s%s\n", reason ? ": " : "", reason ? reason : "");
+	if (vasprintf(&text, format, args) < 0) {
+		fprintf(stderr, "gpumem%s: out of host memory\n", tool_name);
+		return;
+	}
+	text_line(stderr, ERROR_INDENT, "gpumem%s: %s%s%s%s%s%s", tool_name,
+		  text, more ? ": " : "", more ? more : "",
+		  hint ? "; see gpumem" : "", hint ? tool_name : "",
+		  hint ? hint : "");
+	free(text);
 }
 
 void tool_error(const char *format, ...)
@@ -31,8 +47,26 @@ void tool_error(const char *format, ...)
 	va_list args;
 
 	va_start(args, format);
-	print_error(format, args, NULL);
+	print_error(format, args, NULL, NULL);
 	va_end(args);
+}
+
+int tool_usage(const char *format, ...)
+{
+	va_list args;
+
+	va_start(args, format);
+	print_error(format, args, NULL, " --help");
+	va_end(args);
+	return TOOL_USAGE;
+}
+
+const char *tool_reason(void)
+{
+	const char *text = gpumem_last_error();
+	size_t call = strspn(text, "abcdefghijklmnopqrstuvwxyz_");
+
+	return call && !strncmp(text + call, ": ", 2) ? text + call + 2 : text;
 }
 
 int tool_gpumem_error(const char *format, ...)
@@ -40,77 +74,41 @@ int tool_gpumem_error(const char *format, ...)
 	va_list args;
 
 	va_start(args, format);
-	print_error(format, args, gpumem_last_error());
+	print_error(format, args, tool_reason(), NULL);
 	va_end(args);
 	return TOOL_FAILED;
 }
 
-static int tool_target_twice(void)
+/* 0, or why a file, or a folder, cannot be written: an errno. */
+static int path_refused(const char *path, bool folder, bool make_folders)
 {
-	tool_error("--device and --device-id: give one of them");
-	return TOOL_USAGE;
-}
+	char above[PATH_MAX];
+	struct stat st;
 
-static int tool_target_device(struct tool_target *target, const char *text)
-{
-	if (target->device_id)
-		return tool_target_twice();
-	target->device_given = true;
-	return tool_parse_number("--device", text, 0, INT_MAX, &target->device);
-}
-
-static int tool_target_device_id(struct tool_target *target, const char *text)
-{
-	if (target->device_given && !target->device_id)
-		return tool_target_twice();
-	target->device_given = true;
-	target->device_id = text;
-	return 0;
-}
-
-int tool_target_option(struct tool_target *target, int option, char **argv)
-{
-	const char *word = argv[optind - 1];
-
-	switch (option) {
-	case TOOL_OPTION_BACKEND:
-		target->backend = optarg;
-		return 0;
-	case TOOL_OPTION_DEVICE:
-		return tool_target_device(target, optarg);
-	case TOOL_OPTION_DEVICE_ID:
-		return tool_target_device_id(target, optarg);
-	case TOOL_OPTION_JSON:
-		if (!report_available()) {
-			tool_error("--json: gpumem was built without JSON "
-				   "support; install json-c's development "
-				   "files and build it again");
-			return TOOL_USAGE;
-		}
-		target->json = true;
-		return 0;
-	case 'h':
-		target->help = true;
-		return 0;
-	case ':':
-		tool_error("%s: a value is missing; see gpumem %s --help", word,
-			   tool_name);
-		return TOOL_USAGE;
-	default:
-		tool_error("%s: no such option, ambiguous, or it takes no "
-			   "value; see gpumem %s --help",
-			   word, tool_name);
-		return TOOL_USAGE;
+	if (strlen(path) >= sizeof(above))
+		return ENAMETOOLONG;
+	if (!stat(path, &st)) {
+		if (S_ISDIR(st.st_mode) != folder)
+			return folder ? ENOTDIR : EISDIR;
+		return access(path, folder ? W_OK | X_OK : W_OK) ? errno : 0;
 	}
+	if (errno != ENOENT || !*path || (folder && !make_folders))
+		return errno;
+	if (!folder && path[strlen(path) - 1] == '/')
+		return EISDIR;
+	strcpy(above, path);
+	return path_refused(dirname(above), true, make_folders);
 }
 
-int tool_no_more_words(int argc, char **argv)
+int tool_check_file(const char *what, const char *path, bool make_folders)
 {
-	if (optind >= argc)
+	int error = path_refused(path, false, make_folders);
+
+	if (!error)
 		return 0;
-	tool_error("%s: not expected here; see gpumem %s --help", argv[optind],
-		   tool_name);
-	return TOOL_USAGE;
+	tool_error("%s: \"%s\" cannot be written: %s; nothing was measured",
+		   what, path, strerror(error));
+	return TOOL_FAILED;
 }
 
 struct gpumem_options tool_target_options(const struct tool_target *target)
@@ -123,16 +121,6 @@ struct gpumem_options tool_target_options(const struct tool_target *target)
 	};
 }
 
-int tool_target_refused(const struct tool_target *target, int error,
-			const char *why)
-{
-	if (target->device_id)
-		tool_error("opening GPU %s: %s", target->device_id, why);
-	else
-		tool_error("opening GPU %d: %s", target->device, why);
-	return error == -EINVAL ? TOOL_USAGE : TOOL_FAILED;
-}
-
 int tool_open(const struct tool_target *target, struct gpumem **session)
 {
 	struct gpumem_options options = tool_target_options(target);
@@ -140,7 +128,8 @@ int tool_open(const struct tool_target *target, struct gpumem **session)
 
 	if (!error)
 		return 0;
-	return tool_target_refused(target, error, gpumem_last_error());
+	tool_error("%s", tool_reason());
+	return error == -EINVAL ? TOOL_USAGE : TOOL_FAILED;
 }
 
 int tool_device(struct gpumem *session, struct gpumem_device *device)
@@ -162,6 +151,50 @@ const char *tool_device_label(const struct gpumem_device *device,
 					 "used)";
 }
 
+/* Bytes that programs may still take; UINT64_MAX where that is unknown. */
+static uint64_t host_available(void)
+{
+	FILE *file = fopen("/proc/meminfo", "re");
+	unsigned long long kib = UINT64_MAX >> 10;
+	char line[128];
+
+	while (file && fgets(line, sizeof(line), file)) {
+		if (sscanf(line, "MemAvailable: %llu", &kib) == 1)
+			break;
+	}
+	if (file)
+		fclose(file);
+	return (uint64_t)kib << 10;
+}
+
+int tool_check_memory(const struct gpumem_device *device, const char *backend,
+		      const char *what, uint64_t gpu, uint64_t host)
+{
+	uint64_t available = host_available();
+	char wanted[32], there[32];
+
+	tool_format_size(wanted, sizeof(wanted), gpu);
+	if (gpu > device->memory) {
+		tool_error("%s: %s is more than the GPU's memory of %s; give "
+			   "less",
+			   what, wanted,
+			   tool_format_size(there, sizeof(there),
+					    device->memory));
+		return TOOL_FAILED;
+	}
+	/* The simulated GPU's memory is host memory. */
+	if (!strcmp(backend, "sim"))
+		host += gpu;
+	if (host > available) {
+		tool_error("%s: %s takes %llu MiB of host memory, and %llu MiB "
+			   "are available; give less",
+			   what, wanted, (unsigned long long)host >> 20,
+			   (unsigned long long)available >> 20);
+		return TOOL_FAILED;
+	}
+	return 0;
+}
+
 void tool_report_device(struct report *to, const struct gpumem_device *device,
 			const char *backend)
 {
@@ -177,61 +210,109 @@ void tool_report_device(struct report *to, const struct gpumem_device *device,
 	report_number(to, "bar1_free", device->bar1_free);
 }
 
+/*
+ * Reads digits alone, which strtoull() does not insist on; *end is what follows
+ * them. False if there are none. A number that is too large becomes UINT64_MAX
+ * and *large.
+ */
+static bool parse_digits(const char *text, uint64_t *number, bool *large,
+			 const char **end)
+{
+	char *rest;
+
+	if (text[0] < '0' || text[0] > '9')
+		return false;
+	errno = 0;
+	*number = strtoull(text, &rest, 10);
+	*large = errno;
+	*end = rest;
+	return true;
+}
+
 int tool_parse_number(const char *what, const char *text, int minimum,
 		      int maximum, int *value)
 {
-	char *end;
-	long number;
+	const char *end, *digits = text + (text[0] == '-');
+	uint64_t number;
+	bool large;
 
-	errno = 0;
-	number = strtol(text, &end, 10);
-	if (end == text || *end || errno || number < minimum ||
-	    number > maximum) {
-		tool_error("%s: \"%s\" is not a whole number from %d to %d",
+	if (!parse_digits(digits, &number, &large, &end) || *end) {
+		tool_error("%s: \"%s\" is no whole number; it takes one from "
+			   "%d to %d",
 			   what, text, minimum, maximum);
 		return TOOL_USAGE;
 	}
-	*value = number;
+	if (digits != text || large || number < (unsigned int)minimum ||
+	    number > (unsigned int)maximum) {
+		tool_error("%s: \"%s\" is out of range; it takes a number from "
+			   "%d to %d",
+			   what, text, minimum, maximum);
+		return TOOL_USAGE;
+	}
+	*value = (int)number;
 	return 0;
+}
+
+/* The power of two that a unit stands for, or -1. */
+static int parse_unit(const char *text)
+{
+	static const char units[] = "KMGT";
+	const char *unit;
+
+	if (!*text)
+		return 0;
+	unit = strchr(units, *text);
+	return unit && !text[1] ? 10 * (int)(unit - units + 1) : -1;
 }
 
 int tool_parse_size(const char *what, const char *text, uint64_t minimum,
 		    uint64_t *value)
 {
-	static const char units[] = "KMG";
-	const char *unit;
-	char *end;
-	unsigned long long number;
-	unsigned int shift = 0;
+	const char *end, *digits = text + (text[0] == '-');
+	uint64_t number;
+	bool large;
+	int shift;
 
-	errno = 0;
-	number = strtoull(text, &end, 10);
-	/* strtoull() takes "-1" and leading blanks; a size is digits first. */
-	if (text[0] < '0' || text[0] > '9')
-		goto bad;
-	if (*end) {
-		unit = strchr(units, *end);
-		if (!unit || end[1])
-			goto bad;
-		shift = 10 * (unit - units + 1);
+	if (!parse_digits(digits, &number, &large, &end) ||
+	    (shift = parse_unit(end)) < 0) {
+		tool_error("%s: \"%s\" is no number of bytes; give digits, and "
+			   "K, M, G or T behind them for 2^10, 2^20, 2^30 or "
+			   "2^40 times as many, such as 4096 or 64K",
+			   what, text);
+		return TOOL_USAGE;
 	}
-	if (errno || number > UINT64_MAX >> shift || number << shift < minimum)
-		goto bad;
+	if (digits != text || large || number > UINT64_MAX >> shift ||
+	    number << shift < minimum) {
+		tool_error("%s: \"%s\" is out of range; it takes from %llu to "
+			   "2^64 - 1 bytes",
+			   what, text, (unsigned long long)minimum);
+		return TOOL_USAGE;
+	}
 	*value = number << shift;
 	return 0;
-bad:
-	tool_error("%s: \"%s\" is not a number of bytes from %llu to 2^64 - 1, "
-		   "such as 4096, 64K, 1M or 2G",
-		   what, text, (unsigned long long)minimum);
-	return TOOL_USAGE;
+}
+
+int tool_parse_sizes(const char *what, const char *text, uint64_t minimum,
+		     uint64_t *values, int room, int *count)
+{
+	int status;
+
+	if (*count == room) {
+		tool_error("%s: given more than %d times", what, room);
+		return TOOL_USAGE;
+	}
+	status = tool_parse_size(what, text, minimum, &values[*count]);
+	if (!status)
+		++*count;
+	return status;
 }
 
 const char *tool_format_size(char *text, size_t room, uint64_t bytes)
 {
-	static const char *const units[] = { "KiB", "MiB", "GiB" };
+	static const char *const units[] = { "KiB", "MiB", "GiB", "TiB" };
 	const char *unit = bytes == 1 ? "byte" : "bytes";
 
-	for (size_t i = 0; i < 3 && bytes && bytes % 1024 == 0; i++) {
+	for (size_t i = 0; i < 4 && bytes && bytes % 1024 == 0; i++) {
 		bytes /= 1024;
 		unit = units[i];
 	}

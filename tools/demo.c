@@ -30,8 +30,8 @@ static void demo_help(FILE *out)
 		"counter through the\n"
 		"CPU's mapping, copies it back with CUDA and compares.\n"
 		"\n"
-		"  --size N[K|M|G]   bytes to pin, from 1 (1M)\n"
-		"  --offset N[K|M|G] bytes of the allocation before them "
+		"  --size N[KMGT]    bytes to pin, from 1 (1M)\n"
+		"  --offset N[KMGT]  bytes of the allocation before them "
 		"(0)\n"
 		"  --device N        CUDA ordinal of the GPU (0)\n"
 		"  --device-id ID    the same by PCI address or UUID\n"
@@ -50,6 +50,7 @@ static void demo_help(FILE *out)
 static int demo_parse_corrupt(struct demo_job *job, const char *text)
 {
 	uint64_t count = demo_word_count(job), first, last;
+	const char *whole = text;
 	int used = -1;
 
 	if (sscanf(text, "%" SCNu64 "%n", &first, &used) != 1)
@@ -68,15 +69,26 @@ static int demo_parse_corrupt(struct demo_job *job, const char *text)
 	job->corrupt_last = last;
 	return 0;
 bad:
-	tool_error(
-		"GPUMEM_DEMO_CORRUPT: not INDEX or FIRST-LAST, below %" PRIu64,
-		count);
+	tool_error("GPUMEM_DEMO_CORRUPT is \"%s\": it takes INDEX or "
+		   "FIRST-LAST, below the number of words, %" PRIu64
+		   "; correct it or unset it",
+		   whole, count);
 	return TOOL_USAGE;
+}
+
+enum { OPTION_SIZE = TOOL_OPTION_OWN, OPTION_OFFSET };
+
+static int demo_take(void *command, int option)
+{
+	struct demo *demo = command;
+
+	if (option == OPTION_SIZE)
+		return tool_parse_size("--size", optarg, 1, &demo->job.size);
+	return tool_parse_size("--offset", optarg, 0, &demo->job.offset);
 }
 
 static int demo_parse(struct demo *demo, int argc, char **argv)
 {
-	enum { OPTION_SIZE = TOOL_OPTION_OWN, OPTION_OFFSET };
 	static const struct option options[] = {
 		TOOL_TARGET_OPTIONS,
 		{ "size", required_argument, NULL, OPTION_SIZE },
@@ -85,24 +97,10 @@ static int demo_parse(struct demo *demo, int argc, char **argv)
 	};
 	const char *corrupt = getenv("GPUMEM_DEMO_CORRUPT");
 	struct demo_job *job = &demo->job;
-	int option, status;
+	int status =
+		tool_parse(argc, argv, options, &demo->target, demo_take, demo);
 
-	opterr = 0;
-	while ((option = getopt_long(argc, argv, ":h", options, NULL)) != -1) {
-		if (option == OPTION_SIZE)
-			status = tool_parse_size("--size", optarg, 1,
-						 &job->size);
-		else if (option == OPTION_OFFSET)
-			status = tool_parse_size("--offset", optarg, 0,
-						 &job->offset);
-		else
-			status =
-				tool_target_option(&demo->target, option, argv);
-		if (status || demo->target.help)
-			return status;
-	}
-	status = tool_no_more_words(argc, argv);
-	if (status)
+	if (status || demo->target.help)
 		return status;
 	if (job->size + job->offset < job->size) {
 		tool_error("--size and --offset: their sum passes 2^64 - 1");
@@ -276,6 +274,11 @@ static int demo_steps(struct demo *demo)
 	int status;
 
 	status = tool_device(job->session, &demo->device);
+	if (!status)
+		status = tool_check_memory(&demo->device, demo->backend,
+					   job->offset ? "--size and --offset"
+						       : "--size",
+					   job->offset + job->size, 0);
 	if (!status)
 		status = demo_job_begin(job, demo->device.ordinal);
 	if (!status)

@@ -33,8 +33,8 @@ static int demo_job_alloc(struct demo_job *job)
 	job->us.alloc = tool_now() - start;
 	if (result == CUDA_ERROR_OUT_OF_MEMORY) {
 		job->base = 0;
-		tool_error("allocating %llu bytes: the GPU has not that much "
-			   "memory free; give a smaller --size",
+		tool_error("the GPU has no %llu bytes of memory free; give a "
+			   "smaller --size",
 			   (unsigned long long)job->offset + job->size);
 		return TOOL_FAILED;
 	}

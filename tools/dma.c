@@ -58,8 +58,8 @@ static void dma_help(FILE *out)
 		"module.\n"
 		"\n"
 		"  --peer ADDRESS    the device, such as 0000:3b:00.0\n"
-		"  --size N[K|M|G]   bytes to map, from 1 (1M)\n"
-		"  --offset N[K|M|G] bytes of the allocation before them "
+		"  --size N[KMGT]    bytes to map, from 1 (1M)\n"
+		"  --offset N[KMGT]  bytes of the allocation before them "
 		"(0)\n"
 		"  --hold SECONDS    keep them mapped so long, or until "
 		"Enter is pressed;\n"
@@ -82,8 +82,10 @@ enum {
 	OPTION_HOLD,
 };
 
-static int dma_option(struct dma *dma, int option, char **argv)
+static int dma_take(void *command, int option)
 {
+	struct dma *dma = command;
+
 	switch (option) {
 	case OPTION_PEER:
 		dma->peer = optarg;
@@ -92,12 +94,10 @@ static int dma_option(struct dma *dma, int option, char **argv)
 		return tool_parse_size("--size", optarg, 1, &dma->size);
 	case OPTION_OFFSET:
 		return tool_parse_size("--offset", optarg, 0, &dma->offset);
-	case OPTION_HOLD:
+	default:
 		dma->hold = true;
 		return tool_parse_number("--hold", optarg, 0, INT_MAX / 1000,
 					 &dma->seconds);
-	default:
-		return tool_target_option(&dma->target, option, argv);
 	}
 }
 
@@ -111,16 +111,10 @@ static int dma_parse(struct dma *dma, int argc, char **argv)
 		{ "hold", required_argument, NULL, OPTION_HOLD },
 		{ 0 },
 	};
-	int option, status;
+	int status =
+		tool_parse(argc, argv, options, &dma->target, dma_take, dma);
 
-	opterr = 0;
-	while ((option = getopt_long(argc, argv, ":h", options, NULL)) != -1) {
-		status = dma_option(dma, option, argv);
-		if (status || dma->target.help)
-			return status;
-	}
-	status = tool_no_more_words(argc, argv);
-	if (status)
+	if (status || dma->target.help)
 		return status;
 	if (!dma->peer) {
 		tool_error("--peer: missing; give the PCI address of the "
@@ -138,8 +132,13 @@ static int dma_parse(struct dma *dma, int argc, char **argv)
 static int dma_alloc(struct dma *dma)
 {
 	char text[128];
-	int result;
+	int result = tool_check_memory(&dma->device, dma->backend,
+				       dma->offset ? "--size and --offset"
+						   : "--size",
+				       dma->offset + dma->size, 0);
 
+	if (result)
+		return result;
 	if (cuda_open(&dma->cuda, dma->session, dma->device.ordinal)) {
 		tool_error("%s", dma->cuda.why);
 		return TOOL_FAILED;
@@ -150,8 +149,8 @@ static int dma_alloc(struct dma *dma)
 		return 0;
 	dma->base = 0;
 	if (result == CUDA_ERROR_OUT_OF_MEMORY)
-		tool_error("allocating %" PRIu64 " bytes: the GPU has not that "
-			   "much memory free; give a smaller --size",
+		tool_error("the GPU has no %" PRIu64
+			   " bytes of memory free; give a smaller --size",
 			   dma->offset + dma->size);
 	else
 		tool_error("cuMemAlloc: %s",

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "doctor.h"
+#include "text.h"
 
 struct doctor_check {
 	const char *name;
@@ -148,11 +149,11 @@ static void doctor_put(struct doctor *doctor, const struct doctor_check *check,
 	struct report *entry;
 
 	if (!doctor->list) {
-		printf("%-5s %-15s %s%s%s%s%s%s%s\n",
-		       level_names[finding->level], check->name, pci ? pci : "",
-		       pci ? ": " : "", finding->seen,
-		       finding->cost[0] ? "; costs: " : "", finding->cost,
-		       finding->mend[0] ? "; mend: " : "", finding->mend);
+		text_line(stdout, 22, "%-5s %-15s %s%s%s%s%s%s%s",
+			  level_names[finding->level], check->name,
+			  pci ? pci : "", pci ? ": " : "", finding->seen,
+			  finding->cost[0] ? "; costs: " : "", finding->cost,
+			  finding->mend[0] ? "; mend: " : "", finding->mend);
 		return;
 	}
 	entry = report_object();
@@ -224,15 +225,8 @@ static int doctor_parse(struct doctor *doctor, int argc, char **argv)
 		TOOL_TARGET_OPTIONS,
 		{ 0 },
 	};
-	int option, status;
 
-	opterr = 0;
-	while ((option = getopt_long(argc, argv, ":h", options, NULL)) != -1) {
-		status = tool_target_option(&doctor->target, option, argv);
-		if (status || doctor->target.help)
-			return status;
-	}
-	return tool_no_more_words(argc, argv);
+	return tool_parse(argc, argv, options, &doctor->target, NULL, NULL);
 }
 
 static int doctor_open_with(struct doctor *doctor, const char *backend)
@@ -245,7 +239,7 @@ static int doctor_open_with(struct doctor *doctor, const char *backend)
 	if (rc) {
 		doctor->session = NULL;
 		snprintf(doctor->error, sizeof(doctor->error), "%s",
-			 gpumem_last_error());
+			 tool_reason());
 	}
 	return rc;
 }
@@ -295,8 +289,10 @@ static int doctor_open(struct doctor *doctor)
 	} else {
 		rc = doctor_open_first(doctor);
 	}
-	if (rc == -EINVAL || rc == -ENOENT)
-		return tool_target_refused(&doctor->target, rc, doctor->error);
+	if (rc == -EINVAL || rc == -ENOENT) {
+		tool_error("%s", doctor->error);
+		return rc == -EINVAL ? TOOL_USAGE : TOOL_FAILED;
+	}
 	if (rc)
 		return 0;
 	doctor->backend = gpumem_backend_name(doctor->session);

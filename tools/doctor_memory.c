@@ -148,7 +148,7 @@ static bool combining_get(const struct doctor *doctor,
 	if (!mapped) {
 		doctor_seen(finding, DOCTOR_FAIL,
 			    "a buffer of %u KiB cannot be mapped: %s",
-			    STREAM_BYTES >> 10, gpumem_last_error());
+			    STREAM_BYTES >> 10, tool_reason());
 		doctor_cost(finding, "gpumem cannot be used");
 		doctor_mend(finding, "GPUMEM_LOG=debug gpumem demo");
 	} else {

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "report.h"
+#include "text.h"
 #include "tool.h"
 
 #define MODULE_VERSION_FILE "/sys/module/gpumem/version"
@@ -77,9 +78,9 @@ static void info_print_backends(const struct info *info)
 	for (unsigned int i = 0; i < info->backend_count; i++) {
 		const struct gpumem_backend *backend = &info->backends[i];
 
-		printf("  %-5s %-11s %s\n", backend->name,
-		       backend->status ? "not usable:" : "usable:",
-		       backend->reason);
+		text_line(stdout, 20, "  %-5s %-11s %s", backend->name,
+			  backend->status ? "not usable:" : "usable:",
+			  backend->reason);
 	}
 }
 
@@ -95,8 +96,8 @@ static void print_bytes(const char *what, uint64_t bytes)
 static void info_print_device(const struct info *info,
 			      const struct gpumem_device *device)
 {
-	printf("  %d: %s%s\n", device->ordinal, device->name,
-	       tool_device_label(device, info->backend));
+	text_line(stdout, 4, "  %d: %s%s", device->ordinal, device->name,
+		  tool_device_label(device, info->backend));
 	printf("    %-10s %s\n", "PCI", device->pci[0] ? device->pci : "none");
 	printf("    %-10s %d.%d\n", "compute", device->compute_major,
 	       device->compute_minor);
@@ -114,7 +115,8 @@ static int info_print(struct info *info)
 	       info->module[0] ? info->module : "not loaded");
 	info_print_backends(info);
 	if (!info->session) {
-		printf("GPUs: none can be used\n  %s\n", info->error);
+		printf("GPUs: none can be used\n");
+		text_line(stdout, 2, "  %s", info->error);
 		return TOOL_OK;
 	}
 	printf("GPUs, through the backend %s\n", info->backend);
@@ -173,15 +175,8 @@ static int info_parse(struct info *info, int argc, char **argv)
 		TOOL_TARGET_OPTIONS,
 		{ 0 },
 	};
-	int option, status;
 
-	opterr = 0;
-	while ((option = getopt_long(argc, argv, ":h", options, NULL)) != -1) {
-		status = tool_target_option(&info->target, option, argv);
-		if (status || info->target.help)
-			return status;
-	}
-	return tool_no_more_words(argc, argv);
+	return tool_parse(argc, argv, options, &info->target, NULL, NULL);
 }
 
 static int info_run(int argc, char **argv)
@@ -200,13 +195,13 @@ static int info_run(int argc, char **argv)
 	info_find_backends(&info);
 	options = tool_target_options(&info.target);
 	status = gpumem_open(&options, &info.session);
-	if (status == -EINVAL || status == -ENOENT)
-		return tool_target_refused(&info.target, status,
-					   gpumem_last_error());
+	if (status == -EINVAL || status == -ENOENT) {
+		tool_error("%s", tool_reason());
+		return status == -EINVAL ? TOOL_USAGE : TOOL_FAILED;
+	}
 	if (status) {
 		info.session = NULL;
-		snprintf(info.error, sizeof(info.error), "%s",
-			 gpumem_last_error());
+		snprintf(info.error, sizeof(info.error), "%s", tool_reason());
 	} else {
 		info.backend = gpumem_backend_name(info.session);
 		if (gpumem_device_count(info.session, &info.device_count))

@@ -6,6 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "text.h"
 #include "tool.h"
 
 static const struct tool_command *const commands[] = {
@@ -45,26 +46,37 @@ static const struct tool_command *command_find(const char *name)
 
 static int command_unknown(const char *name)
 {
-	fprintf(stderr, "gpumem: %s: no such command; there are", name);
-	for (size_t i = 0; i < COMMAND_COUNT; i++)
-		fprintf(stderr, "%s %s", i ? "," : "", commands[i]->name);
-	fprintf(stderr, "; see gpumem --help\n");
-	return TOOL_USAGE;
+	struct text_near near = { .word = name };
+	char list[128];
+	size_t used = 0;
+
+	for (size_t i = 0; i < COMMAND_COUNT; i++) {
+		used += snprintf(list + used, sizeof(list) - used, "%s%s",
+				 i ? ", " : "", commands[i]->name);
+		text_near_try(&near, commands[i]->name);
+	}
+	if (near.name)
+		return tool_usage("%s: no such command (did you mean %s?); "
+				  "there are %s",
+				  name, near.name, list);
+	return tool_usage("%s: no such command; there are %s", name, list);
 }
 
-static int command_help(const char *name)
-{
-	const struct tool_command *command;
+static int dispatch(int argc, char **argv);
 
-	if (!name) {
+/* "help bench copy" is "bench copy --help". */
+static int command_help(int argc, char **argv)
+{
+	char *words[] = { argv[0], argv[2], argc > 3 ? argv[3] : "--help",
+			  argc > 3 ? "--help" : NULL, NULL };
+
+	if (argc < 3) {
 		print_help(stdout);
 		return TOOL_OK;
 	}
-	command = command_find(name);
-	if (!command)
-		return command_unknown(name);
-	command->help(stdout);
-	return TOOL_OK;
+	if (argc > 4 || (argc > 3 && strcmp(argv[2], "bench") != 0))
+		return tool_usage("%s: not expected here", argv[argc - 1]);
+	return dispatch(argc > 3 ? 4 : 3, words);
 }
 
 static int dispatch(int argc, char **argv)
@@ -73,13 +85,16 @@ static int dispatch(int argc, char **argv)
 	const char *name = argv[1];
 
 	if (argc < 2) {
-		fprintf(stderr, "gpumem: no command given\n");
+		tool_error("no command given");
 		print_help(stderr);
 		return TOOL_USAGE;
 	}
-	if (!strcmp(name, "--help") || !strcmp(name, "-h") ||
-	    !strcmp(name, "help"))
-		return command_help(argv[2]);
+	if (!strcmp(name, "help"))
+		return command_help(argc, argv);
+	if (!strcmp(name, "--help") || !strcmp(name, "-h")) {
+		print_help(stdout);
+		return TOOL_OK;
+	}
 	if (!strcmp(name, "--version") || !strcmp(name, "-V")) {
 		printf("gpumem %s\n", gpumem_version());
 		return TOOL_OK;
@@ -87,7 +102,7 @@ static int dispatch(int argc, char **argv)
 	command = command_find(name);
 	if (!command)
 		return command_unknown(name);
-	tool_set_name(name);
+	tool_set_name(name, NULL);
 	return command->run(argc - 1, argv + 1);
 }
 
@@ -105,24 +120,31 @@ static void fill_standard_descriptors(void)
 	}
 }
 
-/* A full disk or a closed stdout must not look like success. */
+static int output_lost(int error)
+{
+	tool_set_name(NULL, NULL);
+	tool_error("writing to standard output failed%s%s", error ? ": " : "",
+		   error ? strerror(error) : "");
+	return TOOL_FAILED;
+}
+
+/* A full disk must not look like success. */
 static int finish_output(int status)
 {
 	bool lost = ferror(stdout);
 
 	errno = 0;
-	if ((fclose(stdout) || lost) && status == TOOL_OK) {
-		fprintf(stderr,
-			"gpumem: writing to standard output failed%s%s\n",
-			errno ? ": " : "", errno ? strerror(errno) : "");
-		return TOOL_FAILED;
-	}
+	if ((fclose(stdout) || lost) && status == TOOL_OK)
+		return output_lost(errno);
 	return status;
 }
 
 int main(int argc, char **argv)
 {
 	fill_standard_descriptors();
+	/* Before anything is measured, which would be lost. */
+	if ((fcntl(STDOUT_FILENO, F_GETFL) & O_ACCMODE) == O_RDONLY)
+		return output_lost(EBADF);
 	setvbuf(stdout, NULL, _IOLBF, 0);
 	return finish_output(dispatch(argc, argv));
 }

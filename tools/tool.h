@@ -40,13 +40,22 @@ extern const struct tool_command tool_bench_stall;
 extern const struct tool_command tool_bench_threads;
 extern const struct tool_command tool_tune;
 
-/* Names the command that tool_error() speaks for, such as "demo". */
-void tool_set_name(const char *name);
+/*
+ * Names the command that tool_error() speaks for, such as "demo", or "bench" and
+ * its part "copy"; part may be NULL.
+ */
+void tool_set_name(const char *name, const char *part);
 
 /* Prints "gpumem NAME: " and the message to stderr. */
 void tool_error(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
-/* The same, followed by ": " and gpumem_last_error(). Returns TOOL_FAILED. */
+/* The same, with where to find the command's help. Returns TOOL_USAGE. */
+int tool_usage(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
+/* gpumem_last_error() without the call's name that it begins with. */
+const char *tool_reason(void);
+
+/* As tool_error(), followed by ": " and tool_reason(). Returns TOOL_FAILED. */
 int tool_gpumem_error(const char *format, ...)
 	__attribute__((format(printf, 1, 2)));
 
@@ -78,24 +87,29 @@ enum tool_option {
 	{ "help", no_argument, NULL, 'h' }
 /* clang-format on */
 
+struct option;
+
+/* Takes an option of the command's own, with its value in optarg. */
+typedef int tool_take_fn(void *command, int option);
+
 /*
- * Takes one of the options above, or getopt_long()'s report of a bad one.
- * Returns 0, or TOOL_USAGE after saying what is wrong.
+ * Reads the command line up to --help or the first mistake. Options of values
+ * from TOOL_OPTION_OWN on go to take, which may be NULL where there is none.
+ * Returns 0 or an exit code, after saying what is wrong.
  */
-int tool_target_option(struct tool_target *target, int option, char **argv);
+int tool_parse(int argc, char **argv, const struct option *options,
+	       struct tool_target *target, tool_take_fn *take, void *command);
 
 /* What gpumem_open() takes for a target. */
 struct gpumem_options tool_target_options(const struct tool_target *target);
 
 /*
- * Says which GPU gpumem_open() refused, and why. Returns the exit code that
- * goes with its error.
+ * Whether a file can be written, with make_folders also where its folders have
+ * to be made first: asked before the work whose result goes there. Changes
+ * nothing. Returns 0, or
+ * TOOL_FAILED after saying that `what` cannot have it, and why.
  */
-int tool_target_refused(const struct tool_target *target, int error,
-			const char *why);
-
-/* TOOL_USAGE, with a message, if a word is left on the command line. */
-int tool_no_more_words(int argc, char **argv);
+int tool_check_file(const char *what, const char *path, bool make_folders);
 
 /* Opens the target. Returns 0 or an exit code after saying why not. */
 int tool_open(const struct tool_target *target, struct gpumem **session);
@@ -111,6 +125,14 @@ int tool_device(struct gpumem *session, struct gpumem_device *device);
 const char *tool_device_label(const struct gpumem_device *device,
 			      const char *backend);
 
+/*
+ * Whether so many bytes of GPU memory, and so many of host memory beside them,
+ * can be there at all: before any are allocated. Returns 0, or TOOL_FAILED after
+ * saying that `what` asks for more, and how much there is.
+ */
+int tool_check_memory(const struct gpumem_device *device, const char *backend,
+		      const char *what, uint64_t gpu, uint64_t host);
+
 struct report;
 
 /* Puts backend, simulated and the GPU's members into a report. */
@@ -123,6 +145,9 @@ void tool_report_device(struct report *to, const struct gpumem_device *device,
  */
 int tool_parse_size(const char *what, const char *text, uint64_t minimum,
 		    uint64_t *value);
+/* The same, into the next of some values that there is room for. */
+int tool_parse_sizes(const char *what, const char *text, uint64_t minimum,
+		     uint64_t *values, int room, int *count);
 int tool_parse_number(const char *what, const char *text, int minimum,
 		      int maximum, int *value);
 

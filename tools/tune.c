@@ -35,15 +35,34 @@ static void tune_help(FILE *out)
 		"  --help            print this\n");
 }
 
+enum {
+	OPTION_SHOW = TOOL_OPTION_OWN,
+	OPTION_DRY_RUN,
+	OPTION_RESET,
+	OPTION_FORCE,
+	OPTION_TIME
+};
+
+static int tune_take(void *command, int option)
+{
+	struct tune *tune = command;
+
+	if (option == OPTION_TIME)
+		return tool_parse_number("--time", optarg, 0, 10000,
+					 &tune->time);
+	if (option == OPTION_SHOW)
+		tune->show = true;
+	else if (option == OPTION_DRY_RUN)
+		tune->dry_run = true;
+	else if (option == OPTION_RESET)
+		tune->reset = true;
+	else
+		tune->force = true;
+	return 0;
+}
+
 static int tune_parse(struct tune *tune, int argc, char **argv)
 {
-	enum {
-		OPTION_SHOW = TOOL_OPTION_OWN,
-		OPTION_DRY_RUN,
-		OPTION_RESET,
-		OPTION_FORCE,
-		OPTION_TIME
-	};
 	static const struct option options[] = {
 		TOOL_TARGET_OPTIONS,
 		{ "show", no_argument, NULL, OPTION_SHOW },
@@ -53,32 +72,13 @@ static int tune_parse(struct tune *tune, int argc, char **argv)
 		{ "time", required_argument, NULL, OPTION_TIME },
 		{ 0 },
 	};
-	int option, status = 0;
+	int status = tool_parse(argc, argv, options, &tune->gpu.target,
+				tune_take, tune);
 
-	opterr = 0;
-	while ((option = getopt_long(argc, argv, ":h", options, NULL)) != -1) {
-		if (option == OPTION_SHOW)
-			tune->show = true;
-		else if (option == OPTION_DRY_RUN)
-			tune->dry_run = true;
-		else if (option == OPTION_RESET)
-			tune->reset = true;
-		else if (option == OPTION_FORCE)
-			tune->force = true;
-		else if (option == OPTION_TIME)
-			status = tool_parse_number("--time", optarg, 0, 10000,
-						   &tune->time);
-		else
-			status = tool_target_option(&tune->gpu.target, option,
-						    argv);
-		if (status || tune->gpu.target.help)
-			return status;
-	}
-	if (tune->show + tune->dry_run + tune->reset > 1) {
-		tool_error("--show, --dry-run and --reset: give one of them");
-		return TOOL_USAGE;
-	}
-	return tool_no_more_words(argc, argv);
+	if (!status && tune->show + tune->dry_run + tune->reset > 1)
+		return tool_usage("--show, --dry-run and --reset: give one of "
+				  "them");
+	return status;
 }
 
 /* The file, or NULL with the reason in gpumem_last_error(). */
@@ -115,7 +115,7 @@ static int tune_show(struct tune *tune)
 	if (file)
 		printf("file     %s\n", file);
 	else
-		printf("no file: %s\n", gpumem_last_error());
+		printf("no file: %s\n", tool_reason());
 	return 0;
 }
 
@@ -152,16 +152,23 @@ static int tune_go(struct tune *tune)
 	char path[4096];
 	int status;
 
+	if (tune_stores(tune, &why)) {
+		file = tune_path(tune, path, sizeof(path));
+		if (!file)
+			return tool_gpumem_error("finding the plan's file");
+		status = tool_check_file("the plan", file, true);
+		if (status)
+			return status;
+	}
 	if (!tune->gpu.target.json)
 		bench_machine_print(&tune->gpu);
 	status = tune_measure(tune);
 	if (status)
 		return status;
-	if (tune_stores(tune, &why)) {
-		if (gpumem_plan_set(tune->gpu.session, tune->step,
-				    tune->step_count, GPUMEM_PLAN_SAVE))
-			return tool_gpumem_error("storing the plan");
-		file = tune_path(tune, path, sizeof(path));
+	if (file && gpumem_plan_set(tune->gpu.session, tune->step,
+				    tune->step_count, GPUMEM_PLAN_SAVE)) {
+		status = tool_gpumem_error("storing the plan");
+		file = NULL;
 	}
 	if (tune->gpu.target.json) {
 		report = report_object();
@@ -171,16 +178,16 @@ static int tune_go(struct tune *tune)
 		tune_report_rows(tune, report);
 		tune_report_steps(tune->step, tune->step_count, report);
 		report_print(report);
-		return 0;
+		return status;
 	}
 	tune_print_rows(tune);
 	printf("\nplan, measured in %.1f s\n", tune->took);
 	tune_print_steps(tune->step, tune->step_count);
 	if (why)
 		printf("%s\n", why);
-	else
+	else if (file)
 		printf("stored   %s\n", file);
-	return 0;
+	return status;
 }
 
 static int tune_run(int argc, char **argv)

@@ -144,7 +144,7 @@ int way_copies(const struct way *way, const struct way_job *job, int count,
 				: way_gpumem_with(way, job, count);
 	}
 	if (error)
-		snprintf(why, room, "%s", gpumem_last_error());
+		snprintf(why, room, "%s", tool_reason());
 	return error;
 }
 
@@ -176,7 +176,7 @@ static int way_begin(const struct way *way, const struct way_job *job,
 	steps[1].flags |= GPUMEM_COPY_PINNED;
 	error = gpumem_plan_set(job->gpu->session, steps, 2, 0);
 	if (error)
-		snprintf(why, room, "%s", gpumem_last_error());
+		snprintf(why, room, "%s", tool_reason());
 	return error;
 }
 

@@ -119,7 +119,8 @@ class Options(BenchTest):
     def test_too_large(self):
         for bench in ("copy", "threads", "api"):
             self.run_bad(
-                FAILED, "bench", bench, "--size=1000000G", says="bytes"
+                FAILED, "bench", bench, "--size=1000000G",
+                says="--size: 1000000 GiB is more than the GPU's memory of",
             )
 
 
@@ -209,18 +210,89 @@ class Copy(BenchTest):
             self.assertEqual(len(json.load(saved)["rows"]), 56)
         self.run_bad(FAILED, *self.SMALL, "--save=/dev/full", says="space")
 
+    def not_measured(self, *args, says, env=None):
+        """Refused before anything is measured."""
+        done = self.run_bad(FAILED, *args, says=says, env=env)
+        self.assertEqual(done.stdout, "")
+
     def test_without_gnuplot(self):
-        folder = self.folder()
-        done = self.run_bad(
-            FAILED, *self.SMALL, "--plot", folder,
+        folder = os.path.join(self.folder(), "plots")
+        self.not_measured(
+            *self.SMALL, "--plot", folder,
             says="gnuplot is not installed", env={"PATH": "/nowhere"},
         )
-        self.assertIn("targets", done.stdout)
-        with open(os.path.join(folder, "copy.dat"), encoding="utf-8") as data:
-            self.assertIn("SIMULATED", data.readline())
+        self.assertFalse(os.path.exists(folder))
         self.run_bad(
             FAILED, "bench", "copy", "--replot", "/nowhere", says="copy.dat"
         )
+
+    def gnuplot(self, text):
+        """A gnuplot that does as text says; where PATH has to point."""
+        folder = self.folder()
+        path = os.path.join(folder, "gnuplot")
+        with open(path, "w", encoding="ascii") as script:
+            script.write("#!/bin/sh\n" + text)
+        os.chmod(path, 0o755)
+        return {"PATH": folder + ":" + os.environ["PATH"]}
+
+    def test_gnuplot_that_cannot_draw(self):
+        done = gpumem(
+            *self.SMALL, "--plot", self.folder(),
+            env=self.gnuplot("echo no pngcairo >&2; exit 1\n"),
+        )
+        self.assertEqual(done.returncode, FAILED)
+        self.assertEqual(done.stdout, "")
+        self.assertIn("no pngcairo\n", done.stderr)
+
+    def test_places_that_cannot_be_written(self):
+        env = self.gnuplot("exit 0\n")
+        file = os.path.join(self.folder(), "file")
+        with open(file, "w", encoding="ascii"):
+            pass
+        for folder in ("/nonexistent/plots", file, file + "/plots", ""):
+            self.not_measured(
+                *self.SMALL, "--plot=" + folder, says="--plot: ", env=env
+            )
+        for name in ("/nonexistent/f", os.path.dirname(file), file + "/f", ""):
+            self.not_measured(*self.SMALL, "--save=" + name, says="--save: ")
+        self.not_measured(
+            "tune", "--force", says="cannot be written",
+            env={"XDG_CACHE_HOME": file},
+        )
+        self.not_measured(
+            "tune", "--force", says="XDG_CACHE_HOME",
+            env={"XDG_CACHE_HOME": "", "HOME": ""},
+        )
+
+    def test_looking_changes_nothing(self):
+        """A run that fails leaves an earlier one's files as they are."""
+        folder = self.folder()
+        saved = os.path.join(folder, "copy.json")
+        data = os.path.join(folder, "copy.dat")
+        for name in (saved, data):
+            with open(name, "w", encoding="ascii") as out:
+                out.write("earlier")
+        self.run_bad(
+            FAILED, "bench", "copy", "--size=1T", "--save", saved,
+            "--plot", folder, says="memory", env=self.gnuplot("exit 0\n"),
+        )
+        for name in (saved, data):
+            with open(name, encoding="ascii") as left:
+                self.assertEqual(left.read(), "earlier")
+
+    def test_failing_at_the_end(self):
+        """The figures were printed anyway, and each place gets its own."""
+        folder = self.folder()
+        done = gpumem(
+            *self.SMALL, "--save=/dev/full", "--plot", folder,
+            env=self.gnuplot("exit 0\n"),
+        )
+        self.assertEqual(done.returncode, FAILED)
+        self.assertIn("targets", done.stdout)
+        if HAVE_JSON:
+            self.assertIn("--save: /dev/full: No space", done.stderr)
+        with open(os.path.join(folder, "copy.dat"), encoding="utf-8") as data:
+            self.assertIn("SIMULATED", data.readline())
 
     @needs_gnuplot
     def test_plot(self):

@@ -161,8 +161,8 @@ class BadOptions(ToolTest):
 
     def test_sizes(self):
         bad = (
-            ["", "x", "-1", "-0", "+1", " 1", "1 ", "0x10", "1T", "1k", "1KB"]
-            + ["1.5M", "K", "1MM", "18446744073709551616", "17179869184G"]
+            ["", "x", "-1", "-0", "+1", " 1", "1 ", "0x10", "1P", "1k", "1KB"]
+            + ["1.5M", "K", "1MM", "18446744073709551616", "17179869184G", "16777216T"]
             + ["99999999999999999999999999", "1e6", "\N{FULLWIDTH DIGIT ONE}"]
         )
         for text in bad:
@@ -180,7 +180,7 @@ class BadOptions(ToolTest):
 
     def test_too_large(self):
         for size in ("1000000G", "17179869183G", "18446744073709551615"):
-            self.run_bad(FAILED, "demo", "--size", size, says="free")
+            self.run_bad(FAILED, "demo", "--size", size, says="memory of")
             self.run_bad(
                 FAILED, "bench", "pin", "--size", size, says="memory"
             )
@@ -501,7 +501,7 @@ class Dma(ToolTest):
             "3b:00.0",
             "--size",
             "1024G",
-            says="give a smaller --size",
+            says="--size: 1 TiB is more than the GPU's memory of",
         )
 
 

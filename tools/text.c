@@ -1,0 +1,152 @@
+// SPDX-License-Identifier: MIT
+/* Wrapped lines, and names that a misspelt word may stand for. */
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include "text.h"
+
+#define WIDTH_UNKNOWN 80
+#define WIDTH_LEAST 20
+/* Longer words are near to no name. */
+#define NEAR_MAX 32
+
+/* Columns of the terminal that out is; 0 where it is none. */
+static unsigned int text_width(FILE *out)
+{
+	const char *columns = getenv("COLUMNS");
+	struct winsize size;
+	unsigned long width = 0;
+
+	if (!isatty(fileno(out)))
+		return 0;
+	if (!ioctl(fileno(out), TIOCGWINSZ, &size))
+		width = size.ws_col;
+	if (!width && columns)
+		width = strtoul(columns, NULL, 10);
+	return width >= WIDTH_LEAST && width < 10000 ? width : WIDTH_UNKNOWN;
+}
+
+/* Prints one character. Returns the columns that it takes. */
+static unsigned int text_character(FILE *out, unsigned char c)
+{
+	if (c < ' ' || c == 0x7f) {
+		fprintf(out, "\\x%02x", c);
+		return 4;
+	}
+	putc(c, out);
+	/* Not the bytes of a UTF-8 character but its first. */
+	return (c & 0xc0) != 0x80;
+}
+
+static unsigned int word_columns(const char *word, size_t length)
+{
+	unsigned int columns = 0;
+
+	for (size_t i = 0; i < length; i++) {
+		unsigned char c = word[i];
+
+		if (c < ' ' || c == 0x7f)
+			columns += 4;
+		else
+			columns += (c & 0xc0) != 0x80;
+	}
+	return columns;
+}
+
+static void text_wrap(FILE *out, unsigned int indent, const char *text)
+{
+	unsigned int width = text_width(out), column = 0;
+
+	if (indent > width / 2)
+		indent = 2;
+	while (*text) {
+		size_t gap = strspn(text, " ");
+		size_t length = strcspn(text + gap, " ");
+		unsigned int word = word_columns(text + gap, length);
+
+		if (width && column > indent && column + gap + word > width) {
+			fprintf(out, "\n%*s", (int)indent, "");
+			column = indent;
+		} else {
+			fprintf(out, "%*s", (int)gap, "");
+			column += gap;
+		}
+		for (size_t i = 0; i < length; i++)
+			column += text_character(out, text[gap + i]);
+		text += gap + length;
+	}
+	putc('\n', out);
+}
+
+void text_line(FILE *out, unsigned int indent, const char *format, ...)
+{
+	va_list args;
+	char *text;
+	int n;
+
+	va_start(args, format);
+	n = vasprintf(&text, format, args);
+	va_end(args);
+	if (n < 0) {
+		fprintf(out, "%s\n", format);
+		return;
+	}
+	text_wrap(out, indent, text);
+	free(text);
+}
+
+static unsigned int least(unsigned int a, unsigned int b)
+{
+	return a < b ? a : b;
+}
+
+/*
+ * Letters to add, take away, change, or swap with the next one, to make one
+ * word of the other.
+ */
+static unsigned int text_distance(const char *a, const char *b)
+{
+	unsigned int rows[3][NEAR_MAX + 1];
+	unsigned int *before = rows[0], *last = rows[1], *row = rows[2];
+	size_t length_a = strlen(a), length_b = strlen(b);
+
+	if (length_a > NEAR_MAX || length_b > NEAR_MAX)
+		return NEAR_MAX;
+	for (size_t k = 0; k <= length_b; k++)
+		last[k] = k;
+	for (size_t i = 1; i <= length_a; i++) {
+		unsigned int *next = before;
+
+		row[0] = i;
+		for (size_t k = 1; k <= length_b; k++) {
+			row[k] = least(least(last[k], row[k - 1]) + 1,
+				       last[k - 1] + (a[i - 1] != b[k - 1]));
+			if (i > 1 && k > 1 && a[i - 1] == b[k - 2] &&
+			    a[i - 2] == b[k - 1])
+				row[k] = least(row[k], before[k - 2] + 1);
+		}
+		before = last;
+		last = row;
+		row = next;
+	}
+	return last[length_b];
+}
+
+void text_near_try(struct text_near *near, const char *name)
+{
+	size_t length = strlen(near->word);
+	unsigned int distance;
+
+	/* A beginning is the nearest; the limit keeps short words apart. */
+	if (length > 1 && !strncmp(near->word, name, length))
+		distance = 0;
+	else
+		distance = text_distance(near->word, name);
+	if (distance > length / 3 || (near->name && distance >= near->distance))
+		return;
+	near->name = name;
+	near->distance = distance;
+}
