@@ -87,7 +87,9 @@ struct gpumem_options {
  *                message says why and what to do
  *   -ENOENT      CUDA sees no such GPU
  *   -EINVAL      the backend's name is unknown, device_id is neither a PCI
- *                address nor a UUID, or both device and device_id are given
+ *                address nor a UUID, both device and device_id are given, or
+ *                a GPUMEM_* variable of gpumem(3) has a value that it does not
+ *                take; the message names it. An empty one counts as not set
  *   -ELIBACC     libcuda.so.1 cannot be loaded or lacks a function
  *   -EACCES      a device node exists but this user may not open it
  *   -EIO         CUDA or the driver reported an error

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "copier.h"
+#include "env.h"
 #include "error.h"
 #include "guard.h"
 #include "handle.h"
@@ -17,27 +18,6 @@
 
 /* More threads than this fill no bus that was measured. */
 #define GM_THREADS_DEFAULT 8
-
-/* A number in the environment, or standard where it is none or not in range. */
-static uint32_t gm_env_number(const char *name, uint32_t low, uint32_t high,
-			      uint32_t standard)
-{
-	const char *text = secure_getenv(name);
-	unsigned long value;
-	char *end;
-
-	if (!text || !*text)
-		return standard;
-	errno = 0;
-	value = strtoul(text, &end, 10);
-	if (*end || errno || value < low || value > high) {
-		gm_debug("open: %s=%.32s passed over: it takes a number from "
-			 "%" PRIu32 " to %" PRIu32,
-			 name, text, low, high);
-		return standard;
-	}
-	return (uint32_t)value;
-}
 
 /* The NUMA node of the session's GPU, or -1. */
 static int gm_session_node(const struct gm_session *session)
@@ -144,8 +124,8 @@ struct gm_copier *gm_copier_new(struct gm_session *session)
 	cpus = gm_pool_cpus(-1);
 	if (cpus > GM_THREADS_DEFAULT)
 		cpus = GM_THREADS_DEFAULT;
-	copier->threads = gm_env_number("GPUMEM_THREADS", 1, GM_POOL_MAX, cpus);
-	copier->courier_on = gm_env_number("GPUMEM_COURIER", 0, 1, 1);
+	copier->threads = (unsigned int)gm_env_number(GM_ENV_THREADS, cpus);
+	copier->courier_on = gm_env_number(GM_ENV_COURIER, 1);
 	copier->idle_us = GM_COURIER_IDLE_US;
 	copier->life_us = GM_COURIER_LIFE_US;
 	pthread_rwlock_init(&copier->plan_lock, NULL);

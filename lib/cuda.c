@@ -50,9 +50,9 @@ int gm_cuda_load_from(struct gm_cuda *cuda, const char *path, void *lib)
 		cuda->lib = dlopen(path, RTLD_NOW | RTLD_NODELETE);
 	if (!cuda->lib)
 		return gm_error(-ELIBACC,
-				"load %s: %s; install the NVIDIA driver, or "
-				"name its libcuda in GPUMEM_LIBCUDA",
-				path, dlerror());
+				"load: %s; install the NVIDIA driver, or name "
+				"its libcuda in GPUMEM_LIBCUDA",
+				dlerror());
 #define GM_CUDA_LOAD(member, name, args) \
 	gm_cuda_symbol(cuda->lib, name, &cuda->member);
 #define GM_CUDA_CHECK(member, name, args) \
@@ -66,7 +66,7 @@ int gm_cuda_load_from(struct gm_cuda *cuda, const char *path, void *lib)
 	if (missing) {
 		gm_cuda_unload(cuda);
 		return gm_error(-ELIBACC,
-				"load %s: it has no %s: it is no libcuda, or "
+				"load: %s has no %s: it is no libcuda, or "
 				"one that is too old; install a newer NVIDIA "
 				"driver, or name another in GPUMEM_LIBCUDA",
 				path, missing);

@@ -41,6 +41,15 @@ const char *gm_error_text(void)
 	return gm_error_buffer;
 }
 
+const char *gm_error_reason(void)
+{
+	size_t what = strspn(gm_error_buffer, "abcdefghijklmnopqrstuvwxyz_");
+
+	return what && !strncmp(gm_error_buffer + what, ": ", 2)
+		       ? gm_error_buffer + what + 2
+		       : gm_error_buffer;
+}
+
 bool gm_debug_on(void)
 {
 	/* 0: not looked yet; the environment is read once. */

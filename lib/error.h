@@ -23,6 +23,9 @@ void gm_error_hush(bool hush);
 /* The reason stored last by this thread, or "". */
 const char *gm_error_text(void);
 
+/* The same without the "what: " that it begins with, to go behind another. */
+const char *gm_error_reason(void);
+
 /* True with GPUMEM_LOG=debug in the environment. */
 bool gm_debug_on(void);
 

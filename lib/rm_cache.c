@@ -7,27 +7,10 @@
 #include <unistd.h>
 
 #include "backend.h"
+#include "env.h"
 #include "error.h"
 #include "handle.h"
 #include "rm_cache.h"
-
-/* What GPUMEM_RM_CACHE tells, in bytes. */
-static bool gm_rm_cache_told(uint64_t *limit)
-{
-	const char *text = secure_getenv("GPUMEM_RM_CACHE");
-	unsigned long mib;
-	char *end;
-
-	if (!text || !*text)
-		return false;
-	mib = strtoul(text, &end, 10);
-	if (*end || mib > UINT64_MAX >> 20) {
-		gm_debug("rm: GPUMEM_RM_CACHE is no number of MiB: %s", text);
-		return false;
-	}
-	*limit = (uint64_t)mib << 20;
-	return true;
-}
 
 static uint64_t gm_rm_cache_share(uint64_t bytes, unsigned int part)
 {
@@ -40,9 +23,11 @@ static uint64_t gm_rm_cache_share(uint64_t bytes, unsigned int part)
 static void gm_rm_cache_set_limits(struct gm_rm_cache *cache)
 {
 	struct gm_session *session = cache->session;
+	uint64_t mib = gm_env_number(GM_ENV_RM_CACHE, GPUMEM_UNKNOWN);
 	size_t memory = 0;
 
-	if (gm_rm_cache_told(&cache->memory_limit)) {
+	if (mib != GPUMEM_UNKNOWN) {
+		cache->memory_limit = mib << 20;
 		cache->bar1_limit = cache->memory_limit;
 		return;
 	}

@@ -8,6 +8,7 @@
 
 #include "backend.h"
 #include "copier.h"
+#include "env.h"
 #include "error.h"
 #include "handle.h"
 #include "select.h"
@@ -205,10 +206,9 @@ static int gm_open_may_choose(const struct gm_backend_ops *ops, char *reason,
 
 static void gm_open_say_simulated(void)
 {
-	const char *quiet = secure_getenv("GPUMEM_QUIET");
 	static atomic_flag said = ATOMIC_FLAG_INIT;
 
-	if ((quiet && !strcmp(quiet, "1")) || atomic_flag_test_and_set(&said))
+	if (gm_env_number(GM_ENV_QUIET, 0) || atomic_flag_test_and_set(&said))
 		return;
 	fprintf(stderr, "gpumem: no NVIDIA GPU here: using the simulated "
 			"GPU\n");
@@ -233,7 +233,7 @@ static int gm_open_first(const struct gm_wanted *wanted, struct gpumem **handle)
 			if (!rc || rc == -ENOENT || rc == -ENOMEM)
 				goto out;
 			snprintf(reason, sizeof(reason), "%.220s",
-				 gm_error_text());
+				 gm_error_reason());
 		}
 		gm_debug("open: %s passed over: %s", ops->name, reason);
 		if (worst == -ENODEV && rc != -EOPNOTSUPP)
@@ -287,6 +287,8 @@ int gpumem_open(const struct gpumem_options *options, struct gpumem **session)
 					   ? NULL
 					   : options->device_id);
 	}
+	if (!rc)
+		rc = gm_env_check();
 	if (rc)
 		return rc;
 	if (!name)

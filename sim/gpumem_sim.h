@@ -27,6 +27,11 @@
 
 #define GPUMEM_SIM_PAGE_SIZE 65536ull
 
+/* What GPUMEM_SIM_GPUS and GPUMEM_SIM_MEMORY_MB take. */
+#define GPUMEM_SIM_GPUS_MAX 8
+#define GPUMEM_SIM_MB_MIN 2ull
+#define GPUMEM_SIM_MB_MAX (1ull << 20)
+
 /*
  * Addresses reported for the pages of a memory file start here, so that they
  * cannot be taken for real ones; those of the emulated GPU are real.

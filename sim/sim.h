@@ -23,7 +23,7 @@
 #pragma GCC visibility pop
 
 #define SIM_DRIVER_VERSION 13000
-#define SIM_MAX_GPUS 8
+#define SIM_MAX_GPUS GPUMEM_SIM_GPUS_MAX
 #define SIM_BLOCK_SIZE (2ull << 20)
 /* Allocations below this share blocks. */
 #define SIM_SHARED_LIMIT (1ull << 20)

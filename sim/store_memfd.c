@@ -15,7 +15,6 @@
 #define PAGE GPUMEM_SIM_PAGE_SIZE
 #define DEFAULT_MB 1024ull
 /* 1 TiB: page numbers stay well below 32 bits. */
-#define MAX_MB (1ull << 20)
 /* What reused memory is full of, so that a stale read does not look right. */
 #define POISON 0xdb
 /* A PCI domain that no machine is known to have. */
@@ -132,7 +131,8 @@ static int memfd_open(unsigned int *gpus)
 	unsigned long long mb = DEFAULT_MB, count = 1;
 	int err;
 
-	err = setting("GPUMEM_SIM_MEMORY_MB", 2, MAX_MB, &mb);
+	err = setting("GPUMEM_SIM_MEMORY_MB", GPUMEM_SIM_MB_MIN,
+		      GPUMEM_SIM_MB_MAX, &mb);
 	if (!err)
 		err = setting("GPUMEM_SIM_GPUS", 1, SIM_MAX_GPUS, &count);
 	for (unsigned int i = 0; i < count && !err; i++)

@@ -248,26 +248,28 @@ static int doctor_open_with(struct doctor *doctor, const char *backend)
 static int doctor_open_first(struct doctor *doctor)
 {
 	struct gpumem_backend backend = { .size = sizeof(backend) };
+	char reasons[sizeof(doctor->error)] = "";
+	size_t used = 0;
 	int rc = -ENODEV;
 
 	doctor->nothing_usable = true;
 	for (unsigned int i = 0; !gpumem_backend_get(i, &backend); i++) {
-		size_t used = strlen(doctor->error);
-
 		if (!strcmp(backend.name, "sim"))
 			continue;
-		if (backend.status) {
-			snprintf(doctor->error + used,
-				 sizeof(doctor->error) - used, "%s%s: %s",
-				 used ? "; " : "", backend.name,
-				 backend.reason);
-			continue;
-		}
-		doctor->nothing_usable = false;
+		/* Also what is not usable: a bad environment is said first. */
 		rc = doctor_open_with(doctor, backend.name);
-		if (!rc || rc == -ENOENT)
-			break;
+		if (!rc || rc == -ENOENT || rc == -EINVAL)
+			return rc;
+		if (!backend.status)
+			doctor->nothing_usable = false;
+		if (used < sizeof(reasons))
+			used += snprintf(reasons + used, sizeof(reasons) - used,
+					 "%s%s: %s", used ? "; " : "",
+					 backend.name,
+					 backend.status ? backend.reason
+							: doctor->error);
 	}
+	snprintf(doctor->error, sizeof(doctor->error), "%s", reasons);
 	return rc;
 }
 

@@ -260,6 +260,61 @@ class Prefixes(Errors):
         self.assertNotIn("open:", text)
 
 
+class Environment(Errors):
+    BAD = {
+        "GPUMEM_THREADS": ("0", "65", "x", "4 "),
+        "GPUMEM_CPU": ("abacus",),
+        "GPUMEM_LOG": ("1", "info"),
+        "GPUMEM_COURIER": ("yes", "2"),
+        "GPUMEM_RM_CACHE": ("1G", "-1"),
+        "GPUMEM_QUIET": ("yes",),
+        "GPUMEM_SIM_GPUS": ("0", "9"),
+        "GPUMEM_SIM_MEMORY_MB": ("1", "x"),
+        "GPUMEM_SIM_DEVICE": ("disk",),
+    }
+
+    def test_bad_values(self):
+        for name, values in self.BAD.items():
+            for value in values:
+                self.assertRegex(
+                    self.refused("demo", **{name: value}),
+                    rf'^{name} in the environment is "{value}": it takes .*; '
+                    "correct it, or unset it$",
+                )
+
+    def test_every_command(self):
+        for command in COMMANDS:
+            more = ["--peer", "3b:00.0"] if command == ["dma"] else []
+            self.assertIn(
+                'GPUMEM_THREADS in the environment is "x"',
+                self.refused(*command, *more, GPUMEM_THREADS="x"),
+            )
+            self.assertIn(
+                'backend "frob"',
+                self.refused(*command, *more, GPUMEM_BACKEND="frob"),
+            )
+        # Also where no backend is named and none works.
+        for command in ("doctor", "info"):
+            self.refused(command, GPUMEM_THREADS="x", GPUMEM_BACKEND=None)
+
+    def test_empty_counts_as_none(self):
+        for name in (*self.BAD, "GPUMEM_BACKEND"):
+            self.assertEqual(
+                gpumem("info", **{name: ""}).returncode, OK, name
+            )
+
+    def test_commands_that_open_nothing(self):
+        for args in (["--version"], ["--help"], ["demo", "--help"]):
+            done = gpumem(*args, GPUMEM_THREADS="x")
+            self.assertEqual(done.returncode, OK)
+
+    def test_demo_corrupt(self):
+        self.assertIn(
+            'GPUMEM_DEMO_CORRUPT is "x": it takes INDEX or FIRST-LAST',
+            self.refused("demo", GPUMEM_DEMO_CORRUPT="x"),
+        )
+
+
 class Terminal(unittest.TestCase):
     """Wrapped on a terminal, and whole lines elsewhere."""
 

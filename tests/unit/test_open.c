@@ -208,6 +208,47 @@ static void the_environment_chooses_where_the_program_does_not(void **state)
 	unsetenv("GPUMEM_BACKEND");
 }
 
+static void what_a_variable_does_not_take_is_refused(void **state)
+{
+	static const struct {
+		const char *name, *bad[4], *takes;
+	} variables[] = {
+		{ "GPUMEM_THREADS",
+		  { "0", "65", "5x", "-1" },
+		  "a whole number from 1 to 64" },
+		{ "GPUMEM_COURIER",
+		  { "2", "on", " 1", "1 " },
+		  "a whole number from 0 to 1" },
+		{ "GPUMEM_RM_CACHE",
+		  { "1G", "-1", "17592186044416", "99999999999999999999999" },
+		  "a whole number from 0 to 17592186044415" },
+		{ "GPUMEM_QUIET", { "2", "yes" }, "from 0 to 1" },
+		{ "GPUMEM_LOG", { "info", "1", "DEBUG" }, "debug" },
+		{ "GPUMEM_CPU", { "abacus", "SSE2" }, "on this CPU" },
+		{ "GPUMEM_SIM_GPUS", { "0", "9", "x" }, "from 1 to 8" },
+		{ "GPUMEM_SIM_MEMORY_MB", { "1", "1048577" }, "from 2 to" },
+		{ "GPUMEM_SIM_DEVICE", { "disk" }, "memfd or emulated" },
+	};
+	char before[64], text[160];
+	struct gpumem *session;
+
+	for (size_t i = 0; i < sizeof(variables) / sizeof(variables[0]); i++) {
+		const char *name = variables[i].name, *old = getenv(name);
+
+		snprintf(before, sizeof(before), "%s", old ? old : "");
+		for (int k = 0; k < 4 && variables[i].bad[k]; k++) {
+			setenv(name, variables[i].bad[k], 1);
+			snprintf(text, sizeof(text),
+				 "%s in the environment is \"%s\"", name,
+				 variables[i].bad[k]);
+			unit_expect_error(open_backend("sim", &session),
+					  -EINVAL, text, variables[i].takes,
+					  NULL);
+		}
+		setenv(name, before, 1);
+	}
+}
+
 static void the_debug_log_is_off_unless_asked_for(void **state)
 {
 	char said[4000];
@@ -238,6 +279,7 @@ int main(void)
 			sim_is_chosen_where_there_is_no_gpu_and_says_so),
 		cmocka_unit_test(
 			the_environment_chooses_where_the_program_does_not),
+		cmocka_unit_test(what_a_variable_does_not_take_is_refused),
 		cmocka_unit_test(the_debug_log_is_off_unless_asked_for),
 		cmocka_unit_test(sim_says_where_it_is_looked_for),
 		cmocka_unit_test(the_versions_agree),
