@@ -7,6 +7,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/utsname.h>
 #include <unistd.h>
 
 #include <linux/gpumem.h>
@@ -85,9 +86,8 @@ int gm_backend_check_pin(const struct gm_buf *buf,
 	if (options->flags & GPUMEM_PIN_FORCE_BAR1)
 		return gm_error(-EOPNOTSUPP,
 				"pin: backend %s cannot choose BAR1; leave "
-				"GPUMEM_PIN_FORCE_BAR1 away, or load the "
-				"kernel module (modprobe gpumem) and use "
-				"backend kmod",
+				"GPUMEM_PIN_FORCE_BAR1 away, or use backend "
+				"kmod",
 				backend);
 	return 0;
 }
@@ -96,10 +96,12 @@ int gm_backend_check_pin(const struct gm_buf *buf,
 static int gm_backend_needs_kmod(const struct gm_buf *buf, const char *call,
 				 const char *what)
 {
+	char hint[GM_HINT_LENGTH];
+
+	gm_backend_module_hint(hint, sizeof(hint));
 	return gm_error(-EOPNOTSUPP,
-			"%s: backend %s cannot %s: only the kernel module "
-			"can; load it (modprobe gpumem) and use backend kmod",
-			call, buf->session->ops->name, what);
+			"%s: backend %s cannot %s: only backend kmod can; %s",
+			call, buf->session->ops->name, what, hint);
 }
 
 int gm_backend_no_dma_map(struct gm_dma *dma)
@@ -229,8 +231,67 @@ void gm_backend_access_hint(const char *node, char *hint, size_t size)
 	    found)
 		snprintf(hint, size, "join group %s, which may",
 			 found->gr_name);
+	else if (!strcmp(node, GPUMEM_DEVICE_NODE))
+		snprintf(hint, size,
+			 "join group gpumem, and have root install gpumem's "
+			 "udev rule, which lets it in");
 	else
-		snprintf(hint, size, "run as root, or give access to it");
+		snprintf(hint, size,
+			 "run as root, or have root let a group of yours in");
+}
+
+/* Whether gpumem.ko is where modprobe finds it: by DKMS or modules_install. */
+static bool gm_module_installed(const char *release)
+{
+	static const char *const folders[] = { "updates/dkms", "updates",
+					       "extra" };
+	static const char *const ends[] = { "", ".xz", ".zst", ".gz" };
+	char path[256];
+
+	for (int i = 0; i < 3; i++) {
+		for (int k = 0; k < 4; k++) {
+			snprintf(path, sizeof(path),
+				 "/lib/modules/%s/%s/gpumem.ko%s", release,
+				 folders[i], ends[k]);
+			if (!access(path, F_OK))
+				return true;
+		}
+	}
+	return false;
+}
+
+void gm_backend_module_hint(char *hint, size_t size)
+{
+	struct utsname kernel;
+
+	if (uname(&kernel))
+		kernel.release[0] = '\0';
+	if (gm_backend_no_gpu())
+		snprintf(hint, size,
+			 "there is no NVIDIA GPU for gpumem.ko here");
+	else if (!access(GPUMEM_DEVICE_NODE, F_OK))
+		snprintf(hint, size, "gpumem.ko is loaded: choose it");
+	else if (!access("/sys/module/gpumem", F_OK))
+		snprintf(
+			hint, size,
+			"gpumem.ko is loaded: in a container, give it the node "
+			"(--device " GPUMEM_DEVICE_NODE ")");
+	else if (gm_module_installed(kernel.release))
+		snprintf(hint, size, "load gpumem.ko: modprobe gpumem");
+	else
+		snprintf(hint, size,
+			 "gpumem.ko is not installed for kernel %.64s: make "
+			 "install-module in gpumem's source does that",
+			 kernel.release);
+}
+
+void gm_backend_driver_hint(char *hint, size_t size)
+{
+	snprintf(hint, size, "%s",
+		 gm_backend_no_gpu()
+			 ? "there is no NVIDIA GPU here"
+			 : "load it: modprobe nvidia, then nvidia-smi; where "
+			   "there is no such module, install the driver");
 }
 
 int gpumem_backend_get(unsigned int index, struct gpumem_backend *backend)

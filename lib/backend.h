@@ -146,4 +146,11 @@ void *gm_backend_mmap_over(void *addr, int fd, uint64_t length);
 /* "add yourself to group G" where a group may open the node, else "be root". */
 void gm_backend_access_hint(const char *node, char *hint, size_t size);
 
+/* Room for each of these hints. */
+#define GM_HINT_LENGTH 152
+
+/* How to come by gpumem.ko, or the NVIDIA driver, by what this machine has. */
+void gm_backend_module_hint(char *hint, size_t size);
+void gm_backend_driver_hint(char *hint, size_t size);
+
 #endif /* GM_BACKEND_H */

@@ -98,13 +98,15 @@ int gm_dmabuf_export(struct gm_buf *buf, bool read_only, int *fd)
 
 static int gm_dmabuf_probe(char *reason, size_t size)
 {
+	char hint[GM_HINT_LENGTH];
 	int rc;
 
 	if (access("/dev/nvidiactl", F_OK)) {
+		rc = errno;
+		gm_backend_driver_hint(hint, sizeof(hint));
 		snprintf(reason, size,
-			 "/dev/nvidiactl: %s: no NVIDIA driver is loaded here; "
-			 "load it: modprobe nvidia, then nvidia-smi",
-			 strerror(errno));
+			 "/dev/nvidiactl: %s: no NVIDIA driver is loaded; %s",
+			 strerror(rc), hint);
 		return -ENODEV;
 	}
 	rc = gm_cuda_probe(reason, size);

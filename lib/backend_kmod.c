@@ -27,27 +27,28 @@ static int gm_kmod_fd(struct gm_buf *buf)
 static int gm_kmod_open_node(struct gm_kmod *kmod, char *reason, size_t size)
 {
 	struct gpumem_version version = { .size = sizeof(version) };
-	char hint[96];
+	char hint[GM_HINT_LENGTH];
 	int fd, rc;
 
 	fd = open(GPUMEM_DEVICE_NODE, O_RDWR | O_CLOEXEC);
 	if (fd < 0) {
 		rc = -errno;
-		gm_backend_access_hint(GPUMEM_DEVICE_NODE, hint, sizeof(hint));
-		if (rc == -ENOENT || rc == -ENXIO || rc == -ENODEV)
+		if (rc == -ENOENT || rc == -ENXIO || rc == -ENODEV) {
+			gm_backend_module_hint(hint, sizeof(hint));
 			snprintf(reason, size,
-				 GPUMEM_DEVICE_NODE
-				 " is not there: the kernel module is not "
-				 "loaded; load gpumem.ko: modprobe gpumem");
-		else if (rc == -EACCES || rc == -EPERM)
+				 GPUMEM_DEVICE_NODE " is not there; %s", hint);
+		} else if (rc == -EACCES || rc == -EPERM) {
+			gm_backend_access_hint(GPUMEM_DEVICE_NODE, hint,
+					       sizeof(hint));
 			snprintf(reason, size,
 				 GPUMEM_DEVICE_NODE
 				 ": this user may not open it; %s",
 				 hint);
-		else
+		} else {
 			snprintf(reason, size,
 				 GPUMEM_DEVICE_NODE ": %s; see dmesg",
 				 strerror(-rc));
+		}
 		if (rc == -EACCES || rc == -EPERM)
 			return -EACCES;
 		return -ENODEV;

@@ -108,7 +108,7 @@ static int gm_rm_register(const struct gm_rm *rm, int fd)
 /* Opens /dev/nvidia<minor> and ties it to the client. */
 static int gm_rm_open_device(const struct gm_rm *rm)
 {
-	char node[32], hint[96];
+	char node[32], hint[GM_HINT_LENGTH];
 	int fd, rc;
 
 	snprintf(node, sizeof(node), "/dev/nvidia%u", rm->minor);
@@ -307,6 +307,9 @@ static int gm_rm_read_layout(int ctl, struct gm_rm_version *version,
 /* Why the control node is not there. */
 static void gm_rm_no_node(int err, char *reason, size_t size)
 {
+	char hint[GM_HINT_LENGTH];
+
+	gm_backend_driver_hint(hint, sizeof(hint));
 	if (!access("/dev/dxg", F_OK))
 		snprintf(reason, size,
 			 GM_RM_CONTROL_NODE ": %s: this is WSL2, whose driver "
@@ -323,16 +326,15 @@ static void gm_rm_no_node(int err, char *reason, size_t size)
 	else
 		snprintf(reason, size,
 			 GM_RM_CONTROL_NODE
-			 ": %s: no NVIDIA driver is loaded here; load it: "
-			 "modprobe nvidia, then nvidia-smi",
-			 strerror(err));
+			 ": %s: no NVIDIA driver is loaded; %s",
+			 strerror(err), hint);
 }
 
 /* Opens the control node; a negative errno with its reason in reason. */
 static int gm_rm_open_control(char *reason, size_t size)
 {
 	int ctl = open(GM_RM_CONTROL_NODE, O_RDWR | O_CLOEXEC);
-	char hint[96];
+	char hint[GM_HINT_LENGTH];
 	int err = errno;
 
 	if (ctl >= 0)

@@ -16,6 +16,11 @@
 #define DOCTOR_PCI "/sys/bus/pci/devices"
 #define DOCTOR_GPUS_MAX 64
 
+#define DOCTOR_GET_DRIVER \
+	"install the NVIDIA driver (Debian: sudo apt install nvidia-driver)"
+#define DOCTOR_LOAD_DRIVER \
+	"sudo modprobe nvidia; if there is no such module: " DOCTOR_GET_DRIVER
+
 enum doctor_level {
 	DOCTOR_OK,
 	DOCTOR_NOTE, /* worth knowing; nothing to mend for most users */
@@ -144,6 +149,8 @@ void doctor_link_name(const struct doctor *doctor, char *name, size_t room,
 int doctor_try(const struct doctor *doctor, const char *path);
 DIR *doctor_dir(const struct doctor *doctor, const char *format, ...)
 	__attribute__((format(printf, 2, 3)));
+/* A module is where modprobe finds it for the running kernel. */
+bool doctor_module_installed(const struct doctor *doctor, const char *name);
 /* Permissions and group of a node that may not be opened, and who may. */
 void doctor_mend_access(const struct doctor *doctor, const char *path,
 			struct doctor_finding *finding);

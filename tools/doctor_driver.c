@@ -11,9 +11,6 @@
 /* From the CUDA driver API. */
 #define CUDA_DMA_BUF_SUPPORTED 124
 
-#define GET_DRIVER \
-	"install the NVIDIA driver (Debian: sudo apt install nvidia-driver)"
-
 void doctor_find_driver(struct doctor *doctor)
 {
 	doctor->driver = doctor_exists(doctor, "/proc/driver/nvidia/version") ||
@@ -109,7 +106,7 @@ static void driver_missing(const struct doctor *doctor,
 	if (doctor_exists(doctor, "/sys/module/nouveau")) {
 		doctor_seen(finding, DOCTOR_FAIL,
 			    "nouveau drives the GPU, not NVIDIA's driver");
-		doctor_mend(finding, GET_DRIVER
+		doctor_mend(finding, DOCTOR_GET_DRIVER
 			    ", which turns nouveau off, and restart");
 		return;
 	}
@@ -117,10 +114,9 @@ static void driver_missing(const struct doctor *doctor,
 	if (doctor->container[0])
 		doctor_mend(
 			finding,
-			"on the host: sudo modprobe nvidia, or " GET_DRIVER);
+			"on the host: sudo modprobe nvidia, or " DOCTOR_GET_DRIVER);
 	else
-		doctor_mend(finding, "sudo modprobe nvidia; if there is no "
-				     "such module: " GET_DRIVER);
+		doctor_mend(finding, DOCTOR_LOAD_DRIVER);
 }
 
 void doctor_check_driver(const struct doctor *doctor,
@@ -300,6 +296,6 @@ void doctor_check_dmabuf(const struct doctor *doctor,
 		return;
 	doctor_cost(finding, "no ibv_reg_dmabuf_mr but through backend kmod");
 	doctor_mend(finding, "install the open kernel modules (Debian: sudo "
-			     "apt install nvidia-open-kernel-dkms), or sudo "
-			     "modprobe gpumem");
+			     "apt install nvidia-open-kernel-dkms), or use "
+			     "backend kmod");
 }

@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/utsname.h>
 #include <unistd.h>
 
 #include "doctor.h"
@@ -152,6 +153,22 @@ DIR *doctor_dir(const struct doctor *doctor, const char *format, ...)
 	return fits ? opendir(path) : NULL;
 }
 
+bool doctor_module_installed(const struct doctor *doctor, const char *name)
+{
+	static const char *const folders[] = { "updates/dkms", "updates",
+					       "extra" };
+	static const char *const ends[] = { "", ".xz", ".zst", ".gz" };
+	struct utsname kernel;
+
+	for (int i = 0; i < 12 && !uname(&kernel); i++) {
+		if (doctor_exists(doctor, "/lib/modules/%s/%s/%s.ko%s",
+				  kernel.release, folders[i / 4], name,
+				  ends[i % 4]))
+			return true;
+	}
+	return false;
+}
+
 void doctor_mend_access(const struct doctor *doctor, const char *path,
 			struct doctor_finding *finding)
 {
@@ -167,8 +184,24 @@ void doctor_mend_access(const struct doctor *doctor, const char *path,
 		doctor_mend(finding,
 			    "sudo usermod -aG %s $USER, then log in again",
 			    found->gr_name);
+	else if (!strcmp(path, "/dev/gpumem"))
+		doctor_mend(finding,
+			    "sudo groupadd -rf gpumem; sudo chgrp gpumem %s; "
+			    "sudo chmod 0660 %s; sudo usermod -aG gpumem "
+			    "$USER, then log in again; gpumem's udev rule "
+			    "(make install-module) does so at each boot",
+			    path, path);
+	else if (!strncmp(path, "/dev/nvidia", 11))
+		doctor_mend(finding,
+			    "the driver's options NVreg_DeviceFileGID and "
+			    "NVreg_DeviceFileMode=0660 let a group in; see "
+			    "which are set: grep -r NVreg_DeviceFile "
+			    "/etc/modprobe.d");
 	else
-		doctor_mend(finding, "sudo chmod 0666 %s", path);
+		doctor_mend(finding,
+			    "with a group that you are in: sudo chgrp GROUP "
+			    "%s; sudo chmod 0660 %s",
+			    path, path);
 }
 
 void *doctor_library(const struct doctor *doctor, const char *name)

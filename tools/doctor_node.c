@@ -26,6 +26,8 @@ static const struct {
 	{ "containerd", "containerd" }, { "/lxc", "lxc" },
 };
 
+#define GET_MODULE "make install-module in gpumem's source (README.md, Install)"
+
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
 static const char *container_part(const char *text)
@@ -95,7 +97,7 @@ static void node_missing(const struct doctor *doctor, const char *path,
 		doctor_mend(finding, "start the container with its GPUs: "
 				     "docker run --gpus all ...");
 	else if (!doctor->driver)
-		doctor_mend(finding, "sudo modprobe nvidia");
+		doctor_mend(finding, DOCTOR_LOAD_DRIVER);
 	else
 		doctor_mend(finding, "sudo nvidia-modprobe -c 0 -u");
 }
@@ -222,6 +224,45 @@ void doctor_check_wsl(const struct doctor *doctor, const struct doctor_gpu *gpu,
 			     "on a simulated GPU: gpumem demo --backend sim");
 }
 
+static void module_missing(const struct doctor *doctor,
+			   struct doctor_finding *finding)
+{
+	if (!doctor->driver && !doctor->bus_count &&
+	    !doctor_exists(doctor, "/dev/nvidiactl")) {
+		doctor_seen(finding, DOCTOR_NOTE,
+			    "gpumem.ko is not loaded; there is no GPU for it");
+		return;
+	}
+	doctor_cost(finding, "no DMA by other devices, no physical addresses, "
+			     "no revocation");
+	if (doctor->container[0]) {
+		doctor_seen(finding, DOCTOR_NOTE, "gpumem.ko is not loaded");
+		doctor_mend(finding, "on the host: sudo modprobe gpumem, or "
+				     "where it is not installed " GET_MODULE);
+	} else if (doctor_module_installed(doctor, "gpumem")) {
+		doctor_seen(finding, DOCTOR_NOTE, "gpumem.ko is not loaded");
+		doctor_mend(finding, "sudo modprobe gpumem");
+	} else {
+		doctor_seen(finding, DOCTOR_NOTE,
+			    "gpumem.ko is not installed for this kernel");
+		doctor_mend(finding, "where that is wanted: " GET_MODULE);
+	}
+}
+
+/* Of a module that is loaded, but whose node is not there. */
+static void module_reload(const struct doctor *doctor, const char *name,
+			  struct doctor_finding *finding)
+{
+	if (doctor_module_installed(doctor, name))
+		doctor_mend(finding, "sudo modprobe -r %s; sudo modprobe %s",
+			    name, name);
+	else
+		doctor_mend(finding,
+			    "sudo rmmod %s, and load it as it was loaded: it "
+			    "is not installed where modprobe looks",
+			    name);
+}
+
 void doctor_check_module(const struct doctor *doctor,
 			 const struct doctor_gpu *gpu,
 			 struct doctor_finding *finding)
@@ -230,13 +271,7 @@ void doctor_check_module(const struct doctor *doctor,
 	int rc;
 
 	if (!doctor_exists(doctor, "/sys/module/gpumem")) {
-		doctor_seen(finding, DOCTOR_NOTE, "gpumem.ko is not loaded");
-		doctor_cost(finding, "no DMA by other devices, no "
-				     "physical addresses, no revocation");
-		doctor_mend(finding, doctor->container[0]
-					     ? "on the host: sudo modprobe "
-					       "gpumem"
-					     : "sudo modprobe gpumem");
+		module_missing(doctor, finding);
 		return;
 	}
 	if (!doctor_read(doctor, version, sizeof(version),
@@ -249,8 +284,10 @@ void doctor_check_module(const struct doctor *doctor,
 			    version, gpumem_version());
 		doctor_cost(finding, "what is newer in one may be refused by "
 				     "the other");
-		doctor_mend(finding, "install both of one release, then: sudo "
-				     "rmmod gpumem; sudo modprobe gpumem");
+		doctor_mend(finding,
+			    "install both of one release (make install and "
+			    "make install-module in its source, after sudo "
+			    "rmmod gpumem)");
 		return;
 	}
 	rc = doctor_try(doctor, "/dev/gpumem");
@@ -271,7 +308,7 @@ void doctor_check_module(const struct doctor *doctor,
 		doctor_mend(finding, "start the container with --device "
 				     "/dev/gpumem");
 	else
-		doctor_mend(finding, "sudo rmmod gpumem; sudo modprobe gpumem");
+		module_reload(doctor, "gpumem", finding);
 }
 
 void doctor_check_gdrcopy(const struct doctor *doctor,
@@ -317,6 +354,5 @@ void doctor_check_gdrcopy(const struct doctor *doctor,
 		doctor_mend(finding, "start the container with -e "
 				     "NVIDIA_GDRCOPY=enabled");
 	else
-		doctor_mend(finding, "sudo modprobe -r gdrdrv; sudo modprobe "
-				     "gdrdrv");
+		module_reload(doctor, "gdrdrv", finding);
 }

@@ -78,7 +78,7 @@ static void info_print_backends(const struct info *info)
 	for (unsigned int i = 0; i < info->backend_count; i++) {
 		const struct gpumem_backend *backend = &info->backends[i];
 
-		text_line(stdout, 20, "  %-5s %-11s %s", backend->name,
+		text_line(stdout, 21, "  %-6s %-11s %s", backend->name,
 			  backend->status ? "not usable:" : "usable:",
 			  backend->reason);
 	}

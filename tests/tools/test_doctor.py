@@ -46,7 +46,10 @@ class Healthy(Doctor):
         self.expect(found["wsl2"], "ok")
         self.expect(found["mig"], "ok")
         self.expect(found["confidential"], "ok")
-        self.expect(found["kernel-module"], "note", mend="modprobe gpumem")
+        self.expect(
+            found["kernel-module"], "note", seen="not installed for this",
+            mend="make install-module",
+        )
         self.expect(found["gdrcopy"], "ok", seen="needs neither")
         self.expect(found["bar1"], "ok", seen="32 GiB")
         self.expect(found["resizable-bar"], "ok")
@@ -150,6 +153,8 @@ class Driver(Doctor):
         self.expect(found["gpu"], "fail", mend="--backend sim")
         self.expect(found["driver"], "note")
         self.assertNotIn("pci-link", found)
+        self.assertNotIn("modprobe", self.text)
+        self.expect(found["kernel-module"], "note", seen="no GPU for it")
 
     def test_empty_machine(self):
         for name in os.listdir(self.machine.root):
@@ -218,7 +223,7 @@ class Nodes(Doctor):
         self.only(found, "gpu-node")
         self.expect(
             found["gpu-node"], "fail", seen="may not open",
-            mend="chmod 0666 /dev/nvidia0",
+            mend="NVreg_DeviceFileMode=0660",
         )
         os.chown(node, 0, 44)
         os.chmod(node, 0o660)
@@ -230,8 +235,9 @@ class Nodes(Doctor):
         found = self.look(user=NOBODY, group=NOBODY, extra_groups=[])
         self.expect(
             found["kernel-module"], "warn", cost="kmod",
-            mend="chmod 0666 /dev/gpumem",
+            mend="chmod 0660 /dev/gpumem; sudo usermod -aG gpumem",
         )
+        self.assertNotIn("0666", self.text)
 
     @staticmethod
     def reachable(path):
@@ -331,6 +337,36 @@ class Nodes(Doctor):
         self.machine.write("/sys/module/gpumem/version", "0.0.9")
         self.expect(
             self.look()["kernel-module"], "warn", seen="0.0.9", mend="rmmod"
+        )
+
+    def test_module_that_could_be_loaded(self):
+        at = f"/lib/modules/{os.uname().release}/"
+        for place in (
+            "updates/dkms/gpumem.ko", "updates/gpumem.ko.xz",
+            "extra/gpumem.ko.zst",
+        ):
+            self.machine.write(at + place, "")
+            self.expect(
+                self.look()["kernel-module"], "note", seen="is not loaded",
+                mend="sudo modprobe gpumem",
+            )
+            self.machine.remove(at + place)
+        # Of another kernel, or another module.
+        self.machine.write("/lib/modules/1.2.3/updates/gpumem.ko", "")
+        self.machine.write(at + "updates/gpumem-emu.ko", "")
+        self.assertNotIn("modprobe", self.look()["kernel-module"]["mend"])
+
+    def test_module_that_lost_its_node(self):
+        self.machine.write("/sys/module/gpumem/version", VERSION)
+        self.expect(
+            self.look()["kernel-module"], "warn",
+            mend="sudo rmmod gpumem, and load it as it was loaded",
+        )
+        at = f"/lib/modules/{os.uname().release}/updates/dkms/gpumem.ko"
+        self.machine.write(at, "")
+        self.expect(
+            self.look()["kernel-module"], "warn",
+            mend="sudo modprobe -r gpumem; sudo modprobe gpumem",
         )
 
     def test_gdrcopy(self):

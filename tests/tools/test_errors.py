@@ -315,6 +315,27 @@ class Environment(Errors):
         )
 
 
+@unittest.skipIf(
+    any(map(os.path.exists, ("/dev/nvidiactl", "/dev/gpumem"))),
+    "this machine has a GPU",
+)
+class Advice(Errors):
+    """No advice that cannot work here, where there is no GPU."""
+
+    def test_no_gpu(self):
+        for backend in ("kmod", "rm", "dmabuf"):
+            text = self.refused("demo", "--backend", backend, status=FAILED)
+            self.assertNotIn("modprobe", text)
+            self.assertIn("; there is no NVIDIA GPU ", text)
+        for args in (["info"], ["doctor"], ["doctor", "--backend=sim"]):
+            done = gpumem(*args, GPUMEM_BACKEND=None)
+            self.assertNotIn("modprobe", done.stdout)
+        self.assertNotIn(
+            "modprobe",
+            self.refused("dma", "--peer", "3b:00.0", status=FAILED),
+        )
+
+
 class Terminal(unittest.TestCase):
     """Wrapped on a terminal, and whole lines elsewhere."""
 

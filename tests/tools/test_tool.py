@@ -470,7 +470,7 @@ class Dma(ToolTest):
         self.run_bad(
             FAILED, "dma", "--peer", "0000:3b:00.0", says="backend sim cannot"
         )
-        self.run_bad(FAILED, "dma", "--peer", "3b:00.0", says="modprobe gpumem")
+        self.run_bad(FAILED, "dma", "--peer", "3b:00.0", says="only backend kmod")
 
     def test_usage(self):
         self.run_bad(USAGE, "dma", says="--peer: missing")

@@ -55,7 +55,7 @@ trap "chmod 0666 /dev/gpumem" EXIT
 RUN=as_user
 doctor 0
 line ok backend rm
-line note kernel-module "chmod 0666 /dev/gpumem"
+line note kernel-module "chmod 0660 /dev/gpumem"
 chmod 0666 /dev/gpumem
 trap - EXIT
 
@@ -65,6 +65,6 @@ rmmod gpumem
 trap "insmod /lib/modules/gpumem.ko; chmod 0666 /dev/gpumem" EXIT
 doctor 0
 line ok backend rm
-line note kernel-module "modprobe gpumem"
+line note kernel-module "make install-module"
 doctor 3 --backend kmod
-line fail backend "modprobe gpumem"
+line fail backend "make install-module"
