@@ -45,7 +45,7 @@ int gm_backend_find(const char *name, const struct gm_backend_ops **ops)
 	}
 	return gm_error(-EINVAL,
 			"open: there is no backend \"%.40s\"; choose kmod, "
-			"dmabuf, rm or sim, or none for the first that works",
+			"dmabuf, rm or sim, or let the library choose",
 			name);
 }
 

@@ -97,7 +97,9 @@ static int gm_sim_load_cuda(struct gm_cuda *cuda)
 				"open: there is no simulated libcuda.so.1 "
 				"beside libgpumem.so; install it, or name it "
 				"in GPUMEM_SIM_LIBCUDA");
-	rc = gm_cuda_load_from(cuda, path, lib);
+	rc = gm_cuda_load_from(cuda, path, lib,
+			       "name the one that comes with gpumem in "
+			       "GPUMEM_SIM_LIBCUDA");
 	if (rc)
 		return rc;
 	if (!cuda->simulated) {

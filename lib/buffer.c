@@ -293,8 +293,7 @@ static int gm_buf_alloc(struct gm_session *session, uint64_t length,
 		result = session->cuda.alloc(&addr, length);
 	gm_cuda_leave(&scope);
 	if (result)
-		return gm_cuda_error(&session->cuda, result,
-				     "alloc: allocate GPU memory",
+		return gm_cuda_error(&session->cuda, result, "alloc",
 				     "ask for less, or free some first");
 	rc = gm_buf_pin(session, addr, length, options, true, buf);
 	if (rc)

@@ -41,7 +41,8 @@ static void gm_cuda_load_sim(struct gm_cuda *cuda)
 			  sim->unpin && sim->map && sim->unmap && sim->pages;
 }
 
-int gm_cuda_load_from(struct gm_cuda *cuda, const char *path, void *lib)
+int gm_cuda_load_from(struct gm_cuda *cuda, const char *path, void *lib,
+		      const char *fix)
 {
 	const char *missing = NULL;
 
@@ -49,10 +50,7 @@ int gm_cuda_load_from(struct gm_cuda *cuda, const char *path, void *lib)
 	if (!lib)
 		cuda->lib = dlopen(path, RTLD_NOW | RTLD_NODELETE);
 	if (!cuda->lib)
-		return gm_error(-ELIBACC,
-				"load: %s; install the NVIDIA driver, or name "
-				"its libcuda in GPUMEM_LIBCUDA",
-				dlerror());
+		return gm_error(-ELIBACC, "load: %s; %s", dlerror(), fix);
 #define GM_CUDA_LOAD(member, name, args) \
 	gm_cuda_symbol(cuda->lib, name, &cuda->member);
 #define GM_CUDA_CHECK(member, name, args) \
@@ -65,11 +63,11 @@ int gm_cuda_load_from(struct gm_cuda *cuda, const char *path, void *lib)
 #undef GM_CUDA_CHECK
 	if (missing) {
 		gm_cuda_unload(cuda);
-		return gm_error(-ELIBACC,
-				"load: %s has no %s: it is no libcuda, or "
-				"one that is too old; install a newer NVIDIA "
-				"driver, or name another in GPUMEM_LIBCUDA",
-				path, missing);
+		return gm_error(
+			-ELIBACC,
+			"load: %s has no %s: it is no libcuda, or one that "
+			"is too old; %s",
+			path, missing, fix);
 	}
 	gm_cuda_load_sim(cuda);
 	gm_debug("loaded %s%s", path, cuda->simulated ? " (simulated)" : "");
@@ -78,7 +76,9 @@ int gm_cuda_load_from(struct gm_cuda *cuda, const char *path, void *lib)
 
 int gm_cuda_load(struct gm_cuda *cuda)
 {
-	return gm_cuda_load_from(cuda, gm_cuda_path(), NULL);
+	return gm_cuda_load_from(cuda, gm_cuda_path(), NULL,
+				 "install the NVIDIA driver, or name its "
+				 "libcuda in GPUMEM_LIBCUDA");
 }
 
 int gm_cuda_probe(char *reason, size_t size)

@@ -123,8 +123,12 @@ struct gm_cuda {
  */
 int gm_cuda_load(struct gm_cuda *cuda);
 
-/* Loads libcuda from one path, or takes lib where it is not NULL. */
-int gm_cuda_load_from(struct gm_cuda *cuda, const char *path, void *lib);
+/*
+ * Loads libcuda from one path, or takes lib where it is not NULL. fix: what to do
+ * where that fails.
+ */
+int gm_cuda_load_from(struct gm_cuda *cuda, const char *path, void *lib,
+		      const char *fix);
 
 /*
  * Whether gm_cuda_load() would find a libcuda: 0, or -ELIBACC with why in

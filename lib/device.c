@@ -126,8 +126,7 @@ int gpumem_device_count(struct gpumem *handle, int *count)
 	} else {
 		result = session->cuda.device_count(count);
 		if (result) {
-			gm_cuda_error(&session->cuda, result,
-				      "device_count: count the GPUs",
+			gm_cuda_error(&session->cuda, result, "device_count",
 				      "look for an earlier CUDA error");
 			rc = -EIO;
 		}
@@ -200,13 +199,12 @@ static int gm_device_get(struct gm_session *session, int ordinal,
 	if (!result && (ordinal < 0 || ordinal >= count))
 		return gm_error(-ENOENT,
 				"device_get: there is no GPU %d: CUDA sees "
-				"%d; use an ordinal from 0 to %d, or -1",
-				ordinal, count, count - 1);
+				"%d, counted from 0; -1 is the session's",
+				ordinal, count);
 	if (!result)
 		result = gm_device_read(session, ordinal, &found);
 	if (result) {
-		gm_cuda_error(&session->cuda, result,
-			      "device_get: describe the GPU",
+		gm_cuda_error(&session->cuda, result, "device_get",
 			      "look for an earlier CUDA error");
 		return -EIO;
 	}

@@ -115,9 +115,9 @@ int gm_select(const struct gm_cuda *cuda, const struct gm_wanted *wanted,
 		return gm_select_by_id(cuda, wanted, count, ordinal, device);
 	if (wanted->ordinal < 0 || wanted->ordinal >= count)
 		return gm_error(-ENOENT,
-				"open: there is no GPU %d: CUDA sees %d; use "
-				"an ordinal from 0 to %d",
-				wanted->ordinal, count, count - 1);
+				"open: there is no GPU %d: CUDA sees %d, "
+				"counted from 0; gpumem info lists them",
+				wanted->ordinal, count);
 	*ordinal = wanted->ordinal;
 	result = cuda->device(device, wanted->ordinal);
 	if (result)

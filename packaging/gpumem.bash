@@ -14,11 +14,11 @@ _gpumem_words()
 
 _gpumem()
 {
-	local program=$1 word=$2 before=$3 words=
+	local program=$1 word=$2 before=$3 words='' part=()
 
 	COMPREPLY=()
 	case $before in
-	--backend) words="auto kmod rm dmabuf sim" ;;
+	--backend) words="kmod rm dmabuf sim" ;;
 	--peer | --device-id) words=$(_gpumem_words devices) ;;
 	esac
 	if [ -z "$words" ]; then
@@ -29,8 +29,10 @@ _gpumem()
 			words=$("$program" "${COMP_WORDS[1]}" --help 2>/dev/null |
 				sed -n "s/^Usage: gpumem ${COMP_WORDS[1]} \([a-z|]*\).*/\1/p" | tr '|' ' ')
 		else
+			# The part, as in "bench pin", where there is one.
+			[[ ${COMP_WORDS[2]} == -* ]] || part=("${COMP_WORDS[2]}")
 			words="$(_gpumem_words options "$program" "${COMP_WORDS[1]}" \
-				"${COMP_WORDS[2]//-*/}") --help"
+				"${part[@]}") --help"
 		fi
 	fi
 	mapfile -t COMPREPLY < <(compgen -W "$words" -- "$word")

@@ -54,7 +54,8 @@ static int bench_run(int argc, char **argv)
 		return tool_usage("%s: nothing of that name to measure (did "
 				  "you mean %s?)",
 				  argv[1], near.name);
-	return tool_usage("%s: nothing of that name to measure", argv[1]);
+	return tool_usage("%s: nothing of that name to measure",
+			  tool_word(argv[1]));
 }
 
 const struct tool_command tool_bench = {

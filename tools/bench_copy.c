@@ -225,6 +225,10 @@ static int bench_copy_take(void *command, int option)
 		copy->save = optarg;
 		return 0;
 	default:
+		if (!*optarg) {
+			tool_error("--plot, --replot: give a folder");
+			return TOOL_USAGE;
+		}
 		copy->plot = optarg;
 		copy->replot = option == OPTION_REPLOT;
 		return 0;

@@ -51,6 +51,11 @@ void tool_error(const char *format, ...)
 	va_end(args);
 }
 
+const char *tool_word(const char *word)
+{
+	return *word ? word : "\"\"";
+}
+
 int tool_usage(const char *format, ...)
 {
 	va_list args;
@@ -96,7 +101,7 @@ static int path_refused(const char *path, bool folder, bool make_folders)
 		return errno;
 	if (!folder && path[strlen(path) - 1] == '/')
 		return EISDIR;
-	strcpy(above, path);
+	memcpy(above, path, strlen(path) + 1);
 	return path_refused(dirname(above), true, make_folders);
 }
 
@@ -171,10 +176,12 @@ int tool_check_memory(const struct gpumem_device *device, const char *backend,
 		      const char *what, uint64_t gpu, uint64_t host)
 {
 	uint64_t available = host_available();
-	char wanted[32], there[32];
+	char wanted[32];
 
 	tool_format_size(wanted, sizeof(wanted), gpu);
 	if (gpu > device->memory) {
+		char there[32];
+
 		tool_error("%s: %s is more than the GPU's memory of %s; give "
 			   "less",
 			   what, wanted,

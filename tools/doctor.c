@@ -5,6 +5,7 @@
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "doctor.h"
 #include "text.h"
@@ -355,7 +356,14 @@ static int doctor_run(int argc, char **argv)
 	}
 	doctor->root = root ? root : "";
 	status = doctor_parse(doctor, argc, argv);
-	if (!status && doctor->target.help)
+	if (!status && !doctor->target.help && *doctor->root &&
+	    access(doctor->root, R_OK | X_OK)) {
+		tool_error(
+			"GPUMEM_DOCTOR_ROOT is \"%s\": %s; name a folder, or "
+			"unset it",
+			doctor->root, strerror(errno));
+		status = TOOL_USAGE;
+	} else if (!status && doctor->target.help)
 		doctor_help(stdout);
 	else if (!status)
 		status = doctor_examine(doctor);

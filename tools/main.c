@@ -59,7 +59,12 @@ static int command_unknown(const char *name)
 		return tool_usage("%s: no such command (did you mean %s?); "
 				  "there are %s",
 				  name, near.name, list);
-	return tool_usage("%s: no such command; there are %s", name, list);
+	if (name[0] == '-')
+		return tool_usage("%s: no such option; those of a command come "
+				  "behind its name",
+				  name);
+	return tool_usage("%s: no such command; there are %s", tool_word(name),
+			  list);
 }
 
 static int dispatch(int argc, char **argv);
@@ -75,7 +80,8 @@ static int command_help(int argc, char **argv)
 		return TOOL_OK;
 	}
 	if (argc > 4 || (argc > 3 && strcmp(argv[2], "bench") != 0))
-		return tool_usage("%s: not expected here", argv[argc - 1]);
+		return tool_usage("%s: not expected here",
+				  tool_word(argv[argc - 1]));
 	return dispatch(argc > 3 ? 4 : 3, words);
 }
 
@@ -89,13 +95,13 @@ static int dispatch(int argc, char **argv)
 		print_help(stderr);
 		return TOOL_USAGE;
 	}
-	if (!strcmp(name, "help"))
+	if (!strcmp(name, "--help") || !strcmp(name, "-h") ||
+	    !strcmp(name, "help"))
 		return command_help(argc, argv);
-	if (!strcmp(name, "--help") || !strcmp(name, "-h")) {
-		print_help(stdout);
-		return TOOL_OK;
-	}
 	if (!strcmp(name, "--version") || !strcmp(name, "-V")) {
+		if (argc > 2)
+			return tool_usage("%s: not expected here",
+					  tool_word(argv[2]));
 		printf("gpumem %s\n", gpumem_version());
 		return TOOL_OK;
 	}

@@ -135,6 +135,7 @@ int tool_parse(int argc, char **argv, const struct option *options,
 			return status;
 	}
 	if (optind < argc)
-		return tool_usage("%s: not expected here", argv[optind]);
+		return tool_usage("%s: not expected here",
+				  tool_word(argv[optind]));
 	return 0;
 }

@@ -52,6 +52,9 @@ void tool_error(const char *format, ...) __attribute__((format(printf, 1, 2)));
 /* The same, with where to find the command's help. Returns TOOL_USAGE. */
 int tool_usage(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
+/* A word of the command line in a message: an empty one is quoted. */
+const char *tool_word(const char *word);
+
 /* gpumem_last_error() without the call's name that it begins with. */
 const char *tool_reason(void);
 

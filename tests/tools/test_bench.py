@@ -249,9 +249,13 @@ class Copy(BenchTest):
         file = os.path.join(self.folder(), "file")
         with open(file, "w", encoding="ascii"):
             pass
-        for folder in ("/nonexistent/plots", file, file + "/plots", ""):
+        for folder in ("/nonexistent/plots", file, file + "/plots"):
             self.not_measured(
                 *self.SMALL, "--plot=" + folder, says="--plot: ", env=env
+            )
+        for option in ("--plot", "--replot"):
+            self.run_bad(
+                USAGE, *self.SMALL, option + "=", says="give a folder"
             )
         for name in ("/nonexistent/f", os.path.dirname(file), file + "/f", ""):
             self.not_measured(*self.SMALL, "--save=" + name, says="--save: ")

@@ -247,6 +247,19 @@ class Prefixes(Errors):
             ).startswith("mapping the buffer for a device: backend sim")
         )
 
+    def test_no_memory(self):
+        self.assertTrue(
+            self.refused(
+                "bench", "api", "--size=2M", "--rounds=1", status=FAILED,
+                GPUMEM_SIM_MEMORY_MB="2",
+            ).startswith("cuMemAlloc: ")
+        )
+        done = gpumem("tune", "--time=0", GPUMEM_SIM_MEMORY_MB="2")
+        self.assertEqual(done.returncode, FAILED)
+        self.assertRegex(
+            done.stderr, r"bytes of GPU memory: CUDA error 2, [^:]*$"
+        )
+
     def test_nothing_usable(self):
         nothing = {
             "GPUMEM_BACKEND": None,
@@ -307,6 +320,19 @@ class Environment(Errors):
         for args in (["--version"], ["--help"], ["demo", "--help"]):
             done = gpumem(*args, GPUMEM_THREADS="x")
             self.assertEqual(done.returncode, OK)
+
+    def test_files(self):
+        self.assertIn(
+            "invalid ELF header; name the one that comes with gpumem in "
+            "GPUMEM_SIM_LIBCUDA",
+            self.refused(
+                "demo", status=FAILED, GPUMEM_SIM_LIBCUDA="/etc/passwd"
+            ),
+        )
+        self.assertIn(
+            'GPUMEM_DOCTOR_ROOT is "/nonexistent": No such file',
+            self.refused("doctor", GPUMEM_DOCTOR_ROOT="/nonexistent"),
+        )
 
     def test_demo_corrupt(self):
         self.assertIn(

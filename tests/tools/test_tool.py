@@ -86,9 +86,10 @@ class Main(ToolTest):
             self.assertTrue(text.startswith("Usage: gpumem " + " ".join(args)))
             for line in text.splitlines():
                 self.assertLessEqual(len(line), 80, line)
-        self.assertEqual(
-            self.run_ok("help", "demo"), self.run_ok("demo", "--help")
-        )
+        for word in ("help", "--help", "-h"):
+            self.assertEqual(
+                self.run_ok(word, "demo"), self.run_ok("demo", "--help")
+            )
 
     def test_no_command(self):
         done = gpumem()
@@ -97,8 +98,12 @@ class Main(ToolTest):
         self.assertIn("no command", done.stderr)
 
     def test_unknown_command(self):
-        for args in (["frobnicate"], ["help", "frobnicate"], ["--frob"]):
+        for args in (["frobnicate"], ["help", "frobnicate"], [""]):
             self.run_bad(USAGE, *args, says="demo, info, dma")
+        for args in (["--frob"], ["--device", "0", "demo"]):
+            self.run_bad(USAGE, *args, says="behind its name")
+        self.run_bad(USAGE, "--version", "x", says="x: not expected here")
+        self.run_bad(USAGE, "", says='"": no such command')
         self.run_bad(USAGE, "bench", "frob", says="frob")
         self.assertEqual(gpumem("bench").returncode, USAGE)
 
