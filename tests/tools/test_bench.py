@@ -244,6 +244,7 @@ class Copy(BenchTest):
         self.assertEqual(done.stdout, "")
         self.assertIn("no pngcairo\n", done.stderr)
 
+    @needs_json
     def test_places_that_cannot_be_written(self):
         env = self.gnuplot("exit 0\n")
         file = os.path.join(self.folder(), "file")
@@ -268,6 +269,7 @@ class Copy(BenchTest):
             env={"XDG_CACHE_HOME": "", "HOME": ""},
         )
 
+    @needs_json
     def test_looking_changes_nothing(self):
         """A run that fails leaves an earlier one's files as they are."""
         folder = self.folder()
@@ -284,6 +286,7 @@ class Copy(BenchTest):
             with open(name, encoding="ascii") as left:
                 self.assertEqual(left.read(), "earlier")
 
+    @needs_json
     def test_failing_at_the_end(self):
         """The figures were printed anyway, and each place gets its own."""
         folder = self.folder()
@@ -293,8 +296,7 @@ class Copy(BenchTest):
         )
         self.assertEqual(done.returncode, FAILED)
         self.assertIn("targets", done.stdout)
-        if HAVE_JSON:
-            self.assertIn("--save: /dev/full: No space", done.stderr)
+        self.assertIn("--save: /dev/full: No space", done.stderr)
         with open(os.path.join(folder, "copy.dat"), encoding="utf-8") as data:
             self.assertIn("SIMULATED", data.readline())
 
