@@ -13,6 +13,7 @@
 #include "backend.h"
 #include "backend_dmabuf.h"
 #include "backend_rm.h"
+#include "base/clock.h"
 #include "error.h"
 #include "range.h"
 #include "rm_take.h"
@@ -157,7 +158,7 @@ static int gm_rmb_take(struct gm_session *session, const struct gm_range *part,
 		       struct gm_rm_mem **out)
 {
 	struct gm_rm_session *own = session->backend;
-	uint64_t start = gm_now();
+	uint64_t start = gm_clock_ns();
 	struct gm_rm_mem *mem;
 	int rc;
 
@@ -183,7 +184,7 @@ static int gm_rmb_take(struct gm_session *session, const struct gm_range *part,
 		 " (buffer %llu%s) in %.1f us",
 		 mem->addr, mem->length, mem->id,
 		 mem->proven ? ", proven before" : "",
-		 (gm_now() - start) / 1e3);
+		 (gm_clock_ns() - start) / 1e3);
 	*out = mem;
 	return 0;
 }
@@ -346,7 +347,7 @@ static int gm_rmb_get_parts(struct gm_buf *buf, const struct gm_range *range,
 static int gm_rmb_pin(struct gm_buf *buf, const struct gm_range *range,
 		      const struct gpumem_pin_options *options)
 {
-	uint64_t start = gm_now();
+	uint64_t start = gm_clock_ns();
 	int rc;
 
 	rc = gm_backend_check_pin(buf, options);
@@ -364,7 +365,7 @@ static int gm_rmb_pin(struct gm_buf *buf, const struct gm_range *range,
 		return rc;
 	}
 	gm_debug("rm: pinned 0x%" PRIx64 " + %" PRIu64 " in %.1f us",
-		 range->addr, range->length, (gm_now() - start) / 1e3);
+		 range->addr, range->length, (gm_clock_ns() - start) / 1e3);
 	return 0;
 }
 

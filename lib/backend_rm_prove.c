@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 /* When the rm backend proves a mapping, and with which stream. */
 #include "backend_rm.h"
+#include "base/clock.h"
 #include "error.h"
 #include "range.h"
 
@@ -49,13 +50,13 @@ static int gm_rmb_prove(struct gm_buf *buf, const struct gm_range *range,
 		.length = part->length,
 		.may_write = may_write,
 	};
-	uint64_t start = gm_now();
+	uint64_t start = gm_clock_ns();
 	int rc;
 
 	rc = gm_rm_prove(&suspect);
 	gm_session_count(session, GM_COUNT_PROOFS, 1);
 	gm_session_count(session, GM_COUNT_TRIAL_WRITES, suspect.wrote);
-	gm_session_count(session, GM_COUNT_PROOF_NS, gm_now() - start);
+	gm_session_count(session, GM_COUNT_PROOF_NS, gm_clock_ns() - start);
 	if (rc)
 		return rc;
 	gm_rm_proofs_add(&rm->proofs, mem->id, mem->addr, &mem->place);

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "backend.h"
+#include "base/clock.h"
 #include "error.h"
 #include "handle.h"
 #include "range.h"
@@ -112,12 +113,12 @@ static int gm_buf_pin_new(struct gm_buf *buf,
 {
 	struct gm_session *session = buf->session;
 	struct gm_cuda_scope scope;
-	uint64_t start = gm_now();
+	uint64_t start = gm_clock_ns();
 	struct gm_range range;
 	int rc;
 
 	rc = gm_range_find(session, buf->addr, buf->length, &range);
-	gm_session_count(session, GM_COUNT_FIND_NS, gm_now() - start);
+	gm_session_count(session, GM_COUNT_FIND_NS, gm_clock_ns() - start);
 	if (rc)
 		return rc;
 	rc = gm_cuda_enter(&scope, &session->cuda, range.context);

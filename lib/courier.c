@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "courier_in.h"
 #include "cpu.h"
 #include "error.h"
@@ -305,7 +306,7 @@ bool gm_courier_lone(struct gm_courier *courier)
 	if (!courier->start || !gm_courier_retired(courier) ||
 	    gm_courier_in_demand(courier))
 		return false;
-	now = gm_now();
+	now = gm_clock_ns();
 	if (now - courier->lone_time < courier->limits.idle_us * GM_US)
 		return false;
 	courier->lone_time = now;
@@ -321,7 +322,7 @@ static int gm_courier_ready(struct gm_courier *courier)
 				"again; open the session anew");
 	if (courier->given_up) {
 		if (!gm_courier_retired(courier) ||
-		    gm_now() - courier->start_time < courier->rest_ns)
+		    gm_clock_ns() - courier->start_time < courier->rest_ns)
 			return gm_courier_busy();
 		courier->given_up = false;
 	}

@@ -6,6 +6,7 @@
  * alternate, a read that is rung for at a near place takes 0.25 to 0.35 us less.
  * So a few places are tried once.
  */
+#include "base/clock.h"
 #include "courier_in.h"
 #include "cpu.h"
 #include "error.h"
@@ -31,11 +32,11 @@ static int gm_courier_try(struct gm_courier *courier, uint64_t *least)
 
 	*least = UINT64_MAX;
 	for (unsigned int i = 0; i < GM_COURIER_TRIES && !rc; i++) {
-		uint64_t start = gm_now(), took;
+		uint64_t start = gm_clock_ns(), took;
 
 		rc = gm_courier_read(courier, courier->bell_gpu, bytes, 0,
 				     sizeof(bytes), NULL, 1);
-		took = gm_now() - start;
+		took = gm_clock_ns() - start;
 		if (took < *least)
 			*least = took;
 	}
@@ -45,7 +46,7 @@ static int gm_courier_try(struct gm_courier *courier, uint64_t *least)
 int gm_courier_place(struct gm_courier *courier)
 {
 	const struct gm_courier_limits limits = courier->limits;
-	const uint64_t begin = gm_now();
+	const uint64_t begin = gm_clock_ns();
 	uint64_t least = UINT64_MAX, took;
 	unsigned int best = 0;
 	int rc = 0;
@@ -66,6 +67,6 @@ int gm_courier_place(struct gm_courier *courier)
 	courier->limits = limits;
 	gm_debug("courier: doorbell in place %u of %u, after %llu us", best,
 		 GM_COURIER_PLACES,
-		 (unsigned long long)((gm_now() - begin) / GM_US));
+		 (unsigned long long)((gm_clock_ns() - begin) / GM_US));
 	return rc;
 }

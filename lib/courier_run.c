@@ -7,6 +7,7 @@
 #include <sched.h>
 #include <stdatomic.h>
 
+#include "base/clock.h"
 #include "courier_in.h"
 #include "cpu.h"
 #include "error.h"
@@ -122,12 +123,8 @@ static bool gm_courier_aged(const struct gm_courier *courier, uint64_t now)
  */
 static void gm_courier_make_way(const struct gm_courier *courier)
 {
-	const uint64_t now = gm_now();
-
-	if (!gm_courier_aged(courier, now))
-		return;
-	while (gm_now() - now < GM_COURIER_GAP_NS)
-		gm_cpu_pause();
+	if (gm_courier_aged(courier, gm_clock_ns()))
+		gm_clock_spin(GM_COURIER_GAP_NS);
 }
 
 /* No kernel looks at the bell now. */
@@ -170,7 +167,7 @@ int gm_courier_launch(struct gm_courier *courier, uint64_t number)
 			       cuda, result, "courier: start its kernel",
 			       "look for an earlier CUDA error");
 	courier->start++;
-	courier->start_time = courier->look_time = gm_now();
+	courier->start_time = courier->look_time = gm_clock_ns();
 	courier->first = number;
 	courier->prompted = courier->start_time - courier->lone_time <
 			    courier->limits.idle_us * GM_US;
@@ -259,7 +256,7 @@ int gm_courier_late(struct gm_courier *courier)
 static int gm_courier_mind(struct gm_courier *courier, uint64_t number,
 			   uint64_t since)
 {
-	const uint64_t now = gm_now();
+	const uint64_t now = gm_clock_ns();
 
 	if (gm_courier_retired(courier)) {
 		if (gm_courier_has(courier, number))
@@ -289,7 +286,7 @@ int gm_courier_wait(struct gm_courier *courier, uint64_t number)
 		if (i % GM_COURIER_SPINS)
 			continue;
 		if (!since)
-			since = gm_now();
+			since = gm_clock_ns();
 		rc = gm_courier_mind(courier, number, since);
 	}
 	return rc;
@@ -324,7 +321,7 @@ static bool gm_courier_hope(const struct gm_courier *courier,
 	gm_cpu_pause();
 	if (++wait->looks % GM_COURIER_SPINS)
 		return true;
-	now = gm_now();
+	now = gm_clock_ns();
 	if (!wait->since)
 		wait->since = now;
 	return !gm_courier_lost(courier, now - wait->since);
@@ -365,7 +362,7 @@ size_t gm_courier_untag(const struct gm_courier *courier, uint64_t number,
 
 bool gm_courier_ended(struct gm_courier *courier)
 {
-	const uint64_t since = gm_now();
+	const uint64_t since = gm_clock_ns();
 	uint64_t now = since;
 
 	while (courier->start && !gm_courier_retired(courier)) {
@@ -375,7 +372,7 @@ bool gm_courier_ended(struct gm_courier *courier)
 		if (gm_courier_look(courier))
 			return true;
 		sched_yield();
-		now = gm_now();
+		now = gm_clock_ns();
 	}
 	return true;
 }

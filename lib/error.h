@@ -4,7 +4,6 @@
 #define GM_ERROR_H
 
 #include <stdbool.h>
-#include <stdint.h>
 
 /*
  * Stores the reason of a failure, of the form "what: why; do this", for
@@ -31,8 +30,5 @@ bool gm_debug_on(void);
 
 /* One line on standard error with GPUMEM_LOG=debug, nothing otherwise. */
 void gm_debug(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
-
-/* Monotonic time in nanoseconds, for costs in the debug log. */
-uint64_t gm_now(void);
 
 #endif /* GM_ERROR_H */

@@ -11,6 +11,7 @@
 #include <errno.h>
 #include <inttypes.h>
 
+#include "base/clock.h"
 #include "copy.h"
 #include "cpu.h"
 #include "error.h"
@@ -146,11 +147,11 @@ static int gm_flag_wait(struct gm_buf *buf, uint64_t offset, uint32_t flag,
 {
 	const volatile uint32_t *at =
 		(uint32_t *)(buf->base + buf->addr_offset + offset);
-	uint64_t start = gm_now();
+	uint64_t start = gm_clock_ns();
 	uint32_t seen;
 
 	while ((seen = *at) != flag)
-		if ((gm_now() - start) / 1000 >= timeout_us)
+		if ((gm_clock_ns() - start) / 1000 >= timeout_us)
 			return gm_error(-ETIMEDOUT,
 					"consume: the flag is %" PRIu32 " and "
 					"not %" PRIu32 " after %" PRIu64 " us; "

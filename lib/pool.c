@@ -27,6 +27,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "cpu.h"
 #include "error.h"
 #include "pool.h"
@@ -180,12 +181,12 @@ static void gm_pool_join(struct gm_pool *pool, uint32_t number)
 static uint32_t gm_pool_next(struct gm_pool *pool, uint32_t seen)
 {
 	for (;;) {
-		uint64_t end = gm_now() + GM_POOL_SPIN_NS;
+		uint64_t end = gm_clock_ns() + GM_POOL_SPIN_NS;
 		uint32_t number = atomic_load(&pool->number);
 
 		while (number == seen &&
 		       atomic_load(&pool->helpers) < pool->cpus &&
-		       gm_now() < end) {
+		       gm_clock_ns() < end) {
 			for (int i = 0; i < 8; i++)
 				gm_cpu_pause();
 			number = atomic_load(&pool->number);
@@ -312,10 +313,10 @@ void gm_pool_rouse(struct gm_pool *pool, unsigned int threads)
 /* Waits for the pieces that workers have taken. */
 static void gm_pool_wait(struct gm_pool *pool, uint32_t pieces)
 {
-	uint64_t end = gm_now() + GM_POOL_SPIN_NS;
+	uint64_t end = gm_clock_ns() + GM_POOL_SPIN_NS;
 	uint32_t done = atomic_load(&pool->done);
 
-	while (done != pieces && gm_now() < end) {
+	while (done != pieces && gm_clock_ns() < end) {
 		for (int i = 0; i < 8; i++)
 			gm_cpu_pause();
 		done = atomic_load(&pool->done);

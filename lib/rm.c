@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "backend.h"
+#include "base/clock.h"
 #include "error.h"
 #include "rm.h"
 #include "rm_abi.h"
@@ -351,7 +352,7 @@ static int gm_rm_open_control(char *reason, size_t size)
 
 int gm_rm_open(struct gm_rm *rm, const char *pci)
 {
-	uint64_t start = gm_now();
+	uint64_t start = gm_clock_ns();
 	char reason[232];
 	int rc;
 
@@ -374,7 +375,7 @@ int gm_rm_open(struct gm_rm *rm, const char *pci)
 	if (rc)
 		goto free_client;
 	gm_debug("rm: client 0x%x, device 0x%x made in %.1f us", rm->client,
-		 rm->device, (gm_now() - start) / 1e3);
+		 rm->device, (gm_clock_ns() - start) / 1e3);
 	return 0;
 
 free_client:

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "backend.h"
+#include "base/clock.h"
 #include "env.h"
 #include "error.h"
 #include "handle.h"
@@ -72,7 +73,7 @@ static void gm_rm_view_free(struct gm_rm_cache *cache, struct gm_rm_view *view)
 /* The same for a memory, its mappings first. */
 static void gm_rm_mem_free(struct gm_rm_cache *cache, struct gm_rm_mem *mem)
 {
-	uint64_t start = gm_now();
+	uint64_t start = gm_clock_ns();
 
 	while (mem->views) {
 		struct gm_rm_view *view = mem->views;
@@ -82,7 +83,8 @@ static void gm_rm_mem_free(struct gm_rm_cache *cache, struct gm_rm_mem *mem)
 	}
 	gm_rm_free(cache->rm, mem->memory);
 	free(mem);
-	gm_session_count(cache->session, GM_COUNT_RELEASE_NS, gm_now() - start);
+	gm_session_count(cache->session, GM_COUNT_RELEASE_NS,
+			 gm_clock_ns() - start);
 }
 
 /* Under cache->lock, as all down to gm_rm_view_unlink(). */
@@ -473,7 +475,7 @@ static void gm_rm_view_absorb(struct gm_rm_cache *cache, struct gm_rm_mem *mem,
 /* Maps bytes of a memory into BAR1 and the process. */
 static int gm_rm_view_map(struct gm_rm_cache *cache, struct gm_rm_view *view)
 {
-	uint64_t start = gm_now(), mapped;
+	uint64_t start = gm_clock_ns(), mapped;
 	int rc;
 
 	rc = gm_rm_map(cache->rm, view->mem->memory, view->offset, view->length,
@@ -481,7 +483,7 @@ static int gm_rm_view_map(struct gm_rm_cache *cache, struct gm_rm_view *view)
 	if (rc == -ENOMEM && gm_rm_cache_flush(cache))
 		rc = gm_rm_map(cache->rm, view->mem->memory, view->offset,
 			       view->length, &view->map);
-	mapped = gm_now();
+	mapped = gm_clock_ns();
 	gm_session_count(cache->session, GM_COUNT_BAR1_NS, mapped - start);
 	if (rc)
 		return rc;
@@ -497,11 +499,12 @@ static int gm_rm_view_map(struct gm_rm_cache *cache, struct gm_rm_view *view)
 		close(view->map.fd);
 		return rc;
 	}
-	gm_session_count(cache->session, GM_COUNT_MMAP_NS, gm_now() - mapped);
+	gm_session_count(cache->session, GM_COUNT_MMAP_NS,
+			 gm_clock_ns() - mapped);
 	gm_debug("rm: %" PRIu64 " bytes at BAR1 address 0x%" PRIx64
 		 ": map %.1f us, mmap %.1f us",
 		 view->length, view->map.linear, (mapped - start) / 1e3,
-		 (gm_now() - mapped) / 1e3);
+		 (gm_clock_ns() - mapped) / 1e3);
 	return 0;
 }
 

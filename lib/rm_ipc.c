@@ -3,6 +3,7 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "error.h"
 #include "rm_take.h"
 
@@ -113,7 +114,7 @@ int gm_rm_take_alloc(struct gm_session *session, struct gm_rm *rm,
 		     uint32_t *memory)
 {
 	const struct gm_cuda *cuda = &session->cuda;
-	uint64_t start = gm_now(), given;
+	uint64_t start = gm_clock_ns(), given;
 	CUipcMemHandle handle;
 	CUresult result;
 	int rc;
@@ -128,9 +129,9 @@ int gm_rm_take_alloc(struct gm_session *session, struct gm_rm *rm,
 		rm->seen_client = place->client;
 		rm->seen_object = place->object;
 	}
-	given = gm_now();
+	given = gm_clock_ns();
 	rc = gm_rm_dup(rm, place->client, place->object, memory);
 	gm_session_count(session, GM_COUNT_HANDLE_NS, given - start);
-	gm_session_count(session, GM_COUNT_IMPORT_NS, gm_now() - given);
+	gm_session_count(session, GM_COUNT_IMPORT_NS, gm_clock_ns() - given);
 	return rc;
 }

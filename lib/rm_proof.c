@@ -3,6 +3,7 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "cpu.h"
 #include "error.h"
 #include "rm_mark.h"
@@ -186,7 +187,7 @@ static int gm_rm_trial_write(const struct gm_rm_suspect *suspect)
 
 int gm_rm_prove(struct gm_rm_suspect *suspect)
 {
-	uint64_t start = gm_now();
+	uint64_t start = gm_clock_ns();
 	const char *how = "bytes that are there";
 	int rc;
 
@@ -207,6 +208,6 @@ int gm_rm_prove(struct gm_rm_suspect *suspect)
 	gm_rm_swap_end();
 	gm_debug("rm: proof of 0x%" PRIx64 " by %s: %s, %.1f us",
 		 suspect->range->addr, how, rc < 0 ? "failed" : "done",
-		 (gm_now() - start) / 1e3);
+		 (gm_clock_ns() - start) / 1e3);
 	return rc < 0 ? rc : 0;
 }

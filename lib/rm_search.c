@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "backend_rm.h"
+#include "base/clock.h"
 #include "cpu.h"
 #include "error.h"
 #include "rm_mark.h"
@@ -285,7 +286,7 @@ int gm_rm_take_search(struct gm_session *session, struct gm_rm *rm,
 		.mark = { .cuda = &session->cuda,
 			  .addr = gm_rm_search_place(range) },
 	};
-	uint64_t start = gm_now();
+	uint64_t start = gm_clock_ns();
 	int rc;
 
 	if (!session->cuda.copy_to_device)
@@ -299,7 +300,7 @@ int gm_rm_take_search(struct gm_session *session, struct gm_rm *rm,
 		 "%.1f us",
 		 range->addr, search.objects,
 		 search.found ? "found" : "not found",
-		 (gm_now() - start) / 1e3);
+		 (gm_clock_ns() - start) / 1e3);
 	if (rc)
 		return rc;
 	if (!search.found)

@@ -3,6 +3,7 @@
 #include <inttypes.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "error.h"
 #include "rm_take.h"
 
@@ -29,7 +30,7 @@ static int gm_rm_vmm_search(struct gm_session *session, struct gm_rm *rm,
 			    const struct gm_range *range, bool may_write,
 			    struct gm_rm_place *place, uint32_t *memory)
 {
-	uint64_t start = gm_now();
+	uint64_t start = gm_clock_ns();
 	int rc;
 
 	if (!may_write)
@@ -43,7 +44,7 @@ static int gm_rm_vmm_search(struct gm_session *session, struct gm_rm *rm,
 				"use backend kmod",
 				range->addr);
 	rc = gm_rm_take_search(session, rm, range, place, memory);
-	gm_session_count(session, GM_COUNT_IMPORT_NS, gm_now() - start);
+	gm_session_count(session, GM_COUNT_IMPORT_NS, gm_clock_ns() - start);
 	return rc;
 }
 
@@ -52,7 +53,7 @@ int gm_rm_take_vmm(struct gm_session *session, struct gm_rm *rm,
 		   struct gm_rm_place *place, uint32_t *memory)
 {
 	const struct gm_cuda *cuda = &session->cuda;
-	uint64_t start = gm_now(), given;
+	uint64_t start = gm_clock_ns(), given;
 	CUmemGenericAllocationHandle handle;
 	CUresult result;
 	int fd, rc;
@@ -72,14 +73,14 @@ int gm_rm_take_vmm(struct gm_session *session, struct gm_rm *rm,
 	cuda->vmm_release(handle);
 	if (rc < 0)
 		return rc;
-	given = gm_now();
+	given = gm_clock_ns();
 	gm_session_count(session, GM_COUNT_HANDLE_NS, given - start);
 	if (rc)
 		return gm_rm_vmm_search(session, rm, range, may_write, place,
 					memory);
 	rc = gm_rm_import(rm, fd, memory);
 	close(fd);
-	gm_session_count(session, GM_COUNT_IMPORT_NS, gm_now() - given);
+	gm_session_count(session, GM_COUNT_IMPORT_NS, gm_clock_ns() - given);
 	/* cuMemMap() maps from the start of an object only. */
 	*place = (struct gm_rm_place){ .block = range->alloc_length };
 	return rc;

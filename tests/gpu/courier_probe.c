@@ -17,6 +17,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "../../lib/base/clock.h"
 #include "../../lib/courier_in.h"
 #include "../../lib/cpu.h"
 #include "../../lib/error.h"
@@ -177,11 +178,11 @@ static double median(read_way way, size_t length, uint64_t budget_ns)
 
 	for (int i = 0; i < 3; i++)
 		check(way(0, length), "read");
-	since = gm_now();
+	since = gm_clock_ns();
 	do {
-		begin = gm_now();
+		begin = gm_clock_ns();
 		check(way(0, length), "read");
-		end = gm_now();
+		end = gm_clock_ns();
 		us[count++] = (double)(end - begin) / 1000;
 	} while (count < SAMPLES && (count < 5 || end - since < budget_ns));
 	qsort(us, (size_t)count, sizeof(*us), compare);
@@ -238,10 +239,10 @@ static void check_read(void)
 
 static void check_bytes(uint64_t budget_ns)
 {
-	uint64_t since = gm_now();
+	uint64_t since = gm_clock_ns();
 	unsigned int count = 0;
 
-	while (gm_now() - since < budget_ns) {
+	while (gm_clock_ns() - since < budget_ns) {
 		change();
 		check_read();
 		if (roll(20) == 0)
@@ -321,9 +322,9 @@ static void print_cold(void)
 			uint64_t begin;
 
 			wait_retired();
-			begin = gm_now();
+			begin = gm_clock_ns();
 			check(by_courier(0, sizes[i]), "read");
-			us[j] = (double)(gm_now() - begin) / 1000;
+			us[j] = (double)(gm_clock_ns() - begin) / 1000;
 		}
 		qsort(us, 50, sizeof(*us), compare);
 		printf("%10zu %11.2f\n", sizes[i], us[25]);
@@ -396,10 +397,10 @@ static void *stall_run(void *arg)
 
 	check(!us || cu.set_current(session->context), "set the context");
 	while (!stall->stop && stall->count < room) {
-		uint64_t begin = gm_now();
+		uint64_t begin = gm_clock_ns();
 
 		check(stall->call(), stall->name);
-		us[stall->count++] = (double)(gm_now() - begin) / 1000;
+		us[stall->count++] = (double)(gm_clock_ns() - begin) / 1000;
 	}
 	qsort(us, stall->count, sizeof(*us), compare);
 	if (stall->count) {
@@ -414,13 +415,13 @@ static void print_stall(const char *name, int (*call)(void), bool reading,
 			uint64_t budget_ns)
 {
 	struct stall stall = { .name = name, .call = call };
-	uint64_t since = gm_now();
+	uint64_t since = gm_clock_ns();
 	uint64_t starts = gm_courier_starts(courier);
 	unsigned int reads = 0;
 	pthread_t thread;
 
 	check(pthread_create(&thread, NULL, stall_run, &stall), "thread");
-	while (gm_now() - since < budget_ns) {
+	while (gm_clock_ns() - since < budget_ns) {
 		if (!reading) {
 			rest(1000000);
 			continue;
@@ -471,9 +472,9 @@ static int open_all(const char *backend)
 	       session->cuda.simulated
 		       ? " (SIMULATED: the times say nothing about a GPU)"
 		       : "");
-	begin = gm_now();
+	begin = gm_clock_ns();
 	check(gm_courier_new(session, &limits, &courier), "courier");
-	printf("made in %.1f ms\n", (double)(gm_now() - begin) / 1e6);
+	printf("made in %.1f ms\n", (double)(gm_clock_ns() - begin) / 1e6);
 
 	check(gpumem_alloc(handle, ROOM, 0, &buf), "alloc");
 	check(gpumem_map(buf, &object), "map");

@@ -9,6 +9,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "../../lib/base/clock.h"
 #include "../../lib/courier_in.h"
 #include "../../lib/error.h"
 #include "../../lib/handle.h"
@@ -277,11 +278,11 @@ static void reads_one_by_one_are_lone(void **state)
 		assert_true(gm_courier_lone(courier));
 		courier->lone_time -= 11 * GM_MS;
 		assert_true(gm_courier_lone(courier));
-		courier->lone_time = gm_now();
-		if (gm_now() - courier->lone_time < 9 * GM_MS)
+		courier->lone_time = gm_clock_ns();
+		if (gm_clock_ns() - courier->lone_time < 9 * GM_MS)
 			assert_false(gm_courier_lone(courier));
 		/* And this one does, after which there is a demand. */
-		courier->lone_time = gm_now();
+		courier->lone_time = gm_clock_ns();
 		check_read(i, host + BESIDE, false, 1000, 1);
 		if (!courier->prompted)
 			continue;
