@@ -43,12 +43,12 @@
  * A kernel begins within 10 us, unless others keep the GPU busy or another
  * process has its turn on it. To find that out is not to cost more than a
  * hundredth of the time. A simulated GPU's kernels are threads: they begin when
- * there is a CPU.
+ * there is a CPU, however late that is.
  */
 #define GM_COURIER_BUSY_NS (100 * GM_US)
 #define GM_COURIER_REST_NS (100 * GM_COURIER_BUSY_NS)
 #define GM_COURIER_PATIENCE_NS (2000 * GM_MS)
-#define GM_COURIER_SIMULATED_NS (30000 * GM_MS)
+#define GM_COURIER_SIMULATED_NS UINT64_MAX
 
 /*
  * Waves of jobs up to so many bytes: the first one's KiB, each other's less, and

@@ -7,13 +7,13 @@
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "courier_abi.h"
 #include "kernel.h"
 
 #define PIECE 16u
 #define PART 4096u
+#define FAR_NS 50000000ull
 
 static _Atomic uint64_t jobs, staged_jobs;
 
@@ -25,14 +25,6 @@ uint64_t sim_courier_jobs(void)
 uint64_t sim_courier_staged_jobs(void)
 {
 	return staged_jobs;
-}
-
-static uint64_t time_ns(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
 }
 
 /* [low, high) of the target; what is read lies in whole pieces if that is so */
@@ -189,12 +181,12 @@ static CUresult next_job(const struct sim_kernel *kernel, uint64_t born,
 		start->bell + offsetof(struct gm_courier_bell, slot) +
 		number % GM_COURIER_SLOTS *
 			sizeof(((struct gm_courier_bell *)0)->slot[0]);
-	const uint64_t idle_since = time_ns();
+	const uint64_t idle_since = sim_clock_ns();
 	bool there = false;
 	CUresult result;
 
 	for (;;) {
-		uint64_t now = time_ns();
+		uint64_t now = sim_clock_ns();
 
 		if (now - idle_since > start->idle_ns) {
 			job->how = GM_COURIER_END;
@@ -238,21 +230,20 @@ static CUresult first_job(const struct sim_kernel *kernel,
 /*
  * Of tests: all but one page of 64 KiB, each of 4 KiB, are far from where the
  * kernel runs, so that a bell there is seen late: later than where it is near,
- * also on a machine that is busy.
+ * by the clock of the test.
  */
 static void far_delay(const struct gm_courier_start *start)
 {
-	const struct timespec delay = { .tv_nsec = 50000000 };
 	const char *text = getenv("GPUMEM_SIM_NEAR_PAGE");
 
 	if (text && strtoul(text, NULL, 10) != start->bell / 4096 % 16)
-		nanosleep(&delay, NULL);
+		sim_clock_wait(FAR_NS);
 }
 
 static CUresult courier_run(struct sim_kernel *kernel)
 {
 	const struct gm_courier_start *start = kernel->parameter;
-	const uint64_t born = time_ns();
+	const uint64_t born = sim_clock_ns();
 	uint64_t number = start->number;
 	struct gm_courier_job job;
 	CUresult result;

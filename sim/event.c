@@ -1,14 +1,13 @@
 // SPDX-License-Identifier: MIT
 /* Events: the time at which they were recorded. */
 #include <stdlib.h>
-#include <time.h>
 
 #include "sim.h"
 
 struct CUevent_st {
 	unsigned int flags;
 	bool recorded;
-	struct timespec time;
+	uint64_t time_ns;
 	CUcontext ctx;
 	struct CUevent_st *next;
 };
@@ -107,7 +106,7 @@ CUresult cuEventRecord(CUevent event, CUstream stream)
 	if (!sim_event_live(event) || !sim_stream_live(stream)) {
 		result = CUDA_ERROR_INVALID_HANDLE;
 	} else {
-		clock_gettime(CLOCK_MONOTONIC, &event->time);
+		event->time_ns = sim_clock_ns();
 		event->recorded = true;
 	}
 	sim_unlock();
@@ -150,8 +149,8 @@ CUresult cuEventElapsedTime_v2(float *ms, CUevent start, CUevent end)
 	else if (!is_timed(start) || !is_timed(end))
 		result = CUDA_ERROR_INVALID_HANDLE;
 	else
-		*ms = (float)((end->time.tv_sec - start->time.tv_sec) * 1e3 +
-			      (end->time.tv_nsec - start->time.tv_nsec) / 1e6);
+		*ms = (float)((double)(int64_t)(end->time_ns - start->time_ns) /
+			      1e6);
 	sim_unlock();
 	return result;
 }

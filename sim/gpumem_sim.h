@@ -14,14 +14,13 @@
  *
  * Kernels: of all the kernels in a module, the one by which libgpumem reads is
  * simulated, by a thread of this process; any other is refused with
- * CUDA_ERROR_NOT_SUPPORTED. GPUMEM_SIM_LAUNCH_DELAY_US lets each wait so long
- * before it begins, as where other work keeps a GPU busy; with
- * GPUMEM_SIM_NEAR_PAGE it is late with every job unless its doorbell is in that
- * one of the sixteen pages of 4 KiB.
+ * CUDA_ERROR_NOT_SUPPORTED. With GPUMEM_SIM_NEAR_PAGE it is late with every job
+ * unless its doorbell is in that one of the sixteen pages of 4 KiB.
  */
 #ifndef GPUMEM_SIM_H
 #define GPUMEM_SIM_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -66,6 +65,23 @@ struct gpumem_sim_info {
 };
 
 int gpumem_sim_get_info(struct gpumem_sim_info *info);
+
+/*
+ * A clock for kernels and events in place of the system's, which NULL brings
+ * back. Any thread calls it.
+ */
+struct gpumem_sim_clock {
+	uint64_t (*now_ns)(void);
+	void (*wait)(uint64_t ns);
+};
+
+void gpumem_sim_set_clock(const struct gpumem_sim_clock *clock);
+
+/*
+ * While held, no kernel begins, as where other work keeps a GPU busy. One that
+ * has begun goes on.
+ */
+void gpumem_sim_hold_kernels(bool hold);
 
 /* The next so many of these copies fail with CUDA_ERROR_UNKNOWN. */
 void gpumem_sim_fail_copies(uint64_t count);

@@ -7,7 +7,6 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "kernel.h"
 
@@ -31,8 +30,9 @@ static struct CUmod_st *modules;
 
 /* Taken alone, or after sim.lock. */
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
-static pthread_cond_t ended = PTHREAD_COND_INITIALIZER;
+static pthread_cond_t changed = PTHREAD_COND_INITIALIZER;
 static struct sim_kernel *kernels; /* lock; the newest first */
+static bool held; /* lock */
 
 static struct CUmod_st **module_link(CUmodule module)
 {
@@ -180,21 +180,15 @@ static void kernel_remove(struct sim_kernel *kernel)
 	for (at = &kernels; *at != kernel; at = &(*at)->next)
 		;
 	*at = kernel->next;
-	pthread_cond_broadcast(&ended);
+	pthread_cond_broadcast(&changed);
 }
 
-/* Of tests: how long the GPU is busy before it begins a kernel. */
-static void kernel_delay(void)
+void gpumem_sim_hold_kernels(bool hold)
 {
-	const char *text = getenv("GPUMEM_SIM_LAUNCH_DELAY_US");
-	unsigned long us = text ? strtoul(text, NULL, 10) : 0;
-	struct timespec time = {
-		.tv_sec = (time_t)(us / 1000000),
-		.tv_nsec = (long)(us % 1000000) * 1000,
-	};
-
-	if (us)
-		nanosleep(&time, NULL);
+	pthread_mutex_lock(&lock);
+	held = hold;
+	pthread_cond_broadcast(&changed);
+	pthread_mutex_unlock(&lock);
 }
 
 static void *kernel_thread(void *arg)
@@ -203,10 +197,9 @@ static void *kernel_thread(void *arg)
 	CUresult result;
 
 	pthread_mutex_lock(&lock);
-	while (!kernel_is_first(kernel))
-		pthread_cond_wait(&ended, &lock);
+	while (held || !kernel_is_first(kernel))
+		pthread_cond_wait(&changed, &lock);
 	pthread_mutex_unlock(&lock);
-	kernel_delay();
 	result = kernel->program->run(kernel);
 	if (result && result != CUDA_ERROR_CONTEXT_IS_DESTROYED) {
 		pthread_rwlock_wrlock(&sim.lock);
@@ -326,7 +319,7 @@ static void kernel_wait(CUcontext ctx, bool any, CUstream stream)
 {
 	pthread_mutex_lock(&lock);
 	while (kernel_runs(ctx, any, stream))
-		pthread_cond_wait(&ended, &lock);
+		pthread_cond_wait(&changed, &lock);
 	pthread_mutex_unlock(&lock);
 }
 

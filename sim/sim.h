@@ -279,6 +279,10 @@ bool sim_stream_runs(CUcontext ctx, CUstream stream);
 /* With sim.lock held. */
 void sim_module_clear(CUcontext ctx);
 
+/* clock.c; with or without the lock */
+uint64_t sim_clock_ns(void);
+void sim_clock_wait(uint64_t ns);
+
 /* stream.c, event.c; with sim.lock held */
 bool sim_stream_live(CUstream stream);
 void sim_stream_clear(CUcontext ctx);

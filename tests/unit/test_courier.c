@@ -9,11 +9,11 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "../../lib/base/clock.h"
 #include "../../lib/courier_in.h"
 #include "../../lib/error.h"
 #include "../../lib/handle.h"
 #include "../../lib/pool.h"
+#include "clock.h"
 #include "unit.h"
 
 #define ROOM (5 * MIB + 4096)
@@ -91,6 +91,7 @@ static int setup(void **state)
 	    unit_cuda.alloc_host((void **)&pinned, ROOM + 4096))
 		return -1;
 	unit_fill(bytes, ROOM, 11);
+	unit_cuda.sim_set_clock(&clock_gpu);
 	return unit_cuda.to_device(memory, bytes, ROOM);
 }
 
@@ -116,8 +117,17 @@ static int make_hasty(void **state)
 	return 0;
 }
 
+/* With a kernel that runs until end_kernels(), as time stands still. */
+static int make_in_stopped_time(void **state)
+{
+	courier = courier_new(session, &calm);
+	clock_stop();
+	return 0;
+}
+
 static int unmake(void **state)
 {
+	clock_go();
 	gm_courier_free(courier);
 	courier = NULL;
 	return 0;
@@ -210,22 +220,28 @@ static void what_is_to_be_done_meanwhile_is_done_once(void **state)
 	assert_int_equal(times, 2);
 }
 
-static void one_kernel_does_many_jobs(void **state)
-{
-	const struct gm_courier_limits patient = { 50000, 300000 };
-	uint64_t starts;
-
-	gm_courier_set_limits(courier, &patient);
-	starts = gm_courier_starts(courier);
-	for (int i = 0; i < 100; i++)
-		check_read(i, host + BESIDE, false, 100, 1);
-	assert_true(gm_courier_starts(courier) - starts < 100);
-}
-
 static bool is_retired(void)
 {
 	return __atomic_load_n(&courier->flags->retired.value,
 			       __ATOMIC_ACQUIRE) == courier->start;
+}
+
+static void end_kernels(void)
+{
+	assert_int_equal(clock_end_kernels(unit_cuda.synchronize), 0);
+	assert_true(is_retired());
+}
+
+static void one_kernel_does_many_jobs(void **state)
+{
+	uint64_t starts;
+
+	end_kernels();
+	starts = gm_courier_starts(courier);
+	for (int i = 0; i < 100; i++)
+		check_read(i, host + BESIDE, false, 100, 1);
+	assert_int_equal(gm_courier_starts(courier), starts + 1);
+	assert_false(is_retired());
 }
 
 static void it_is_started_again_after_it_retired(void **state)
@@ -233,66 +249,69 @@ static void it_is_started_again_after_it_retired(void **state)
 	for (int i = 0; i < 20; i++) {
 		uint64_t starts = gm_courier_starts(courier);
 
-		while (!is_retired())
-			rest(100);
+		end_kernels();
 		check_read(i, host + BESIDE, false, 1000, 1);
 		assert_true(gm_courier_starts(courier) > starts);
 	}
 }
 
-/* By its age where it waits for its next job longer than it lives. */
+/*
+ * By its age where it waits for its next job longer than it lives. Then others
+ * get their turn: the next one does not start at once, unless time has passed.
+ */
 static void it_says_why_it_retired(void **state)
 {
-	static const struct gm_courier_limits aging = { 10000, 100 };
-	static const struct gm_courier_limits idle = { 100, 10000 };
+	static const struct gm_courier_limits aging = { 1000000, 100 };
+	static const struct gm_courier_limits idle = { 100, 1000000 };
 
 	for (int i = 0; i < 6; i++) {
-		gm_courier_set_limits(courier, i % 2 ? &aging : &idle);
-		while (!is_retired())
-			rest(100);
+		const bool aged = i % 2, late = i >= 4;
+		uint64_t time;
+
+		end_kernels();
+		clock_move(10 * CLOCK_MS);
+		gm_courier_set_limits(courier, aged ? &aging : &idle);
 		check_read(i, host + BESIDE, false, 1000, 1);
-		while (!is_retired())
-			rest(100);
+		end_kernels();
 		assert_int_equal(courier->flags->aged.value == courier->start,
-				 i % 2);
+				 aged);
+		if (late)
+			clock_move(CLOCK_MS);
+		time = gm_clock_ns();
+		check_read(i, host + BESIDE, false, 1000, 1);
+		assert_int_equal(gm_clock_ns() != time, aged && !late);
 	}
 }
 
 /* A kernel was started for one read; nobody reads for a while, then twice. */
 static void reads_one_by_one_are_lone(void **state)
 {
-	static const struct gm_courier_limits limits = { 10000, 10000 };
+	static const struct gm_courier_limits limits = { 10000, 20000 };
+	const uint64_t idle = limits.idle_us * CLOCK_US;
 
 	gm_courier_set_limits(courier, &limits);
 	for (int i = 0; i < 3; i++) {
-		courier->lone_time = 0;
-		while (!is_retired())
-			rest(100);
 		/* This one begins a kernel, not soon after a lone one. */
+		end_kernels();
+		clock_move(idle);
 		check_read(i, host + BESIDE, false, 1000, 1);
-		if (!is_retired())
-			assert_false(gm_courier_lone(courier) && !is_retired());
-		while (!is_retired())
-			rest(100);
-		courier->lone_time = 0;
+		assert_false(gm_courier_lone(courier));
+		end_kernels();
 		assert_true(gm_courier_lone(courier));
-		courier->lone_time -= 11 * GM_MS;
+		clock_move(idle - 1);
+		assert_false(gm_courier_lone(courier));
+		clock_move(1);
 		assert_true(gm_courier_lone(courier));
-		courier->lone_time = gm_clock_ns();
-		if (gm_clock_ns() - courier->lone_time < 9 * GM_MS)
-			assert_false(gm_courier_lone(courier));
-		/* And this one does, after which there is a demand. */
-		courier->lone_time = gm_clock_ns();
+		/* And this one soon after it: there is a demand. */
+		clock_move(idle - 1);
 		check_read(i, host + BESIDE, false, 1000, 1);
-		if (!courier->prompted)
-			continue;
-		while (!is_retired())
-			rest(100);
-		courier->lone_time = 0;
+		end_kernels();
+		clock_move(idle);
 		assert_false(gm_courier_lone(courier));
 		/* As after a kernel that did more than one. */
-		courier->prompted = false;
-		courier->number = courier->first + 1;
+		check_read(i, host + BESIDE, false, 1000, 1);
+		check_read(i, host + BESIDE, false, 1000, 1);
+		end_kernels();
 		assert_false(gm_courier_lone(courier));
 	}
 }
@@ -314,8 +333,7 @@ static void no_job_is_lost_when_it_retires(void **state)
 
 static void numbers_go_round(void **state)
 {
-	while (!is_retired())
-		rest(100);
+	end_kernels();
 	courier->number = UINT32_MAX - 5ull;
 	for (int i = 0; i < 10; i++)
 		check_read(i, host + BESIDE, false, 2 * MIB + i, 1);
@@ -327,15 +345,13 @@ static void tags_go_round(void **state)
 {
 	for (unsigned int half = 1; half < 6; half++) {
 		for (unsigned int less = 0; less < 2; less++) {
-			while (!is_retired())
-				rest(100);
+			end_kernels();
 			courier->number = half * 32768ull - 4 + less;
 			for (int i = 0; i < 12; i++)
 				check_read(roll(4096), host + BESIDE, false,
 					   i % 3 ? 6000 : 100, 1);
 			/* In the same slot, with the same tag. */
-			while (!is_retired())
-				rest(100);
+			end_kernels();
 			courier->number += 65535;
 			check_read(roll(4096), host + BESIDE, false, 6000, 1);
 		}
@@ -350,8 +366,7 @@ static void lines_that_do_not_come_are_given_up(void **state)
 	uint64_t number;
 
 	check_read(1, host + BESIDE, false, 1000, 1);
-	while (!is_retired())
-		rest(100);
+	end_kernels();
 	number = courier->number;
 	assert_int_equal(gm_courier_untag(courier, number, (char *)line, 1, 1),
 			 1);
@@ -493,34 +508,35 @@ static void a_busy_gpu_is_no_failure(void **state)
 {
 	const uint64_t patience = courier->busy_ns;
 
-	while (!is_retired())
-		rest(100);
+	end_kernels();
 	memset(host, GUARD, 4096);
-	setenv("GPUMEM_SIM_LAUNCH_DELAY_US", "300000", 1);
+	unit_cuda.sim_hold_kernels(true);
 	courier->busy_ns = 1000000;
 	for (int i = 0; i < 3; i++)
 		unit_expect_error(gm_courier_read(courier, memory, pinned,
 						  (uintptr_t)pinned, 4096, NULL,
 						  1),
 				  -EBUSY, "courier", NULL);
-	unsetenv("GPUMEM_SIM_LAUNCH_DELAY_US");
-	courier->busy_ns = patience;
 	memset(pinned, GUARD, 4096);
-	while (!is_retired())
-		rest(100);
+	unit_cuda.sim_hold_kernels(false);
+	courier->busy_ns = patience;
+	end_kernels();
 	/* The one that was given up wrote nothing. */
 	assert_memory_equal(pinned, host, 4096);
 	/* For a while it is not even tried. */
-	courier->rest_ns = UINT64_MAX;
+	clock_stop();
+	courier->rest_ns = gm_clock_ns() - courier->start_time + 1;
 	unit_expect_error(gm_courier_read(courier, memory, host, 0, 10, NULL,
 					  1),
 			  -EBUSY, "courier", NULL);
-	courier->rest_ns = 0;
+	clock_move(1);
 	check_read(0, host + BESIDE, false, 5000, 1);
 }
 
 static void the_bell_is_where_it_is_seen_first(void **state)
 {
+	clock_stop();
+	clock_gpu_step(CLOCK_US);
 	/* Neither the first nor the last, and the first. */
 	for (int near = 2; near >= 0; near -= 2) {
 		struct gm_courier *c;
@@ -546,17 +562,15 @@ static void a_busy_gpu_ends_the_search_for_a_place(void **state)
 {
 	const uint64_t patience = courier->busy_ns;
 
-	while (!is_retired())
-		rest(100);
-	setenv("GPUMEM_SIM_LAUNCH_DELAY_US", "300000", 1);
+	end_kernels();
+	unit_cuda.sim_hold_kernels(true);
 	courier->busy_ns = 1000000;
 	unit_expect_error(gm_courier_place(courier), -EBUSY, "courier", NULL);
-	unsetenv("GPUMEM_SIM_LAUNCH_DELAY_US");
+	unit_cuda.sim_hold_kernels(false);
 	courier->busy_ns = patience;
 	assert_int_equal(courier->limits.idle_us, calm.idle_us);
 	courier->rest_ns = 0;
-	while (!is_retired())
-		rest(100);
+	end_kernels();
 	check_read(0, host + BESIDE, false, 5000, 1);
 }
 
@@ -608,16 +622,18 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 #define CALM(test) cmocka_unit_test_setup_teardown(test, make, unmake)
 #define HASTY(test) cmocka_unit_test_setup_teardown(test, make_hasty, unmake)
+#define STOPPED(test) \
+	cmocka_unit_test_setup_teardown(test, make_in_stopped_time, unmake)
 		CALM(small_reads_at_every_alignment),
 		CALM(small_reads_into_pinned_memory),
 		CALM(every_length_around_the_chunks),
 		CALM(random_reads),
 		HASTY(random_reads),
 		CALM(what_is_to_be_done_meanwhile_is_done_once),
-		CALM(one_kernel_does_many_jobs),
+		STOPPED(one_kernel_does_many_jobs),
 		CALM(it_is_started_again_after_it_retired),
-		CALM(it_says_why_it_retired),
-		CALM(reads_one_by_one_are_lone),
+		STOPPED(it_says_why_it_retired),
+		STOPPED(reads_one_by_one_are_lone),
 		HASTY(no_job_is_lost_when_it_retires),
 		CALM(numbers_go_round),
 		CALM(tags_go_round),

@@ -3,11 +3,12 @@
  * What copies take for granted until they know: what host memory was at the last
  * copy, and that reads come as they came before.
  */
-#include <time.h>
-
+#include "clock.h"
 #include "unit.h"
 
 #define BYTES (3 * MIB + 12345)
+#define IDLE_US 5000
+#define LIFE_US 10000
 
 static unsigned char pattern[BYTES], got[BYTES];
 
@@ -24,11 +25,18 @@ static CUresult register_host(void *host, size_t bytes)
 	return call(host, bytes, 0);
 }
 
+/* Where time stands still, what waits for the GPU waits for ever otherwise. */
+static void end_kernels(void)
+{
+	assert_int_equal(clock_end_kernels(unit_cuda.synchronize), 0);
+}
+
 static CUresult unregister_host(void *host)
 {
 	CUresult (*call)(void *host) =
 		gpumem_cuda_symbol(unit_session, "cuMemHostUnregister");
 
+	end_kernels();
 	return call(host);
 }
 
@@ -123,22 +131,35 @@ static struct gpumem_sim_info jobs_since(const struct gpumem_sim_info *before)
 	return info;
 }
 
-/* Kernels live long, and so reads are not lone soon. Gives back what was. */
-static struct gpumem_copy_settings courier_waits(uint32_t idle_us)
-{
-	struct gpumem_copy_settings was = { .size = sizeof(was) }, patient;
+static struct gpumem_copy_settings usual = { .size = sizeof(usual) };
 
-	assert_int_equal(gpumem_copy_settings_get(unit_session, &was), 0);
-	patient = was;
-	patient.courier_idle_us = idle_us;
-	patient.courier_life_us = 10000;
-	assert_int_equal(gpumem_copy_settings_set(unit_session, &patient), 0);
-	return was;
+/* Time stands still: a kernel runs until the test lets it end. */
+static int stop_time(void **state)
+{
+	struct gpumem_copy_settings settings;
+
+	if (gpumem_copy_settings_get(unit_session, &usual))
+		return -1;
+	settings = usual;
+	settings.courier_idle_us = IDLE_US;
+	settings.courier_life_us = LIFE_US;
+	if (gpumem_copy_settings_set(unit_session, &settings))
+		return -1;
+	end_kernels();
+	clock_stop();
+	return 0;
+}
+
+static int go_on(void **state)
+{
+	clock_go();
+	return gpumem_copy_settings_set(unit_session, &usual);
 }
 
 /*
- * Reads so much into host, and counts jobs, of which so many were staged. Again
- * where the machine was so slow that the read was taken for a lone one.
+ * Reads so much into host, and counts jobs, of which so many were staged. A read
+ * that finds no kernel may be taken for a lone one; then the next is none, as no
+ * time passes.
  */
 static void read_by_courier(struct gpumem_buf *buf, unsigned char *host,
 			    size_t length, unsigned int jobs,
@@ -146,7 +167,7 @@ static void read_by_courier(struct gpumem_buf *buf, unsigned char *host,
 {
 	struct gpumem_sim_info before, info;
 
-	for (int i = 0; i < 100; i++) {
+	for (int i = 0; i < 2; i++) {
 		assert_int_equal(unit_cuda.sim_info(&before), 0);
 		memset(host, 0, length);
 		assert_int_equal(gpumem_read(buf, 0, host, length), 0);
@@ -163,7 +184,6 @@ static void read_by_courier(struct gpumem_buf *buf, unsigned char *host,
 /* One copy each, whether the memory is known or not, and none of a short one. */
 static void a_copy_of_known_memory_is_one_copy(void **state)
 {
-	struct gpumem_copy_settings usual = courier_waits(10000);
 	CUdeviceptr addr = unit_alloc(BYTES);
 	struct gpumem_buf *buf = unit_pin(addr, BYTES);
 	uint64_t before = engine_copied();
@@ -177,7 +197,7 @@ static void a_copy_of_known_memory_is_one_copy(void **state)
 	assert_int_equal(gpumem_write(buf, 0, host, 128 * KIB), 0);
 	assert_int_equal(engine_copied(), before + 4);
 	read_by_courier(buf, host, 128 * KIB, 1, 0);
-	assert_int_equal(gpumem_copy_settings_set(unit_session, &usual), 0);
+	end_kernels();
 	assert_int_equal(unit_cuda.free_host(host), 0);
 	assert_int_equal(gpumem_unpin(buf), 0);
 	unit_free(addr);
@@ -259,14 +279,12 @@ static void what_was_pinned_is_asked_of_the_plan_too(void **state)
 	free(host);
 }
 
-/* After a pause, which outlives a courier. Returns the jobs that it did. */
-static uint64_t read_after_pause(struct gpumem_buf *buf, unsigned char *host,
-				 size_t length, uint64_t *copies)
+/* Returns the jobs that the courier did. */
+static uint64_t read_once(struct gpumem_buf *buf, unsigned char *host,
+			  size_t length, uint64_t *copies)
 {
-	static const struct timespec pause = { .tv_nsec = 40000000 };
 	struct gpumem_sim_info before, info;
 
-	nanosleep(&pause, NULL);
 	assert_int_equal(unit_cuda.sim_info(&before), 0);
 	memset(host, 0, length);
 	assert_int_equal(gpumem_read(buf, 0, host, length), 0);
@@ -276,11 +294,19 @@ static uint64_t read_after_pause(struct gpumem_buf *buf, unsigned char *host,
 	return info.jobs;
 }
 
+/* After a pause, which outlives a courier. */
+static uint64_t read_after_pause(struct gpumem_buf *buf, unsigned char *host,
+				 size_t length, uint64_t *copies)
+{
+	end_kernels();
+	clock_move(IDLE_US * CLOCK_US);
+	return read_once(buf, host, length, copies);
+}
+
 /* Where reads come one by one the courier is started for none of them. */
 static void lone_reads_start_no_courier(void **state)
 {
 	static const size_t sizes[] = { 4000, 9000, 60000 };
-	struct gpumem_copy_settings usual = courier_waits(5000);
 	CUdeviceptr addr = unit_alloc(BYTES);
 	struct gpumem_buf *buf = unit_pin(addr, BYTES);
 	unsigned char *host = aligned_alloc(65536, 4 * MIB);
@@ -299,12 +325,10 @@ static void lone_reads_start_no_courier(void **state)
 			read_after_pause(buf, host, 70000, &copies);
 		}
 		/* Several in a row, then one, which may be the first of some. */
-		for (int k = 0; k < 2; k++) {
-			memset(host, 0, length);
-			assert_int_equal(gpumem_read(buf, 0, host, length), 0);
-		}
-		read_by_courier(buf, host, length, 1,
-				!pinned || length < 32768);
+		for (int k = 0; k < 2; k++)
+			read_once(buf, host, length, &copies);
+		assert_int_equal(read_once(buf, host, length, &copies), 1);
+		assert_int_equal(copies, 0);
 		assert_int_equal(read_after_pause(buf, host, length, &copies),
 				 1);
 		assert_int_equal(copies, 0);
@@ -315,13 +339,18 @@ static void lone_reads_start_no_courier(void **state)
 					 0);
 			assert_int_equal(copies, length > 8192);
 		}
-		/* But a long one into memory that is not pinned. */
+		/* One that comes sooner is none, and nor is the next. */
+		end_kernels();
+		clock_move(IDLE_US * CLOCK_US - 1);
+		assert_int_equal(read_once(buf, host, length, &copies), 1);
+		assert_int_equal(read_after_pause(buf, host, length, &copies),
+				 1);
+		/* Nor a long one into memory that is not pinned. */
 		assert_int_equal(read_after_pause(buf, host, 70000, &copies),
 				 !pinned);
 		assert_int_equal(copies, pinned);
 	}
 	assert_int_equal(unregister_host(host), 0);
-	assert_int_equal(gpumem_copy_settings_set(unit_session, &usual), 0);
 	assert_int_equal(gpumem_unpin(buf), 0);
 	unit_free(addr);
 	free(host);
@@ -339,7 +368,6 @@ static void memory_that_was_pinned_since_is_noticed(void **state)
 		{ GPUMEM_COPY_PINNED | GPUMEM_COPY_READ, GPUMEM_COPY_CPU, 1, 0,
 		  UINT64_MAX },
 	};
-	struct gpumem_copy_settings usual = courier_waits(10000);
 	CUdeviceptr addr = unit_alloc(BYTES);
 	struct gpumem_buf *buf = unit_pin(addr, BYTES);
 	unsigned char *host = aligned_alloc(65536, 4 * MIB);
@@ -380,23 +408,33 @@ static void memory_that_was_pinned_since_is_noticed(void **state)
 	/* GPU memory that was freed is not the courier's. */
 	unit_map(buf);
 	read_by_courier(buf, host, 100000, 1, 1);
+	end_kernels();
 	unit_free(addr);
 	read_by_courier(buf, host, 100000, 0, 0);
-	assert_int_equal(gpumem_copy_settings_set(unit_session, &usual), 0);
 	assert_int_equal(gpumem_unpin(buf), 0);
 	free(host);
 }
 
+static int setup(void **state)
+{
+	if (unit_setup(state))
+		return -1;
+	unit_cuda.sim_set_clock(&clock_gpu);
+	return 0;
+}
+
 int main(void)
 {
+#define IN_STOPPED_TIME(test) \
+	cmocka_unit_test_setup_teardown(test, stop_time, go_on)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(memory_that_is_pinned_no_longer_is_noticed),
-		cmocka_unit_test(a_copy_of_known_memory_is_one_copy),
+		IN_STOPPED_TIME(a_copy_of_known_memory_is_one_copy),
 		cmocka_unit_test(an_engine_that_fails_loses_nothing),
 		cmocka_unit_test(what_was_pinned_is_asked_of_the_plan_too),
-		cmocka_unit_test(lone_reads_start_no_courier),
-		cmocka_unit_test(memory_that_was_pinned_since_is_noticed),
+		IN_STOPPED_TIME(lone_reads_start_no_courier),
+		IN_STOPPED_TIME(memory_that_was_pinned_since_is_noticed),
 	};
 
-	return group_run(tests, unit_setup, unit_teardown);
+	return group_run(tests, setup, unit_teardown);
 }

@@ -32,7 +32,10 @@ static void unit_load_cuda(void)
 	unit_symbol("cuCtxDestroy_v2", &unit_cuda.ctx_destroy);
 	unit_symbol("cuDevicePrimaryCtxRetain", &unit_cuda.primary_retain);
 	unit_symbol("cuDevicePrimaryCtxRelease_v2", &unit_cuda.primary_release);
+	unit_symbol("cuCtxSynchronize", &unit_cuda.synchronize);
 	unit_symbol("gpumem_sim_get_info", &unit_cuda.sim_info);
+	unit_symbol("gpumem_sim_set_clock", &unit_cuda.sim_set_clock);
+	unit_symbol("gpumem_sim_hold_kernels", &unit_cuda.sim_hold_kernels);
 }
 
 int unit_setup(void **state)

@@ -40,7 +40,10 @@ struct unit_cuda {
 	CUresult (*ctx_destroy)(CUcontext context);
 	CUresult (*primary_retain)(CUcontext *context, CUdevice device);
 	CUresult (*primary_release)(CUdevice device);
+	CUresult (*synchronize)(void);
 	int (*sim_info)(struct gpumem_sim_info *info);
+	void (*sim_set_clock)(const struct gpumem_sim_clock *clock);
+	void (*sim_hold_kernels)(bool hold);
 };
 
 /* One for the whole program, set by unit_setup(). */

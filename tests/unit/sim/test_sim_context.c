@@ -3,6 +3,7 @@
 #include <pthread.h>
 #include <sys/mman.h>
 
+#include "../clock.h"
 #include "sim_test.h"
 
 static int init_setup(void **state)
@@ -221,14 +222,16 @@ static void test_events(void **state)
 	assert_ok(cuEventCreate(&untimed, CU_EVENT_DISABLE_TIMING));
 	assert_ok(cuEventQuery(start));
 	assert_err(cuEventElapsedTime_v2(&ms, start, end), INVALID_HANDLE);
+	clock_stop();
 	assert_ok(cuEventRecord(start, NULL));
-	usleep(2000);
+	clock_move(1500 * CLOCK_US);
 	assert_ok(cuEventRecord(end, NULL));
+	clock_go();
 	assert_ok(cuEventRecord(untimed, NULL));
 	assert_ok(cuEventSynchronize(end));
 	assert_ok(cuStreamWaitEvent(NULL, end, 0));
 	assert_ok(cuEventElapsedTime_v2(&ms, start, end));
-	assert_true(ms >= 2);
+	assert_true(ms == 1.5f);
 	assert_err(cuEventElapsedTime_v2(&ms, start, untimed), INVALID_HANDLE);
 	assert_ok(cuEventDestroy_v2(start));
 	assert_err(cuEventDestroy_v2(start), INVALID_HANDLE);
@@ -295,5 +298,6 @@ int main(void)
 		cmocka_unit_test(test_host_memory),
 	};
 
+	gpumem_sim_set_clock(&clock_gpu);
 	return cmocka_run_group_tests(tests, init_setup, NULL);
 }

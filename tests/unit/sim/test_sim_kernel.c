@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 /* Modules, and the one kernel that the simulated CUDA knows. */
 #include "courier_abi.h"
+#include "../clock.h"
 #include "sim_test.h"
 
 #define SIZE 5000
@@ -41,6 +42,7 @@ static int make(void **state)
 
 static int unmake(void **state)
 {
+	clock_go();
 	return cuMemFree_v2(bell) || cuMemFree_v2(memory) ||
 	       cuMemFreeHost(flags) || cuMemFreeHost(target) ||
 	       cuStreamDestroy_v2(stream) || cuModuleUnload(module);
@@ -119,12 +121,13 @@ static void launches_are_checked(void **state)
 
 static void a_kernel_runs_and_ends(void **state)
 {
+	clock_stop();
 	assert_ok(cuStreamQuery(stream));
 	assert_ok(launch(1, memory, SIZE));
 	assert_ok(launch(2, memory, SIZE));
 	assert_err(cuStreamQuery(stream), NOT_READY);
 	assert_ok(cuStreamQuery(NULL));
-	assert_ok(cuStreamSynchronize(stream));
+	assert_ok(clock_end_kernels(cuCtxSynchronize));
 	assert_ok(cuStreamQuery(stream));
 	assert_memory_equal(target, bytes, SIZE);
 	assert_int_equal(flags->started.value, 2);
@@ -191,5 +194,6 @@ int main(void)
 		cmocka_unit_test(a_fault_stays_with_the_context),
 	};
 
+	gpumem_sim_set_clock(&clock_gpu);
 	return cmocka_run_group_tests(tests, context_setup, NULL);
 }
