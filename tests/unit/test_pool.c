@@ -6,19 +6,20 @@
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
-#include <sys/resource.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "../../lib/cpu.h"
 #include "../../lib/pool.h"
 #include "../../lib/pool_node.h"
+#include "clock.h"
 #include "unit.h"
 
 #define THREADS 4
 #define PIECE 1000
 #define PIECES 257
+/* For so long a helper looks for its next job. */
+#define LOOK_NS (50 * CLOCK_US)
 #define LENGTH ((size_t)PIECE * (PIECES - 1) + 7)
 
 /* What a job did; plain members, which the pool alone makes safe. */
@@ -149,7 +150,6 @@ static void pieces_begin_in_order(void **state)
 {
 	struct gm_pool *pool = gm_pool_new(THREADS, -1);
 
-	alarm(30);
 	for (int round = 0; round < 200; round++) {
 		struct job job = { 0 };
 
@@ -157,7 +157,6 @@ static void pieces_begin_in_order(void **state)
 			    &job);
 		assert_int_equal(job.next, PIECES);
 	}
-	alarm(0);
 	gm_pool_free(pool);
 }
 
@@ -175,7 +174,6 @@ static void all_threads_help(void **state)
 {
 	struct gm_pool *pool = gm_pool_new(THREADS, -1);
 
-	alarm(30);
 	for (int round = 0; round < 20; round++) {
 		struct job job = { 0 };
 
@@ -185,45 +183,52 @@ static void all_threads_help(void **state)
 		gm_pool_run(pool, THREADS, THREADS, 1, meet, &job);
 		assert_int_equal(job.at_work, THREADS);
 	}
-	alarm(0);
 	gm_pool_free(pool);
 }
 
-static unsigned int thread_count(const char *name, char *one)
+/* Of the pools' threads: how many, how many asleep, and the number of one. */
+struct helpers {
+	unsigned int count, asleep;
+	char one[256];
+};
+
+static struct helpers helpers_now(void)
 {
 	DIR *dir = opendir("/proc/self/task");
-	unsigned int count = 0;
+	struct helpers helpers = { 0 };
 	struct dirent *entry;
 
 	assert_non_null(dir);
 	while ((entry = readdir(dir))) {
-		char path[300], text[32] = "";
+		char path[300], name[32] = "", state = '?';
 		FILE *file;
 
-		snprintf(path, sizeof(path), "/proc/self/task/%s/comm",
+		snprintf(path, sizeof(path), "/proc/self/task/%s/stat",
 			 entry->d_name);
 		file = entry->d_name[0] == '.' ? NULL : fopen(path, "r");
 		if (!file)
 			continue;
-		if (fgets(text, sizeof(text), file) &&
-		    !strncmp(text, name, strlen(name))) {
-			count++;
-			if (one)
-				snprintf(one, 300, "%.260s", entry->d_name);
+		if (fscanf(file, "%*d (%31[^)]) %c", name, &state) == 2 &&
+		    !strcmp(name, "gpumem-copy")) {
+			helpers.count++;
+			helpers.asleep += state == 'S';
+			strcpy(helpers.one, entry->d_name);
 		}
 		fclose(file);
 	}
 	closedir(dir);
-	return count;
+	return helpers;
 }
 
 /* They name themselves when they begin to run, and end soon after a join. */
 static void expect_threads(unsigned int count)
 {
-	for (int i = 0; i < 5000 && thread_count("gpumem-copy", NULL) != count;
-	     i++)
+	unsigned int seen;
+
+	while ((seen = helpers_now().count) != count) {
+		assert_true(!count || seen < count);
 		usleep(1000);
-	assert_int_equal(thread_count("gpumem-copy", NULL), count);
+	}
 }
 
 static void threads_are_few_and_end(void **state)
@@ -233,7 +238,7 @@ static void threads_are_few_and_end(void **state)
 
 	expect_threads(0);
 	gm_pool_run(pool, 1, LENGTH, PIECE, work, &job);
-	assert_int_equal(thread_count("gpumem-copy", NULL), 0);
+	assert_int_equal(helpers_now().count, 0);
 	job = (struct job){ .pause_us = 50 };
 	run_job(pool, 2, &job);
 	expect_threads(1);
@@ -259,7 +264,7 @@ static void helpers_take_no_signals(void **state)
 {
 	struct gm_pool *pool = gm_pool_new(2, -1);
 	unsigned long long blocked = 0;
-	char path[400], one[300], line[200];
+	char path[300], line[200];
 	sigset_t before, after;
 	struct job job = { .pause_us = 50 };
 	FILE *file;
@@ -271,8 +276,8 @@ static void helpers_take_no_signals(void **state)
 		assert_int_equal(sigismember(&after, signal),
 				 sigismember(&before, signal));
 	expect_threads(1);
-	assert_int_equal(thread_count("gpumem-copy", one), 1);
-	snprintf(path, sizeof(path), "/proc/self/task/%s/status", one);
+	snprintf(path, sizeof(path), "/proc/self/task/%s/status",
+		 helpers_now().one);
 	file = fopen(path, "r");
 	assert_non_null(file);
 	while (fgets(line, sizeof(line), file))
@@ -323,39 +328,74 @@ static void many_callers(void **state)
 	gm_pool_free(pool);
 }
 
-static double cpu_seconds(void)
-{
-	struct rusage usage;
+static struct gm_pool *idle_pool;
 
-	getrusage(RUSAGE_SELF, &usage);
-	return usage.ru_utime.tv_sec + usage.ru_stime.tv_sec +
-	       (usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) / 1e6;
+static int free_idle_pool(void **state)
+{
+	clock_go();
+	gm_pool_free(idle_pool);
+	idle_pool = NULL;
+	return 0;
 }
 
-static void expect_idle(unsigned int threads)
+/* The only helper is on its rounds: they are not this thread's looks. */
+static void expect_looks(void)
 {
-	struct gm_pool *pool = gm_pool_new(threads, -1);
-	struct job job = { .pause_us = 10 };
-	double before;
+	const uint64_t looks = clock_looks();
 
-	run_job(pool, threads, &job);
-	usleep(100000);
-	/* Woken for a job that does not come. */
-	gm_pool_rouse(pool, threads);
-	/* Past the time for which they look for the next job. */
-	usleep(100000);
-	before = cpu_seconds();
-	usleep(1000000);
-	/* A single one that does not sleep would use a second. */
-	assert_true(cpu_seconds() - before < 0.25);
-	gm_pool_free(pool);
+	while (clock_looks() - looks < 10)
+		assert_int_equal(helpers_now().asleep, 0);
+}
+
+static void a_helper_looks_for_its_next_job_for_a_while(void **state)
+{
+	struct job job = { 0 };
+	uint64_t looks;
+
+	/* It needs a CPU of its own for that. */
+	if (gm_pool_cpus(-1) < 2)
+		skip();
+	idle_pool = gm_pool_new(2, -1);
+	clock_stop();
+	run_job(idle_pool, 2, &job);
+	expect_threads(1);
+	expect_looks();
+	clock_move(LOOK_NS - 1);
+	expect_looks();
+	clock_move(1);
+	looks = clock_looks();
+	while (!helpers_now().asleep)
+		assert_true(clock_looks() - looks < 10);
+}
+
+static void expect_sleep(unsigned int helpers)
+{
+	while (helpers_now().asleep != helpers) {
+		clock_move(LOOK_NS);
+		usleep(1000);
+	}
 }
 
 /* Of as few threads as look for a job on any machine, and of more. */
-static void idle_threads_use_no_cpu(void **state)
+static void idle_threads_sleep(void **state)
 {
-	expect_idle(2);
-	expect_idle(THREADS);
+	clock_stop();
+	for (unsigned int threads = 2; threads <= THREADS; threads++) {
+		struct job job = { 0 };
+		uint64_t looks;
+
+		idle_pool = gm_pool_new(threads, -1);
+		run_job(idle_pool, threads, &job);
+		expect_sleep(threads - 1);
+		/* Woken for a job that does not come. */
+		looks = clock_looks();
+		gm_pool_rouse(idle_pool, threads);
+		while (clock_looks() == looks)
+			usleep(1000);
+		expect_sleep(threads - 1);
+		gm_pool_free(idle_pool);
+		idle_pool = NULL;
+	}
 }
 
 /* The child has the memory alone: it works, by itself, and is dropped. */
@@ -370,7 +410,6 @@ static void forked_children(void **state)
 	child = fork();
 	assert_true(child >= 0);
 	if (!child) {
-		alarm(30);
 		job = (struct job){ 0 };
 		gm_pool_run(pool, THREADS, LENGTH, PIECE, work, &job);
 		gm_pool_drop(pool);
@@ -417,7 +456,10 @@ int main(void)
 		cmocka_unit_test(threads_are_few_and_end),
 		cmocka_unit_test(helpers_take_no_signals),
 		cmocka_unit_test(many_callers),
-		cmocka_unit_test(idle_threads_use_no_cpu),
+		cmocka_unit_test_teardown(
+			a_helper_looks_for_its_next_job_for_a_while,
+			free_idle_pool),
+		cmocka_unit_test_teardown(idle_threads_sleep, free_idle_pool),
 		cmocka_unit_test(forked_children),
 		cmocka_unit_test(cpus_of_a_node),
 	};
