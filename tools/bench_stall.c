@@ -101,7 +101,8 @@ static void *reader_run(void *arg)
 	struct reader *reader = arg;
 	uint64_t length = SMALLEST;
 
-	while (!atomic_load_explicit(&reader->stop, memory_order_relaxed)) {
+	/* Once at least, however late this thread gets a CPU. */
+	do {
 		reader->error = gpumem_read(reader->memory.buf, BENCH_GUARD,
 					    reader->host.memory, length);
 		if (reader->error) {
@@ -111,7 +112,7 @@ static void *reader_run(void *arg)
 		}
 		reader->reads++;
 		length = length == LARGEST ? SMALLEST : 2 * length;
-	}
+	} while (!atomic_load_explicit(&reader->stop, memory_order_relaxed));
 	return NULL;
 }
 
@@ -154,10 +155,11 @@ static int stall_round(const struct stall *stall, struct series *series)
 static int stall_loop(const struct stall *stall, struct series *series)
 {
 	double begin = tool_now();
-	int status = 0;
+	int status;
 
-	while (!status && tool_now() - begin < stall->seconds * 1e6)
+	do
 		status = stall_round(stall, series);
+	while (!status && tool_now() - begin < stall->seconds * 1e6);
 	return status;
 }
 

@@ -187,7 +187,6 @@ class Doctor(unittest.TestCase):
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
-            timeout=60,
             check=False,
             **options,
         )

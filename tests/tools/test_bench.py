@@ -36,7 +36,6 @@ def gpumem(*args, env=None):
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        timeout=240,
         check=False,
     )
 
@@ -316,7 +315,6 @@ class Copy(BenchTest):
             ["sh", PLOT, saved, folder],
             env={**os.environ, "GPUMEM": GPUMEM},
             check=True,
-            timeout=120,
         )
         self.check_plots(folder)
 

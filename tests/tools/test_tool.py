@@ -37,7 +37,6 @@ def gpumem(*args, env=None, **options):
         stdin=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         text=True,
-        timeout=120,
         check=False,
         **options,
     )
