@@ -38,7 +38,6 @@ def gpumem(*args, **changes):
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
-        timeout=120,
         check=False,
     )
 
@@ -388,7 +387,7 @@ class Terminal(unittest.TestCase):
                 break
             text += more
         os.close(ours)
-        child.wait(timeout=60)
+        child.wait()
         return text.decode().replace("\r\n", "\n")
 
     def check(self, args, columns, width, **changes):
