@@ -36,8 +36,6 @@ static struct gm_guard *_Atomic gm_guards; /* never freed, but used again */
 static pthread_once_t gm_guard_once = PTHREAD_ONCE_INIT;
 static pthread_key_t gm_guard_key;
 static enum gm_guard_way gm_guard_way;
-static char *gm_guard_page; /* with GM_GUARD_MPROTECT */
-static pthread_mutex_t gm_guard_lock = PTHREAD_MUTEX_INITIALIZER; /* the page */
 
 static int gm_membarrier(int command)
 {
@@ -54,6 +52,9 @@ static void gm_guard_give(void *arg)
 }
 
 #ifdef __x86_64__
+static char *gm_guard_page; /* with GM_GUARD_MPROTECT */
+static pthread_mutex_t gm_guard_lock = PTHREAD_MUTEX_INITIALIZER; /* the page */
+
 static bool gm_guard_map_page(void)
 {
 	void *page = mmap(NULL, GM_GUARD_PAGE, PROT_READ | PROT_WRITE,
