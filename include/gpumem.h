@@ -32,6 +32,8 @@
 extern "C" {
 #endif
 
+#pragma GCC visibility push(default)
+
 #define GPUMEM_VERSION_MAJOR 0
 #define GPUMEM_VERSION_MINOR 1
 #define GPUMEM_VERSION_PATCH 0
@@ -881,6 +883,8 @@ const char *gpumem_last_error(void);
  * @return a string that lives as long as the library
  */
 const char *gpumem_version(void);
+
+#pragma GCC visibility pop
 
 #ifdef __cplusplus
 }

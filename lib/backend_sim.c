@@ -31,7 +31,8 @@ static void *gm_sim_loaded(void)
 
 /*
  * Where the simulated libcuda is: named by GPUMEM_SIM_LIBCUDA, or in its place
- * beside this library, installed or in the build tree.
+ * beside this library, installed or in the build tree. Beside a program with
+ * libgpumem.a in it there is none: there it is where it was installed.
  */
 static int gm_sim_path(char *path, size_t size)
 {
@@ -58,6 +59,11 @@ static int gm_sim_path(char *path, size_t size)
 		if (n > 0 && (size_t)n < size && !access(path, R_OK))
 			return 0;
 	}
+#ifdef GM_SIM_DIR
+	snprintf(path, size, "%s", GM_SIM_DIR "/libcuda.so.1");
+	if (!access(path, R_OK))
+		return 0;
+#endif
 	return -ENOENT;
 }
 
