@@ -7,7 +7,7 @@ PREFIX ?= /usr/local
 KDIR ?= /lib/modules/$(shell uname -r)/build
 
 .PHONY: all build demo test test-fresh test-busy unit vm test-debug fuzz-kernel check check-nvidia format module install \
-	install-module uninstall-module test-dma test-gpu \
+	uninstall install-module uninstall-module test-dma test-gpu \
 	bench-gpu clean distclean help
 
 all: build
@@ -27,14 +27,15 @@ help:
 	@echo 'make check-nvidia  gpumem.ko against the open NVIDIA driver (builds the driver, once)'
 	@echo 'make module     gpumem.ko for KDIR against NVIDIA_SRC=<NVIDIA driver source>'
 	@echo 'make install-module  gpumem.ko by DKMS, the group gpumem, and loads it (DESTDIR: source only)'
-	@echo 'make install    user space under PREFIX (DESTDIR is honoured)'
+	@echo 'make install    user space under PREFIX (DESTDIR and LIBDIR are honoured)'
+	@echo 'make uninstall  removes what make install put there (same PREFIX, DESTDIR)'
 	@echo 'make test-gpu   tests on a machine with an NVIDIA GPU; GPU="--only storm" runs one part'
 	@echo 'make clean      removes what was built; make distclean offers to remove the downloads too'
 	@echo 'make bench-gpu  benchmarks on a machine with an NVIDIA GPU'
 
 build:
 	@scripts/setup.sh build
-	@scripts/build.sh $(BUILD)
+	@scripts/build.sh '$(BUILD)'
 
 demo:
 	@scripts/demo.sh '$(BUILD)'
@@ -83,9 +84,11 @@ format:
 module:
 	@scripts/module.sh "$(KDIR)" "$(NVIDIA_SRC)"
 
-install: build
-	@meson configure $(BUILD) --prefix $(abspath $(PREFIX))
-	@meson install -C $(BUILD) $(if $(DESTDIR),--destdir $(abspath $(DESTDIR)))
+install uninstall: export BUILD := $(BUILD)
+install uninstall: export PREFIX := $(PREFIX)
+install uninstall: export GPUMEM_PWD := $(PWD)
+install uninstall:
+	@scripts/install.sh $@
 
 install-module:
 	@DESTDIR=$(if $(DESTDIR),$(abspath $(DESTDIR))) scripts/install-module.sh
