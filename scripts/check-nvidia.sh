@@ -10,25 +10,29 @@ set -uo pipefail
 
 cd "$(dirname "$0")/.." || exit 1
 cache=${GPUMEM_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/gpumem}
-[ $# -gt 0 ] || set -- stable/6.1 stable/6.12 trixie/6.12
+[ $# -gt 0 ] || set -- bookworm/6.1 bookworm/6.12 trixie/6.12
 failed=0
+mkdir -p "$cache/nvidia" build-check || exit 1
+work=$(mktemp -d "$cache/nvidia/work.XXXXXX") || exit 1
+trap 'rm -rf "$work"' EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM
 
 # driver_source SUITE: fetches the driver's source and prints its folder.
 driver_source()
 {
-	local apt=$cache/apt-nvidia-$1 out=$cache/nvidia/$1 tmp
+	local out=$cache/nvidia/$1 tmp=$work/source-$1 src
 	[ -f "$out/nvidia/nv-p2p.h" ] && { echo "$out"; return 0; }
-	tmp=$out.tmp
-	rm -rf "$tmp" "$out"
-	mkdir -p "$tmp"
-	scripts/apt-private.sh "$apt" "$1" contrib update >&2 &&
-		scripts/apt-private.sh "$apt" "$1" contrib unpack "$tmp" \
-			nvidia-open-kernel-source >&2 &&
-		tar -C "$tmp" -xf "$tmp/usr/src/nvidia-open-kernel.tar.xz" &&
-		mv "$tmp/modules/nvidia-open-kernel" "$out" || return 1
-	zcat "$tmp"/usr/share/doc/nvidia-open-kernel-source/changelog.Debian.gz |
-		sed -n '1s/.*(\([^)]*\)).*/\1/p' >"$out/version"
+	src=$tmp/modules/nvidia-open-kernel
 	rm -rf "$tmp"
+	mkdir "$tmp" &&
+		scripts/apt-private.sh "$tmp/apt" "$1" contrib update >&2 &&
+		scripts/apt-private.sh "$tmp/apt" "$1" contrib unpack "$tmp" \
+			nvidia-open-kernel-source >&2 &&
+		tar -C "$tmp" -xf "$tmp/usr/src/nvidia-open-kernel.tar.xz" || return 1
+	zcat "$tmp"/usr/share/doc/nvidia-open-kernel-source/changelog.Debian.gz |
+		sed -n '1s/.*(\([^)]*\)).*/\1/p' >"$src/version"
+	mv -T "$src" "$out" || return 1
 	echo "$out"
 }
 
@@ -36,23 +40,24 @@ driver_source()
 # its Module.symvers.
 driver_build()
 {
-	local out=$1-$3 tmp=$1-$3.tmp common
+	local out=$1-$3 tmp=$work/build-$3 common log
 	[ -f "$out/Module.symvers" ] && { echo "$out"; return 0; }
+	log=$PWD/build-check/driver-${1##*/}-$3.log
 	echo "check-nvidia: building the driver for $3 (minutes, once)" >&2
-	rm -rf "$tmp" "$out"
+	rm -rf "$tmp"
 	cp -r "$1" "$tmp" || return 1
 	# Debian's headers have two halves; the driver wants to know both.
 	common=$(readlink -f "$2")
 	common=${common%-*}-common
-	nice make -C "$tmp" -j"$(nproc)" SYSSRC="$common" SYSOUT="$(readlink -f "$2")" \
-		NV_KERNEL_MODULES=nvidia modules >"$tmp/log" 2>&1 &&
-		grep -q nvidia_p2p_get_pages "$tmp/Module.symvers" || {
-		tail -20 "$tmp/log" >&2
-		echo "check-nvidia: the driver does not build for $3; its log is $tmp/log" >&2
+	if ! nice make -C "$tmp" -j"$(nproc)" SYSSRC="$common" SYSOUT="$(readlink -f "$2")" \
+		NV_KERNEL_MODULES=nvidia modules >"$log" 2>&1 ||
+		! grep -q nvidia_p2p_get_pages "$tmp/Module.symvers"; then
+		tail -20 "$log" >&2
+		echo "check-nvidia: the driver does not build for $3; its log is $log" >&2
 		return 1
-	}
+	fi
 	find "$tmp" \( -name '*.o' -o -name '*.ko' -o -name '*.o_binary' \) -delete
-	mv "$tmp" "$out"
+	mv -T "$tmp" "$out" || return 1
 	echo "$out"
 }
 
@@ -79,14 +84,13 @@ one()
 	src=$(driver_source "$1") && kernel=$(tests/vm/kernel-fetch.sh "$2") || return 1
 	release=$(cat "$kernel/release")
 	driver=$(driver_build "$src" "$kernel/build" "$release") || return 1
-	out=build-check/nvidia-$1-$2-$3
+	out=build-check/gpumem-$1-$2-$3
 	ko=$out/kernel/gpumem/gpumem.ko
-	OUT=$out W=1 GPUMEM_GPL=$3 scripts/module.sh "$kernel/build" "$driver" || return 1
+	GPUMEM_OUT=$out W=1 GPUMEM_GPL=$3 scripts/module.sh "$kernel/build" "$driver" || return 1
 	versions_check "$ko" "$driver/Module.symvers" || return 1
 	[ "$3" = y ] || scripts/module-gpl.sh "$ko" "$kernel/build"
 }
 
-mkdir -p build-check
 for pair; do
 	for gpl in y n; do
 		suite=${pair%/*} kernel=${pair#*/}

@@ -7,9 +7,17 @@
 # usage: install-module.sh [uninstall]
 set -eu
 
-cd "$(dirname "$0")/.."
-version=$(sed -n 's/^#define GPUMEM_RELEASE "\(.*\)"/\1/p' kernel/gpumem/gpumem_drv.h)
-dest=${DESTDIR:-}/usr/src/gpumem-$version
+root=$(cd "$(dirname "$0")/.." && pwd)
+version=$(sed -n 's/^#define GPUMEM_RELEASE "\(.*\)"/\1/p' "$root/kernel/gpumem/gpumem_drv.h")
+destdir=${DESTDIR:-}
+dest=$destdir/usr/src/gpumem-$version
+marker=made-by-install-module.sh
+
+fail()
+{
+	echo "install-module: $*" >&2
+	exit 1
+}
 
 # place FILE TARGET: where `make install` or a package has not put it already.
 place()
@@ -17,53 +25,58 @@ place()
 	for dir in /usr/lib /lib /usr/local/lib; do
 		[ ! -e "$dir/$2" ] || return 0
 	done
-	install -D -m 644 "packaging/$1" "/etc/$2"
+	install -D -m 644 "$root/packaging/$1" "/etc/$2"
 }
 
 # unplace FILE TARGET: unless it was changed.
 unplace()
 {
-	! cmp -s "packaging/$1" "/etc/$2" || rm "/etc/$2"
+	! cmp -s "$root/packaging/$1" "/etc/$2" || rm "/etc/$2"
 }
 
-if [ "${1:-}" = uninstall ]; then
-	[ -n "${DESTDIR:-}" ] || ! command -v dkms >/dev/null ||
-		dkms remove "gpumem/$version" --all || true
+# remove: what an earlier run installed, and nobody else's.
+remove()
+{
+	[ ! -e "$dest" ] || [ -f "$dest/$marker" ] ||
+		fail "$dest is there and make install-module has not made it; remove it, or the package that it belongs to"
+	if [ -z "$destdir" ] && command -v dkms >/dev/null &&
+		[ -n "$(dkms status "gpumem/$version")" ]; then
+		dkms remove "gpumem/$version" --all
+	fi
 	rm -rf "$dest"
-	[ -n "${DESTDIR:-}" ] || {
+}
+
+[ -n "$version" ] || fail "kernel/gpumem/gpumem_drv.h names no version (GPUMEM_RELEASE)"
+[ -n "$destdir" ] || [ "$(id -u)" = 0 ] || fail "only root can: sudo make ${1:-install}-module"
+
+if [ "${1:-}" = uninstall ]; then
+	remove
+	[ -n "$destdir" ] || {
 		unplace 60-gpumem.rules udev/rules.d/60-gpumem.rules
 		unplace gpumem.modules-load modules-load.d/gpumem.conf
 	}
 	exit 0
 fi
 
-if [ -z "${DESTDIR:-}" ]; then
-	[ "$(id -u)" = 0 ] || {
-		echo "install-module: only root can: sudo make install-module" >&2
-		exit 1
-	}
-	command -v dkms >/dev/null || {
-		echo "install-module: dkms is missing; install it (apt install dkms), or build the module yourself (make module)" >&2
-		exit 1
-	}
-	! dkms status "gpumem/$version" | grep -q . || dkms remove "gpumem/$version" --all
-fi
-
-rm -rf "$dest"
+[ -n "$destdir" ] || command -v dkms >/dev/null ||
+	fail "dkms is missing; install it (apt install dkms), or build the module yourself (make module)"
+remove
+mkdir -p "$dest"
+: >"$dest/$marker"
 mkdir -p "$dest/kernel/gpumem" "$dest/uapi/linux" "$dest/scripts"
-cp kernel/gpumem/*.[ch] kernel/gpumem/Kbuild "$dest/kernel/gpumem/"
+cp "$root"/kernel/gpumem/*.[ch] "$root/kernel/gpumem/Kbuild" "$dest/kernel/gpumem/"
 rm -f "$dest"/kernel/gpumem/*.mod.c
-cp uapi/*.h "$dest/uapi/"
-cp uapi/linux/*.h "$dest/uapi/linux/"
-cp scripts/module.sh scripts/module-symvers.sh "$dest/scripts/"
-cp -r LICENSES "$dest/"
-sed "s/#VERSION#/$version/" packaging/dkms.conf >"$dest/dkms.conf"
+cp "$root"/uapi/*.h "$dest/uapi/"
+cp "$root"/uapi/linux/*.h "$dest/uapi/linux/"
+cp "$root/scripts/module.sh" "$root/scripts/module-symvers.sh" "$dest/scripts/"
+cp -r "$root/LICENSES" "$dest/"
+sed "s/#VERSION#/$version/" "$root/packaging/dkms.conf" >"$dest/dkms.conf"
 echo "install-module: source in $dest"
-[ -z "${DESTDIR:-}" ] || exit 0
+[ -z "$destdir" ] || exit 0
 
 dkms install "gpumem/$version"
 if command -v systemd-sysusers >/dev/null; then
-	systemd-sysusers "$PWD/packaging/gpumem.sysusers"
+	systemd-sysusers "$root/packaging/gpumem.sysusers"
 else
 	getent group gpumem >/dev/null || groupadd --system gpumem
 fi
@@ -76,6 +89,5 @@ if modprobe gpumem; then
 	ls -l /dev/gpumem
 	echo "install-module: usermod -aG gpumem NAME lets a user in"
 else
-	echo "install-module: the module does not load; dmesg says why" >&2
-	exit 1
+	fail "the module does not load; dmesg says why"
 fi
