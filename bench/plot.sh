@@ -4,7 +4,8 @@
 #
 #   bench/plot.sh COPY.json FOLDER
 #
-# GPUMEM names the command, otherwise it is the one of BUILD, or of PATH. The
+# GPUMEM_TOOL names the command, otherwise it is the one of the build in
+# GPUMEM_BUILD (build-gpu if that is not set), or of PATH. The
 # folder gets copy.dat and copy.gp as well: gnuplot copy.gp there draws again.
 set -eu
 
@@ -13,10 +14,8 @@ root=$(cd "$(dirname "$0")/.." && pwd)
 	echo "usage: bench/plot.sh COPY.json FOLDER" >&2
 	exit 2
 }
-if [ -z "${GPUMEM:-}" ]; then
-	GPUMEM=${BUILD:-$root/build-gpu}/tools/gpumem
-	[ -x "$GPUMEM" ] || GPUMEM=gpumem
-fi
+tool=${GPUMEM_TOOL:-${GPUMEM_BUILD:-$root/build-gpu}/tools/gpumem}
+[ -n "${GPUMEM_TOOL:-}" ] || [ -x "$tool" ] || tool=gpumem
 mkdir -p "$2"
 python3 - "$1" >"$2/copy.dat" <<'END'
 import json
@@ -51,4 +50,4 @@ for direction in ("write", "read"):
                 print("\t".join([str(row["size"]), *figures]))
             print("\n")
 END
-exec "$GPUMEM" bench copy --replot "$2"
+exec "$tool" bench copy --replot "$2"

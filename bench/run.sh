@@ -1,6 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
-# Measures gpumem on this machine's GPU; text and JSON stay in BUILD/bench.
+# Measures gpumem on this machine's GPU; text and JSON stay in bench/ of
+# the build, which is in GPUMEM_BUILD, or build-gpu if that is not set.
 # Exits 0 when everything ran, 1 when something failed, 77 without a GPU.
 #
 #   bench/run.sh [--backend NAME] [--dry-run-sim]
@@ -10,12 +11,13 @@
 #                  test this script: its figures say nothing about a real one
 #
 # About four minutes on an H100. Where there is gnuplot the copies are drawn into
-# BUILD/bench/plots (scripts/setup.sh bench installs it); bench/plot.sh draws
-# them later and elsewhere from BUILD/bench/copy.json.
+# bench/plots there (scripts/setup.sh bench installs it); bench/plot.sh draws
+# them later and elsewhere from bench/copy.json.
 set -u
 
 root=$(cd "$(dirname "$0")/.." && pwd)
-build=${BUILD:-$root/build-gpu}
+build=${GPUMEM_BUILD:-$root/build-gpu}
+# shellcheck source=tests/gpu/common.sh
 . "$root/tests/gpu/common.sh"
 
 backend="rm"
@@ -70,6 +72,9 @@ measure()
 build_all
 use_libcuda
 out=$build/bench
+trap 'rm -f "$out/stderr"' EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM
 mkdir -p "$out" || exit 1
 
 print_machine | tee "$out/machine.txt"
@@ -96,7 +101,7 @@ copies()
 	fi
 	measure copy txt "$tool" bench copy --backend "$backend" "$@"
 	if [ -n "$json" ] && command -v gnuplot >/dev/null 2>&1; then
-		GPUMEM=$tool "$root/bench/plot.sh" "$out/copy.json" \
+		GPUMEM_TOOL=$tool "$root/bench/plot.sh" "$out/copy.json" \
 			"$out/plots" || failed=$((failed + 1))
 	else
 		say "# not drawn: that takes gnuplot, and JSON"

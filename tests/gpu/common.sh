@@ -1,8 +1,6 @@
 # SPDX-License-Identifier: MIT
 # shellcheck shell=sh
-# What tests/gpu/run.sh and bench/run.sh share; to be sourced, with $root and
-# $build set. Needs a C compiler, Python, meson and ninja, and no network.
-: "${root:?}" "${build:?}"
+# What the scripts of tests/gpu and bench share; to be sourced. Needs no network.
 
 say()
 {
@@ -77,11 +75,12 @@ targets='tools/gpumem:executable tests/gpu/test_gpu:executable
 	tests/gpu/test_litmus:executable tests/gpu/sandbox:executable
 	tests/gpu/courier_probe:executable sim/cuda:shared_library'
 
-# Builds the library, the command and the tests into $build. GPUMEM_DEPS may
-# name a folder with usr/include and usr/lib of packages that are not installed
+# Builds the library, the command and the tests of $root into $build, with a C
+# compiler, Python, meson and ninja. GPUMEM_DEPS may name a folder with usr/include and usr/lib of packages that are not installed
 # (json-c, for --json).
 build_all()
 {
+	: "${root:?}" "${build:?}"
 	find_meson
 	if [ -n "${GPUMEM_DEPS:-}" ]; then
 		deps=$(cd "$GPUMEM_DEPS" && pwd) ||
@@ -115,6 +114,50 @@ find_built()
 	found=$(find "$build" -name "$1" -type f -perm -u+x | head -n 1)
 	[ -n "$found" ] || die "the build made no $1; see $build/build.log"
 	say "$found"
+}
+
+# as_ordinary COMMAND...: as an ordinary user, where the caller is root.
+as_ordinary()
+{
+	if command -v setpriv >/dev/null 2>&1; then
+		setpriv --reuid=65534 --regid=65534 --clear-groups \
+			env HOME=/nonexistent "$@"
+	else
+		python3 -c 'import os, sys
+os.setgroups([])
+os.setgid(65534)
+os.setuid(65534)
+os.environ["HOME"] = "/nonexistent"
+os.execvp(sys.argv[1], sys.argv[1:])' "$@"
+	fi
+}
+
+can_change_user()
+{
+	[ "$(id -u)" -eq 0 ] && as_ordinary true 2>/dev/null
+}
+
+# make_work NAME: makes the folder $work, which goes when the script ends. It is
+# below TMPDIR, or where an ordinary user may enter and run what is there.
+make_work()
+{
+	trap 'rm -rf "${work:-}"' EXIT
+	trap 'exit 130' INT
+	trap 'exit 143' TERM
+	for dir in "${TMPDIR:-/tmp}" /tmp /var/tmp; do
+		work=$(mktemp -d "$dir/$1.XXXXXX") || continue
+		chmod 755 "$work"
+		can_change_user || return 0
+		printf '#!/bin/sh\n' >"$work/try"
+		chmod 755 "$work/try"
+		if as_ordinary "$work/try" 2>/dev/null; then
+			rm "$work/try"
+			return 0
+		fi
+		rm -rf "$work"
+	done
+	work=
+	die "in ${TMPDIR:-/tmp} and /var/tmp no ordinary user can run a program; set TMPDIR to a folder where one can"
 }
 
 # Which machine the figures are from.

@@ -23,10 +23,13 @@
 # --seed N          of the random tests
 # --dry-run-sim     run everything on the simulated GPU instead, to test this
 #                   script: it shows nothing about a real one
+#
+# The build is in GPUMEM_BUILD, build-gpu if it is not set.
 set -u
 
 root=$(cd "$(dirname "$0")/../.." && pwd)
-build=${BUILD:-$root/build-gpu}
+build=${GPUMEM_BUILD:-$root/build-gpu}
+# shellcheck source=tests/gpu/common.sh
 . "$root/tests/gpu/common.sh"
 
 backend="rm"
@@ -111,8 +114,7 @@ copy_for_all()
 {
 	mkdir -p "$work/bin" "$work/lib" "$work/sim" ||
 		die "cannot write to $work"
-	cp "$tool" "$root/tests/gpu/test_python.py" \
-		"$root/tests/gpu/sandbox.sh" "$work/bin/"
+	cp "$tool" "$root/tests/gpu/test_python.py" "$work/bin/"
 	for program in test_gpu test_storm test_two pointer_kinds test_cpu \
 		test_copies test_litmus sandbox; do
 		cp "$(find_built $program)" "$work/bin/"
@@ -258,8 +260,8 @@ part_sandbox()
 	number=$1
 	shift
 	[ "$number" -eq 1 ] || return 0
-	check "sandbox" "$@" "$work/bin/sandbox.sh" "$work/bin/sandbox" \
-		--backend "$backend"
+	check "sandbox" "$@" "$root/tests/gpu/sandbox.sh" \
+		"$work/bin/sandbox" --backend "$backend"
 	sed 's/^/#   /' "$work/out"
 }
 
@@ -281,9 +283,7 @@ build_all
 use_libcuda
 print_machine
 
-work=$(mktemp -d "${TMPDIR:-/tmp}/gpumem-gpu.XXXXXX") || exit 1
-trap 'rm -rf "$work"' EXIT
-trap 'exit 1' INT TERM
+make_work gpumem-gpu
 copy_for_all
 LD_LIBRARY_PATH=$work/lib${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}
 export LD_LIBRARY_PATH
@@ -309,17 +309,7 @@ fi
 # shellcheck disable=SC2086
 if [ "$(id -u)" -eq 0 ]; then
 	run_parts 1 root $limit
-	if command -v setpriv >/dev/null 2>&1; then
-		run_parts 2 "uid 65534" $limit setpriv --reuid=65534 \
-			--regid=65534 --clear-groups env HOME=/nonexistent
-	else
-		run_parts 2 "uid 65534" $limit python3 -c 'import os, sys
-os.setgroups([])
-os.setgid(65534)
-os.setuid(65534)
-os.environ["HOME"] = "/nonexistent"
-os.execvp(sys.argv[1], sys.argv[1:])'
-	fi
+	run_parts 2 "uid 65534" as_ordinary $limit
 else
 	run_parts 1 "uid $(id -u)" $limit
 fi

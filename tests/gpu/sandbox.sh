@@ -2,14 +2,33 @@
 # SPDX-License-Identifier: MIT
 # Runs the library under a seccomp filter, as the caller, as an ordinary user
 # where the caller is root, and in namespaces of its own. Exits 0 when all
-# passed, 1 when something failed, 77 where the backend cannot be used.
+# passed, 1 when something failed, 77 where the backend cannot be used. The program
+# and its library run from a copy that an ordinary user can reach.
 #
 #   tests/gpu/sandbox.sh SANDBOX [--backend NAME]
 # shellcheck disable=SC2086 # $options is words
 set -u
 
-sandbox=${1:?sandbox.sh: name the built program sandbox}
+root=$(cd "$(dirname "$0")/../.." && pwd)
+# shellcheck source=tests/gpu/common.sh
+. "$root/tests/gpu/common.sh"
+
+built=${1:?sandbox.sh: name the built program sandbox}
 shift
+make_work gpumem-sandbox
+mkdir "$work/bin" "$work/lib" "$work/sim"
+sandbox=$work/bin/sandbox
+library=$(ldd "$built" | sed -n 's/.*libgpumem\.so[^ ]* => \(.*\) (0x.*/\1/p')
+if ! cp "$built" "$sandbox" || ! cp "$library" "$work/lib/"; then
+	die "cannot copy $built and its libgpumem ($library) to $work"
+fi
+# Where the library looks for the simulated CUDA, from its own place.
+sim=$(dirname "$library")/../sim/libcuda.so.1
+[ ! -f "$sim" ] || cp "$sim" "$work/sim/"
+chmod -R a+rX "$work"
+LD_LIBRARY_PATH=$work/lib${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}
+export LD_LIBRARY_PATH
+
 failed=0
 passed=0
 skipped=0
@@ -56,9 +75,10 @@ possible()
 
 options=$*
 try "uid $(id -u)" env
-if [ "$(id -u)" -eq 0 ] && possible setpriv --reuid=65534 --regid=65534 \
-	--clear-groups; then
-	try "uid 65534" setpriv --reuid=65534 --regid=65534 --clear-groups
+if can_change_user; then
+	try "uid 65534" as_ordinary
+elif [ "$(id -u)" -eq 0 ]; then
+	outcome 77 "uid 65534: this machine lets root be no other user"
 fi
 if possible unshare -Ur; then
 	try "unshare -Ur" unshare -Ur

@@ -313,7 +313,7 @@ class Copy(BenchTest):
         self.run_ok(*self.SMALL, "--save", saved)
         subprocess.run(
             ["sh", PLOT, saved, folder],
-            env={**os.environ, "GPUMEM": GPUMEM},
+            env={**os.environ, "GPUMEM_TOOL": GPUMEM},
             check=True,
         )
         self.check_plots(folder)
