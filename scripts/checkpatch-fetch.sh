@@ -8,16 +8,18 @@ here=$(cd "$(dirname "$0")" && pwd)
 cache=${GPUMEM_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/gpumem}
 out=$cache/checkpatch
 [ -f "$out/checkpatch.pl" ] && { echo "$out/checkpatch.pl"; exit 0; }
-tmp=$cache/checkpatch.tmp
-rm -rf "$tmp"
-mkdir -p "$tmp" "$out"
-"$here/apt-private.sh" "$cache/apt-source" stable main update >&2
-"$here/apt-private.sh" "$cache/apt-source" stable main unpack "$tmp" linux-source-6.1 >&2
+mkdir -p "$out"
+tmp=$(mktemp -d "$cache/checkpatch.XXXXXX")
+trap 'rm -rf "$tmp"' EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM
+# Debian 12's, whichever release this is: the tree is checked with one version.
+"$here/apt-private.sh" "$tmp/apt" bookworm main update >&2
+"$here/apt-private.sh" "$tmp/apt" bookworm main unpack "$tmp" linux-source-6.1 >&2
 tar -C "$tmp" --strip-components=2 -xf "$tmp"/usr/src/linux-source-6.1.tar.xz \
 	linux-source-6.1/scripts/checkpatch.pl \
 	linux-source-6.1/scripts/spelling.txt \
 	linux-source-6.1/scripts/const_structs.checkpatch
 mv "$tmp/spelling.txt" "$tmp/const_structs.checkpatch" "$out/"
 mv "$tmp/checkpatch.pl" "$out/"
-rm -rf "$tmp"
 echo "$out/checkpatch.pl"

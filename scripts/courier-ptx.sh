@@ -24,6 +24,8 @@ done
 
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM
 "$clang" -x cuda --cuda-device-only --cuda-gpu-arch=sm_70 -nocudainc \
 	-nocudalib --cuda-path=/nonexistent -Wno-unknown-cuda-version \
 	-Xclang -target-feature -Xclang +ptx60 \

@@ -10,6 +10,6 @@ used=$(nm -u "$1" | awk '{print $2}' | sort)
 bad=$(comm -12 <(echo "$used") \
 	<(awk -F '\t' '$4 != "EXPORT_SYMBOL" {print $2}' "$2/Module.symvers" | sort))
 [ -z "$bad" ] || {
-	echo "$1 uses GPL-only symbols:" $bad >&2
+	echo "$1 uses GPL-only symbols: ${bad//$'\n'/ }" >&2
 	exit 1
 }

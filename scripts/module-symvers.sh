@@ -7,7 +7,7 @@
 # says where. Before Linux 5.19 it is that symbol's value.
 set -eu
 
-ko=$1
+ko=${1:?usage: module-symvers.sh nvidia.ko[.xz|.zst|.gz]}
 for tool in objdump objcopy od; do
 	command -v "$tool" >/dev/null || {
 		echo "module-symvers: $tool is missing; install binutils" >&2
@@ -16,6 +16,8 @@ for tool in objdump objcopy od; do
 done
 tmp=$(mktemp -d)
 trap 'rm -rf "$tmp"' EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM
 case $ko in
 *.xz) xz -dc "$ko" >"$tmp/ko" ;;
 *.zst) zstd -dqc "$ko" >"$tmp/ko" ;;

@@ -18,18 +18,22 @@ flock 9
 [ -f "$out/complete" ] && { echo "$out"; exit 0; }
 
 "$here/../../scripts/setup.sh" kernel
-rm -rf "$out" "$cache"/debug-*.tmp
-tmp=$out.tmp
+tmp=$out.tmp log=$cache/debug.log
+# Left by a run that was killed, in the place that this one has locked.
+rm -rf "$out" "$tmp"
+trap 'rm -rf "$tmp"' EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM
 mkdir -p "$tmp/deb"
 apt="$here/../../scripts/apt-private.sh"
-"$apt" "$cache/apt-6.1" stable main update >&2
-"$apt" "$cache/apt-6.1" stable main unpack "$tmp/deb" linux-source-6.1 >&2
+# Debian 12's, whichever release this is.
+"$apt" "$tmp/apt" bookworm main update >&2
+"$apt" "$tmp/apt" bookworm main unpack "$tmp/deb" linux-source-6.1 >&2
 mkdir "$tmp/src" "$tmp/build"
 tar -C "$tmp/src" --strip-components=1 -xf "$tmp/deb/usr/src/linux-source-6.1.tar.xz"
-rm -rf "$tmp/deb"
+rm -rf "$tmp/deb" "$tmp/apt"
 cd "$tmp/src"
 echo "kernel-debug: building (several minutes, once)" >&2
-log=$tmp/log
 {
 	make O="$tmp/build" tinyconfig &&
 		./scripts/kconfig/merge_config.sh -O "$tmp/build" "$tmp/build/.config" "$here/debug.config" &&
