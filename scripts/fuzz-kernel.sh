@@ -38,7 +38,7 @@ boot()
 	while [ ! -e "$dir/failed" ] && [ "$(done_count)" -lt "$ops" ]; do
 		s=$((seed + n)) log=$dir/$((seed + n)).log
 		setsid tests/vm/vm.py --build "$build" --kernel "$kernel" --work="-fuzz$1" --test fuzz --verbose \
-			--timeout 36000 --append "FUZZ_OPS=$step FUZZ_SEED=$s CASE_TIMEOUT=30000" >"$log" 2>&1 &
+			--case-timeout 30000 --append "FUZZ_OPS=$step FUZZ_SEED=$s" >"$log" 2>&1 &
 		trap 'kill -s TERM -- "-$!" 2>/dev/null; exit 143' TERM
 		if wait $!; then
 			total=$(done_count) now=$(date +%s)

@@ -188,6 +188,7 @@ module_source()
 	DESTDIR=$work/module "$root/scripts/install-module.sh" || return 1
 	src=$(find "$work/module/usr/src" -maxdepth 1 -name 'gpumem-[0-9]*')
 	grep -qx "PACKAGE_VERSION=\"${src##*-}\"" "$src/dkms.conf" || return 1
+	# shellcheck disable=SC2013 # names of files are words
 	for object in $(sed -n '/^gpumem-y/,/[^\\]$/p' "$root/kernel/gpumem/Kbuild" |
 			grep -o '[a-z0-9_]*\.o'); do
 		[ -f "$src/kernel/gpumem/${object%.o}.c" ] || {
