@@ -311,20 +311,24 @@ static const struct t_mode modes[] = {
 	{ "kill", mode_kill },
 };
 
+static bool nothing_left(void *counters)
+{
+	struct gpumem_emu_counters *c = counters;
+
+	*c = emu_counters();
+	return !c->rm_clients && !c->rm_objects && !c->rm_maps && !c->blocks;
+}
+
 int main(int argc, char **argv)
 {
 	struct gpumem_emu_counters c;
-	int i, r = t_main(argc, argv, modes, sizeof(modes) / sizeof(modes[0]));
+	int r = t_main(argc, argv, modes, sizeof(modes) / sizeof(modes[0]));
+	bool ok;
 
 	if (r)
 		return r;
-	for (i = 0; i < 200; i++) {
-		c = emu_counters();
-		if (!c.rm_clients && !c.rm_objects && !c.rm_maps && !c.blocks)
-			return t_end();
-		t_sleep_us(10000);
-	}
-	check(false, "left over: %llu clients, %llu objects, %llu mappings",
+	ok = t_wait(nothing_left, &c);
+	check(ok, "left over: %llu clients, %llu objects, %llu mappings",
 	      (unsigned long long)c.rm_clients,
 	      (unsigned long long)c.rm_objects, (unsigned long long)c.rm_maps);
 	return t_end();

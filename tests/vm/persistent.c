@@ -211,8 +211,22 @@ static void waiter_run(void *arg)
 {
 	struct pollfd p = { .fd = *(int *)arg, .events = POLLIN };
 
-	check(poll(&p, 1, 10000) == 1, "poll() timed out");
+	check(poll(&p, 1, -1) == 1, "poll: %s", strerror(errno));
 	check(event_count(p.fd) == 1, "signalled otherwise than once");
+}
+
+static bool is_asleep(void *pid)
+{
+	char path[64], text[256] = "", *state;
+	int fd;
+
+	snprintf(path, sizeof(path), "/proc/%d/stat", *(pid_t *)pid);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	need(fd >= 0 && read(fd, text, sizeof(text) - 1) > 0, "%s: %s", path,
+	     strerror(errno));
+	close(fd);
+	state = strrchr(text, ')');
+	return state && !strncmp(state, ") S", 3);
 }
 
 static void mode_poll(void)
@@ -223,7 +237,7 @@ static void mode_poll(void)
 
 	event_pin(fd, addr, 0, event);
 	pid = t_fork(waiter_run, &event);
-	t_sleep_us(50000);
+	need(t_wait(is_asleep, &pid), "the waiter does not come to poll()");
 	check_result(emu_free(emu, addr), 0, "freeing");
 	t_join("the waiter", pid);
 	close(event);

@@ -3,7 +3,6 @@
 #include "t.h"
 
 #include <sched.h>
-#include <stdatomic.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 
@@ -206,25 +205,27 @@ static void race_run(void *arg)
 	}
 }
 
+static bool race_done(void *arg)
+{
+	struct race *race = arg;
+
+	return atomic_load(&race->done) == atomic_load(&race->go) * RACERS;
+}
+
 /* Of several processes that pin first at once just one gets the file. */
 static void mode_claim_race(void)
 {
-	struct race *race = mmap(NULL, sizeof(*race), PROT_READ | PROT_WRITE,
-				 MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-	uint64_t end = t_now_ms() + 120000;
+	struct race *race = t_shared(sizeof(*race));
 	pid_t pid[RACERS];
 	int i;
 
-	need(race != MAP_FAILED, "mmap: %s", strerror(errno));
 	for (i = 0; i < RACES; i++)
 		race->fd[i] = gm_open();
 	for (i = 0; i < RACERS; i++)
 		pid[i] = t_fork(race_run, race);
 	for (i = 0; i < RACES; i++) {
 		atomic_store(&race->go, i + 1);
-		while (atomic_load(&race->done) < (i + 1) * RACERS &&
-		       t_now_ms() < end)
-			t_sleep_us(100);
+		need(t_wait(race_done, race), "race %d does not end", i);
 		check(atomic_load(&race->won) == i + 1 &&
 			      atomic_load(&race->refused) ==
 				      (i + 1) * (RACERS - 1),

@@ -2,10 +2,14 @@
 /*
  * What the test programs of the virtual machine share: checks that name what
  * was expected and what was found, the emulated GPU's CUDA side, pins through
- * both interfaces of /dev/gpumem, and accesses that survive a signal.
+ * both interfaces of /dev/gpumem, accesses that survive a signal, and races.
  *
  * A program that failed a check prints it and exits with 1 in the end; one that
  * cannot go on stops at once, also with 1.
+ *
+ * No check depends on how fast the machine is: the clock goes on while the host is
+ * busy with other things. Programs wait for a state, not for a time, and races go
+ * on until they have shown something. vm.py limits each case in the VM's own time.
  */
 #ifndef GPUMEM_VM_T_H
 #define GPUMEM_VM_T_H
@@ -13,6 +17,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -93,6 +98,46 @@ uint32_t t_random(uint64_t *state);
 uint64_t t_now_ms(void);
 void t_sleep_us(unsigned int us);
 
+/*
+ * The wait for a state that must come, in milliseconds: too long for any machine,
+ * and over before the limit of the case, so that the program says what it missed.
+ */
+#define T_WAIT_MS 120000
+/* Waits until ready() is true; false if that takes longer than T_WAIT_MS. */
+bool t_wait(bool (*ready)(void *arg), void *arg);
+
+/* Zeroed memory that the children of this process share with it. */
+void *t_shared(size_t bytes);
+
+/* An event that a race must bring about so often to show anything. */
+struct t_kind {
+	const char *name;
+	const atomic_uint *count;
+	unsigned int least;
+};
+
+/* True while an event came too seldom; the first time it prints which. */
+bool t_missing(const struct t_kind *kinds, size_t count);
+/* Lets other threads race for some time, and until nothing is missing. */
+void t_race(uint64_t ms, const struct t_kind *kinds, size_t count);
+
+struct t_storm {
+	unsigned long kills;
+	uint64_t seed;
+	/* Does its work over and over; never returns. */
+	void (*victim)(uint64_t seed);
+	const struct t_kind *kinds;
+	size_t count;
+};
+
+/*
+ * kill -9 of one victim after the other, at random moments: so many, and until
+ * nothing is missing. A victim calls t_storm_round() after each round of its work:
+ * victims live as long as it takes half of them to come so far.
+ */
+void t_storm(const struct t_storm *storm);
+void t_storm_round(void);
+
 /* The CUDA side. */
 int emu_open(void);
 int emu_try_alloc(int fd, uint64_t length, uint64_t *addr);
@@ -101,8 +146,8 @@ int emu_free(int fd, uint64_t addr);
 int emu_read(int fd, uint64_t addr, void *to, size_t length);
 int emu_write(int fd, uint64_t addr, const void *from, size_t length);
 struct gpumem_emu_counters emu_counters(void);
-/* Waits until nothing is pinned and says what is if that does not come. */
-void emu_check_nothing_pinned(const char *when);
+/* Waits until nothing is pinned; false, saying what is, if that does not come. */
+bool emu_check_nothing_pinned(const char *when);
 
 /* The module, new interface. */
 int gm_open(void);

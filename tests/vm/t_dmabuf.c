@@ -126,17 +126,24 @@ size_t imp_runs(int imp, struct importer_run runs[IMPORTER_MANY])
 	return r.count;
 }
 
+struct free_pages {
+	uint64_t want, found;
+};
+
+static bool free_pages_are(void *pages)
+{
+	struct free_pages *p = pages;
+
+	p->found = emu_counters().free_pages;
+	return p->found == p->want;
+}
+
 void emu_check_free_pages(uint64_t want, const char *when)
 {
-	uint64_t end = t_now_ms() + 2000, found;
-
+	struct free_pages p = { .want = want };
 	/* The last close of a file may still be under way in the kernel. */
-	do {
-		found = emu_counters().free_pages;
-		if (found == want)
-			return;
-		t_sleep_us(1000);
-	} while (t_now_ms() < end);
-	check(false, "%s: expected %llu pages free, found %llu", when,
-	      (unsigned long long)want, (unsigned long long)found);
+	bool ok = t_wait(free_pages_are, &p);
+
+	check(ok, "%s: expected %llu pages free, found %llu", when,
+	      (unsigned long long)p.want, (unsigned long long)p.found);
 }

@@ -65,21 +65,24 @@ struct gpumem_emu_counters emu_counters(void)
 	return c;
 }
 
-void emu_check_nothing_pinned(const char *when)
+static bool nothing_pinned(void *counters)
 {
-	uint64_t end = t_now_ms() + 2000;
-	struct gpumem_emu_counters c;
+	struct gpumem_emu_counters *c = counters;
 
+	*c = emu_counters();
+	return !c->pins && !c->pinned_pages;
+}
+
+bool emu_check_nothing_pinned(const char *when)
+{
+	struct gpumem_emu_counters c;
 	/* The last close of a file may still be under way in the kernel. */
-	do {
-		c = emu_counters();
-		if (!c.pins && !c.pinned_pages)
-			return;
-		t_sleep_us(1000);
-	} while (t_now_ms() < end);
-	check(false, "%s: expected nothing pinned, found %llu pins, %llu pages",
-	      when, (unsigned long long)c.pins,
-	      (unsigned long long)c.pinned_pages);
+	bool ok = t_wait(nothing_pinned, &c);
+
+	return check(ok,
+		     "%s: expected nothing pinned, found %llu pins, %llu pages",
+		     when, (unsigned long long)c.pins,
+		     (unsigned long long)c.pinned_pages);
 }
 
 int gm_open(void)
