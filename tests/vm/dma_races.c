@@ -8,7 +8,6 @@
 #include "t_dma.h"
 
 #include <pthread.h>
-#include <stdatomic.h>
 
 #define SLOTS 3
 #define THREADS 6
@@ -25,7 +24,11 @@ static atomic_bool the_end;
 enum { MAP, RUNS, UNMAP, UNPIN, CALLS };
 static const char *const call_name[CALLS] = { "DMA_MAP", "DMA_RUNS",
 					      "DMA_UNMAP", "UNPIN" };
-static atomic_uint done[CALLS], unknown[CALLS], dead[CALLS], frees;
+static const char *const unknown_name[CALLS] = { "DMA_MAP of no pin",
+						 "DMA_RUNS of no mapping",
+						 "DMA_UNMAP of no mapping",
+						 "UNPIN of no pin" };
+static atomic_uint done[CALLS], unknown[CALLS], dead, frees;
 
 /* Races end with success, "it is not there", or "its memory is gone". */
 static void note(int call, int found)
@@ -37,7 +40,7 @@ static void note(int call, int found)
 	else if (found == ENOENT)
 		atomic_fetch_add(&unknown[call], 1);
 	else if (gone)
-		atomic_fetch_add(&dead[call], 1);
+		atomic_fetch_add(&dead, 1);
 	else
 		check_result(found, 0, "%s", call_name[call]);
 }
@@ -157,6 +160,21 @@ static void *racer_run(void *arg)
 	return NULL;
 }
 
+static void races_wait(unsigned long ms)
+{
+	struct t_kind kinds[2 * CALLS + 2] = {
+		{ "frees", &frees, 1 },
+		{ "calls whose memory was gone", &dead, 1 },
+	};
+	size_t n = 2, i;
+
+	for (i = 0; i < CALLS; i++) {
+		kinds[n++] = (struct t_kind){ call_name[i], &done[i], 1 };
+		kinds[n++] = (struct t_kind){ unknown_name[i], &unknown[i], 1 };
+	}
+	t_race(ms, kinds, n);
+}
+
 int main(int argc, char **argv)
 {
 	unsigned long ms = argc > 1 ? strtoul(argv[1], NULL, 0) : 10000;
@@ -177,17 +195,14 @@ int main(int argc, char **argv)
 		need(!pthread_create(&threads[i], NULL, racer_run, &seeds[i]),
 		     "pthread_create");
 	}
-	t_sleep_us((unsigned int)ms * 1000);
+	races_wait(ms);
 	atomic_store(&the_end, true);
 	for (i = 0; i < THREADS; i++)
 		pthread_join(threads[i], NULL);
-	for (i = 0; i < CALLS; i++) {
-		printf("%s: %u done, %u unknown, %u dead\n", call_name[i],
-		       done[i], unknown[i], dead[i]);
-		check(done[i] && unknown[i], "%s did not race", call_name[i]);
-	}
-	check(frees && dead[MAP] + dead[RUNS],
-	      "no memory was freed under a mapping");
+	for (i = 0; i < CALLS; i++)
+		printf("%s: %u done, %u unknown\n", call_name[i], done[i],
+		       unknown[i]);
+	printf("%u frees, %u calls whose memory was gone\n", frees, dead);
 	close(shared);
 	close(emu);
 	emu_check_nothing_pinned("after the races");

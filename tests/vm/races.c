@@ -9,7 +9,6 @@
 #include "t.h"
 
 #include <pthread.h>
-#include <stdatomic.h>
 
 #define SLOTS 3
 #define THREADS 6
@@ -30,6 +29,8 @@ static struct slot slots[SLOTS];
 static int emu, shared;
 static atomic_bool the_end;
 static atomic_uint stores, signals, maps, maps_refused, frees, unpins, closes;
+/* Blocks that the watcher had, in memory that it shares. */
+static atomic_uint *watched;
 
 /* One of the results that a race may end with. */
 static void check_one_of(int found, const char *what, int a, int b, int c)
@@ -189,7 +190,7 @@ static void *racer_run(void *arg)
 /* Takes the pages that the racers give back and looks whether they change. */
 static void watcher_run(void *arg)
 {
-	int end = *(int *)arg, own = emu_open(), rounds = 0;
+	int end = *(int *)arg, own = emu_open();
 	uint32_t *host = malloc(BLOCK);
 	uint64_t addr;
 	size_t i;
@@ -214,9 +215,8 @@ static void watcher_run(void *arg)
 				   i, host[i]))
 				_exit(1);
 		check_result(emu_free(own, addr), 0, "freeing");
-		rounds++;
+		atomic_fetch_add(watched, 1);
 	}
-	check(rounds > 10, "only %d blocks were watched", rounds);
 }
 
 /*
@@ -233,6 +233,22 @@ static void ballast_take(int fd)
 	     "no video memory is left for the races");
 }
 
+static void races_wait(unsigned long ms)
+{
+	const struct t_kind kinds[] = {
+		{ "frees", &frees, 1 },
+		{ "stray unpins", &unpins, 1 },
+		{ "maps", &maps, 1 },
+		{ "maps refused", &maps_refused, 1 },
+		{ "closes", &closes, 1 },
+		{ "stores", &stores, 1 },
+		{ "signals", &signals, 1 },
+		{ "blocks watched", watched, 10 },
+	};
+
+	t_race(ms, kinds, sizeof(kinds) / sizeof(kinds[0]));
+}
+
 int main(int argc, char **argv)
 {
 	unsigned long ms = argc > 1 ? strtoul(argv[1], NULL, 0) : 10000;
@@ -246,6 +262,7 @@ int main(int argc, char **argv)
 	printf("seed %llu\n", (unsigned long long)seed);
 	t_signals_catch();
 	need(!pipe(end), "pipe: %s", strerror(errno));
+	watched = t_shared(sizeof(*watched));
 	emu = emu_open();
 	ballast_take(emu);
 	pid = t_fork(watcher_run, &end[0]);
@@ -257,17 +274,16 @@ int main(int argc, char **argv)
 		need(!pthread_create(&threads[i], NULL, racer_run, &seeds[i]),
 		     "pthread_create");
 	}
-	t_sleep_us((unsigned int)ms * 1000);
+	races_wait(ms);
 	atomic_store(&the_end, true);
 	for (i = 0; i < THREADS; i++)
 		pthread_join(threads[i], NULL);
 	need(write(end[1], "", 1) == 1, "write: %s", strerror(errno));
 	t_join("the watcher", pid);
 	printf("%u frees, %u stray unpins, %u maps, %u maps refused, %u closes, "
-	       "%u stores, %u signals\n",
-	       frees, unpins, maps, maps_refused, closes, stores, signals);
-	check(frees && maps && maps_refused && closes && stores && signals,
-	      "not every race took place");
+	       "%u stores, %u signals, %u blocks watched\n",
+	       frees, unpins, maps, maps_refused, closes, stores, signals,
+	       *watched);
 	close(shared);
 	close(emu);
 	emu_check_nothing_pinned("after the races");
