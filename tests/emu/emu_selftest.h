@@ -96,17 +96,34 @@ static inline bool in_child(bool (*call)(void *), void *data)
 	       WIFEXITED(status) && WEXITSTATUS(status) == 0;
 }
 
-/* Kills a child that takes step after step, after a while that depends on i. */
+/*
+ * Kills a child that takes step after step, after a while that depends on i; every
+ * other one when it has taken a step, however slow the machine is.
+ */
 static inline bool kill_child(void (*step)(void), int i)
 {
-	pid_t pid = fork();
-	int status;
+	int status, stepped[2];
+	bool done = true;
+	pid_t pid;
+	char byte;
 
-	while (pid == 0)
+	if (pipe(stepped))
+		return false;
+	pid = fork();
+	if (pid == 0) {
 		step();
+		if (write(stepped[1], "", 1) != 1)
+			_exit(1);
+		for (;;)
+			step();
+	}
+	close(stepped[1]);
+	if (i % 2)
+		done = read(stepped[0], &byte, 1) == 1;
+	close(stepped[0]);
 	usleep(1000 + (unsigned int)i * 7919 % 23000);
 	kill(pid, SIGKILL);
-	return waitpid(pid, &status, 0) == pid && WIFSIGNALED(status) &&
+	return waitpid(pid, &status, 0) == pid && done && WIFSIGNALED(status) &&
 	       WTERMSIG(status) == SIGKILL;
 }
 

@@ -8,9 +8,9 @@
  */
 #include "t_dma.h"
 
-#define LONGEST_US 30000
-
 static struct t_peer peer;
+/* Pins whose memory the victims freed, in memory that they share. */
+static atomic_uint *revoked;
 
 static void step(int emu, int fd, uint64_t *state)
 {
@@ -30,7 +30,7 @@ static void step(int emu, int fd, uint64_t *state)
 		if (t_random(state) % 2)
 			gm_dma_unmap(fd, map[i].dma);
 	if (t_random(state) % 2)
-		emu_free(emu, addr);
+		atomic_fetch_add(revoked, !emu_free(emu, addr));
 	if (t_random(state) % 2)
 		gm_unpin(fd, pin.pin);
 	emu_free(emu, addr);
@@ -67,72 +67,32 @@ static void victim_run(uint64_t seed)
 			close(fd);
 			fd = gm_open();
 		}
+		t_storm_round();
 	}
-}
-
-/*
- * How long a victim may live, in microseconds: long enough for some to free
- * memory that is pinned, however slow the machine is.
- */
-static unsigned int life_measure(uint64_t seed)
-{
-	uint64_t start = t_now_ms(), callbacks = emu_counters().callbacks, ms;
-	pid_t pid;
-
-	fflush(stdout);
-	pid = fork();
-	need(pid >= 0, "fork: %s", strerror(errno));
-	if (!pid)
-		victim_run(seed);
-	while (emu_counters().callbacks == callbacks &&
-	       t_now_ms() - start < 60000)
-		t_sleep_us(1000);
-	ms = t_now_ms() - start;
-	kill(pid, SIGKILL);
-	need(waitpid(pid, NULL, 0) == pid, "waitpid: %s", strerror(errno));
-	return ms * 1000 > LONGEST_US ? (unsigned int)ms * 1000 : LONGEST_US;
 }
 
 int main(int argc, char **argv)
 {
-	unsigned long kills = argc > 1 ? strtoul(argv[1], NULL, 0) : 200, i;
 	uint64_t seed = argc > 2 ? strtoull(argv[2], NULL, 0) : t_now_ms();
-	uint64_t state = seed, callbacks = emu_counters().callbacks;
+	struct t_kind kind = { .name = "pins revoked", .least = 1 };
+	const struct t_storm storm = {
+		.kills = argc > 1 ? strtoul(argv[1], NULL, 0) : 200,
+		.seed = seed,
+		.victim = victim_run,
+		.kinds = &kind,
+		.count = 1,
+	};
+	int board = t_board_open();
 	struct gpumem_emu_counters c;
-	int board = t_board_open(), status;
-	unsigned int life;
 
+	printf("seed %llu\n", (unsigned long long)seed);
+	kind.count = revoked = t_shared(sizeof(*revoked));
 	peer = t_peer_of_board(board);
 	close(board);
-	printf("%lu kills, seed %llu\n", kills, (unsigned long long)seed);
-	life = life_measure(seed);
-	printf("a victim lives up to %u us\n", life);
-	callbacks = emu_counters().callbacks;
-	for (i = 0; i < kills; i++) {
-		uint64_t one = state + i;
-		pid_t pid;
-
-		fflush(stdout);
-		pid = fork();
-		need(pid >= 0, "fork: %s", strerror(errno));
-		if (!pid)
-			victim_run(one);
-		t_sleep_us(t_random(&state) % life);
-		kill(pid, SIGKILL);
-		need(waitpid(pid, &status, 0) == pid, "waitpid: %s",
-		     strerror(errno));
-		check(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL,
-		      "victim %lu ended by itself: status %#x", i,
-		      (unsigned int)status);
-		if (i % 20 == 19)
-			emu_check_nothing_pinned("in the storm");
-	}
-	emu_check_nothing_pinned("after the storm");
+	t_storm(&storm);
 	c = emu_counters();
 	check(!c.dma_maps && !c.blocks,
 	      "%llu DMA mappings, %llu blocks are left",
 	      (unsigned long long)c.dma_maps, (unsigned long long)c.blocks);
-	/* Otherwise the victims never got as far as to pin. */
-	check(c.callbacks > callbacks, "no pin was revoked in the whole storm");
 	return t_end();
 }

@@ -8,16 +8,13 @@
 #include "t_dmabuf.h"
 
 #include <pthread.h>
-#include <stdatomic.h>
 #include <sys/socket.h>
 
 #define P2P (IMPORTER_DYNAMIC | IMPORTER_PEER2PEER)
 #define LAZY (P2P | IMPORTER_LAZY)
 #define BLOCK (2 * MIB)
 #define KILLS 100
-/* Longer where the machine is slow, until every race took place. */
 #define RACE_MS 5000
-#define RACE_MS_MAX 60000
 
 static uint64_t seed;
 
@@ -166,15 +163,14 @@ static void mode_outlive(void)
 	emu_check_free_pages(free_pages, "after the last descriptor");
 }
 
+/* Pins whose memory the victims freed, in memory that they share. */
+static atomic_uint *revoked;
+
 /* Everything there is to do with a dma-buf, until killed. */
 static void victim_run(uint64_t state)
 {
-	int emu, fd;
+	int emu = emu_open(), fd = gm_open();
 
-	if (setpgid(0, 0))
-		_exit(1);
-	emu = emu_open();
-	fd = gm_open();
 	for (;;) {
 		uint32_t flags = t_random(&state) % 2 ? GPUMEM_PIN_PERSISTENT
 						      : 0;
@@ -187,6 +183,7 @@ static void victim_run(uint64_t state)
 					       ? 0
 					       : P2P | t_random(&state) % 2 *
 								 IMPORTER_LAZY);
+		bool pinned = true;
 		void *at;
 
 		if (!t_map(dmabuf, 0, BLOCK, &at)) {
@@ -196,50 +193,35 @@ static void victim_run(uint64_t state)
 		if (t_random(&state) % 2)
 			close(dmabuf), dmabuf = -1;
 		if (t_random(&state) % 2)
-			gm_unpin(fd, pin.pin);
+			pinned = gm_unpin(fd, pin.pin) != 0;
 		if (t_random(&state) % 8 == 0) {
+			pinned = false;
 			close(fd);
 			fd = gm_open();
 		}
 		emu_free(emu, addr);
+		atomic_fetch_add(revoked, pinned && !flags);
 		if (t_random(&state) % 2)
 			imp_detach(imp);
 		close(imp);
 		close(dmabuf);
+		t_storm_round();
 	}
 }
 
 static void mode_kill(void)
 {
-	uint64_t free_pages = emu_counters().free_pages, state = seed;
-	uint64_t callbacks = emu_counters().callbacks;
-	unsigned int longest_us = 40000;
-	int i, status;
-	pid_t pid;
+	uint64_t free_pages = emu_counters().free_pages;
+	struct t_kind kind = { .name = "pins revoked", .least = 1 };
+	const struct t_storm storm = { .kills = KILLS,
+				       .seed = seed,
+				       .victim = victim_run,
+				       .kinds = &kind,
+				       .count = 1 };
 
-	for (i = 0; i < KILLS; i++) {
-		fflush(stdout);
-		pid = fork();
-		need(pid >= 0, "fork: %s", strerror(errno));
-		if (!pid)
-			victim_run(state + (uint64_t)i);
-		setpgid(pid, pid);
-		t_sleep_us(t_random(&state) % longest_us);
-		kill(-pid, SIGKILL);
-		need(waitpid(pid, &status, 0) == pid, "waitpid");
-		check(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL,
-		      "victim %d ended by itself: status %#x", i,
-		      (unsigned int)status);
-		if (i % 20 == 19)
-			emu_check_nothing_pinned("among the kills");
-		/* A slow machine needs longer to get anywhere. */
-		if (i % 10 == 9 && emu_counters().callbacks == callbacks)
-			longest_us *= 2;
-	}
-	emu_check_nothing_pinned("after the kills");
+	kind.count = revoked = t_shared(sizeof(*revoked));
+	t_storm(&storm);
 	emu_check_free_pages(free_pages, "after the kills");
-	check(emu_counters().callbacks > callbacks,
-	      "no pin was revoked in all that");
 }
 
 /* A pin that threads export, import and map while others end it. */
@@ -340,15 +322,16 @@ static void *race_end(void *arg)
 	return NULL;
 }
 
-static bool race_all(void)
-{
-	return race.ends && race.exports && race.refused && race.maps &&
-	       race.signals;
-}
-
 static void mode_races(void)
 {
-	uint64_t free_pages = emu_counters().free_pages, seeds[5], end;
+	static const struct t_kind kinds[] = {
+		{ "pins ended", &race.ends, 1 },
+		{ "exports", &race.exports, 1 },
+		{ "exports refused", &race.refused, 1 },
+		{ "maps", &race.maps, 1 },
+		{ "signals", &race.signals, 1 },
+	};
+	uint64_t free_pages = emu_counters().free_pages, seeds[5];
 	pthread_t threads[5];
 	int i;
 
@@ -360,16 +343,12 @@ static void mode_races(void)
 				     i < 2 ? race_end : race_export, &seeds[i]),
 		     "pthread_create");
 	}
-	end = t_now_ms() + RACE_MS;
-	while (t_now_ms() < end ||
-	       (!race_all() && t_now_ms() < end - RACE_MS + RACE_MS_MAX))
-		t_sleep_us(100000);
+	t_race(RACE_MS, kinds, sizeof(kinds) / sizeof(kinds[0]));
 	atomic_store(&race.the_end, true);
 	for (i = 0; i < 5; i++)
 		pthread_join(threads[i], NULL);
 	printf("%u pins ended, %u exports, %u refused, %u maps, %u signals\n",
 	       race.ends, race.exports, race.refused, race.maps, race.signals);
-	check(race_all(), "not every race took place");
 	close(race.fd);
 	close(race.emu);
 	emu_check_nothing_pinned("after the races");

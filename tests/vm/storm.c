@@ -7,19 +7,11 @@
  */
 #include "t.h"
 
-#include <stdatomic.h>
 #include <sys/prctl.h>
-
-/* A victim lives at most as long as so many steps take on this machine. */
-#define LONGEST_STEPS 2
-/* Victims that are watched to find that out. */
-#define LIVES 12
 
 /* What the victims got done before they died, in memory that outlives them. */
 struct done {
-	atomic_ulong pins, persistent, maps, dma_maps, exports, export_maps;
-	atomic_ulong steps; /* that were done to their end */
-	atomic_ulong victims; /* that did at least one */
+	atomic_uint pins, persistent, maps, dma_maps, exports, export_maps;
 };
 
 static struct done *done;
@@ -27,7 +19,7 @@ static struct done *done;
 /* The device that step_dma() maps for: bus << 8 | devfn; -1: none will do. */
 static int peer = -1;
 
-static void done_add(atomic_ulong *what)
+static void done_add(atomic_uint *what)
 {
 	atomic_fetch_add(what, 1);
 }
@@ -139,20 +131,14 @@ static void step_seed(int emu, int fd, uint64_t *state)
 static void victim_run(uint64_t seed)
 {
 	uint64_t state = seed;
-	int emu, fd, i;
+	int emu = emu_open(), fd = gm_open();
 
-	if (setpgid(0, 0))
-		_exit(1);
-	emu = emu_open();
-	fd = gm_open();
-	if (t_random(&state) % 4 == 0 && !fork())
+	if (t_random(&state) % 4 == 0 && !fork()) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
 		for (;;)
 			pause();
-	for (i = 0;; i++) {
-		if (i)
-			done_add(&done->steps);
-		if (i == 1)
-			done_add(&done->victims);
+	}
+	for (;;) {
 		if (t_random(&state) % 2)
 			step_new(emu, fd, &state);
 		else
@@ -161,6 +147,7 @@ static void victim_run(uint64_t seed)
 			close(fd);
 			fd = gm_open();
 		}
+		t_storm_round();
 	}
 }
 
@@ -173,118 +160,50 @@ static void peer_find(void)
 	for (device = 0; device < 0x10000 && peer < 0; device++)
 		if (!dma_map(fd, pin, device, &dma))
 			peer = device;
+	need(peer >= 0, "no PCI device can be mapped for");
 	close(fd);
 	close(emu);
 }
 
-static void done_check(bool root)
+static void storm_run(unsigned long kills, uint64_t seed)
 {
-	printf("%lu pins (%lu persistent), %lu mappings, %lu DMA mappings, %lu dma-bufs (%lu mapped), %lu steps by %lu victims\n",
-	       atomic_load(&done->pins), atomic_load(&done->persistent),
-	       atomic_load(&done->maps), atomic_load(&done->dma_maps),
-	       atomic_load(&done->exports), atomic_load(&done->export_maps),
-	       atomic_load(&done->steps), atomic_load(&done->victims));
-	check(atomic_load(&done->victims) && atomic_load(&done->persistent) &&
-		      atomic_load(&done->maps) &&
-		      atomic_load(&done->export_maps) &&
-		      (!root || atomic_load(&done->dma_maps)),
-	      "the victims died before they did anything");
-}
+	const struct t_kind kinds[] = {
+		{ "persistent pins", &done->persistent, 1 },
+		{ "mappings", &done->maps, 1 },
+		{ "mapped dma-bufs", &done->export_maps, 1 },
+		{ "DMA mappings", &done->dma_maps, peer >= 0 },
+	};
+	const struct t_storm storm = { .kills = kills,
+				       .seed = seed,
+				       .victim = victim_run,
+				       .kinds = kinds,
+				       .count = sizeof(kinds) /
+						sizeof(kinds[0]) };
 
-/* How long one victim takes for LONGEST_STEPS steps, in milliseconds. */
-static uint64_t life_of_one(uint64_t seed)
-{
-	uint64_t start = t_now_ms(), ms;
-	pid_t pid;
-
-	memset(done, 0, sizeof(*done));
-	fflush(stdout);
-	pid = fork();
-	need(pid >= 0, "fork: %s", strerror(errno));
-	if (!pid)
-		victim_run(seed);
-	setpgid(pid, pid);
-	while (atomic_load(&done->steps) < LONGEST_STEPS &&
-	       t_now_ms() - start < 60000)
-		t_sleep_us(1000);
-	ms = t_now_ms() - start;
-	kill(-pid, SIGKILL);
-	while (waitpid(-1, NULL, 0) > 0)
-		;
-	need(atomic_load(&done->steps) >= LONGEST_STEPS,
-	     "a victim does nothing");
-	return ms;
-}
-
-/*
- * How long a victim may live, in microseconds: the quickest of a few. The
- * first ones take up to thirty times as long: an emulated machine translates the
- * kernel's code as it comes by.
- */
-static unsigned int life_measure(uint64_t seed)
-{
-	uint64_t best = UINT64_MAX, ms;
-	int i;
-
-	for (i = 0; i < LIVES; i++) {
-		ms = life_of_one(seed + i);
-		best = ms < best ? ms : best;
-	}
-	memset(done, 0, sizeof(*done));
-	return (unsigned int)best * 1000 + 1;
+	t_storm(&storm);
+	printf("%u pins (%u persistent), %u mappings, %u DMA mappings, %u dma-bufs (%u mapped)\n",
+	       done->pins, done->persistent, done->maps, done->dma_maps,
+	       done->exports, done->export_maps);
 }
 
 int main(int argc, char **argv)
 {
-	unsigned long kills = argc > 1 ? strtoul(argv[1], NULL, 0) : 200, i;
+	unsigned long kills = argc > 1 ? strtoul(argv[1], NULL, 0) : 200;
 	uint64_t seed = argc > 2 ? strtoull(argv[2], NULL, 0) : t_now_ms();
-	uint64_t state = seed;
 	struct gpumem_emu_counters c;
-	unsigned int life;
-	int status;
 
 	printf("%lu kills, seed %llu\n", kills, (unsigned long long)seed);
-	prctl(PR_SET_CHILD_SUBREAPER, 1);
-	done = mmap(NULL, sizeof(*done), PROT_READ | PROT_WRITE,
-		    MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-	need(done != MAP_FAILED, "mmap: %s", strerror(errno));
+	done = t_shared(sizeof(*done));
 	t_signals_catch();
 	/* Only who has CAP_SYS_RAWIO may map for a device just so. */
 	if (!geteuid())
 		peer_find();
-	life = life_measure(seed);
-	printf("a victim lives up to %u us\n", life);
-	for (i = 0; i < kills; i++) {
-		uint64_t one = state + i;
-		pid_t pid;
-
-		fflush(stdout);
-		pid = fork();
-		need(pid >= 0, "fork: %s", strerror(errno));
-		if (!pid)
-			victim_run(one);
-		/* Both sides: the child may not have run yet. */
-		setpgid(pid, pid);
-		t_sleep_us(t_random(&state) % life);
-		kill(-pid, SIGKILL);
-		need(waitpid(pid, &status, 0) == pid, "waitpid: %s",
-		     strerror(errno));
-		check(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL,
-		      "victim %lu ended by itself: status %#x", i,
-		      (unsigned int)status);
-		while (waitpid(-1, &status, 0) > 0)
-			;
-		/* Now and then, so that the culprit is found near its end. */
-		if (i % 20 == 19)
-			emu_check_nothing_pinned("in the storm");
-	}
-	emu_check_nothing_pinned("after the storm");
+	storm_run(kills, seed);
 	c = emu_counters();
 	check(!c.blocks && c.free_pages * GPU_PAGE == c.vram_bytes,
 	      "%llu blocks are left, %llu of %llu bytes free",
 	      (unsigned long long)c.blocks,
 	      (unsigned long long)(c.free_pages * GPU_PAGE),
 	      (unsigned long long)c.vram_bytes);
-	done_check(!geteuid());
 	return t_end();
 }
