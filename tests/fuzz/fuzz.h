@@ -19,8 +19,6 @@
 
 #include "../vm/t.h"
 
-#include <stdatomic.h>
-
 #define FUZZ_WORKERS 3
 #define FUZZ_THREADS 2
 #define FUZZ_PEERS 16

@@ -9,7 +9,6 @@
 #include "../vm/t.h"
 
 #include <pthread.h>
-#include <stdatomic.h>
 
 #define BYTES MIB
 #define LONGEST_US 2000
@@ -29,7 +28,7 @@ struct racer {
 	/* One try; 0 or an errno, negative for a signal. */
 	int (*run)(uint64_t *state);
 	int allowed[6];
-	atomic_ulong good, refused, signals;
+	atomic_uint good, refused, signals;
 };
 
 static struct round round_now;
@@ -252,6 +251,7 @@ int main(int argc, char **argv)
 	unsigned long want = argc > 1 ? strtoul(argv[1], NULL, 0) : 1000;
 	unsigned long revoked = 0, rounds = 0;
 	struct gpumem_emu_counters before, after;
+	struct t_kind kinds[RACERS];
 	pthread_t threads[RACERS];
 	uint64_t state;
 	int emu;
@@ -266,11 +266,14 @@ int main(int argc, char **argv)
 	before = emu_counters();
 	pthread_barrier_init(&start, NULL, RACERS + 1);
 	pthread_barrier_init(&stop, NULL, RACERS + 1);
-	for (i = 0; i < RACERS; i++)
+	for (i = 0; i < RACERS; i++) {
+		kinds[i] =
+			(struct t_kind){ racers[i].name, &racers[i].good, 1 };
 		need(!pthread_create(&threads[i], NULL, racer_thread,
 				     &racers[i]),
 		     "pthread_create");
-	while (revoked < want) {
+	}
+	while (revoked < want || t_missing(kinds, RACERS)) {
 		bool was;
 
 		round_begin(emu, &state);
@@ -285,12 +288,9 @@ int main(int argc, char **argv)
 	pthread_barrier_wait(&start);
 	for (i = 0; i < RACERS; i++) {
 		pthread_join(threads[i], NULL);
-		printf("%s: %lu successes, %lu errors, %lu signals\n",
-		       racers[i].name, atomic_load(&racers[i].good),
-		       atomic_load(&racers[i].refused),
-		       atomic_load(&racers[i].signals));
-		check(atomic_load(&racers[i].good), "%s never succeeded",
-		      racers[i].name);
+		printf("%s: %u successes, %u errors, %u signals\n",
+		       racers[i].name, racers[i].good, racers[i].refused,
+		       racers[i].signals);
 	}
 	close(emu);
 	emu_check_nothing_pinned("after the revocations");
