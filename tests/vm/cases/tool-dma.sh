@@ -39,16 +39,16 @@ expect '"physical": *"0x'
 # Held until a line comes, or the time is over.
 mkfifo /tmp/dma.key
 gpumem dma --peer $peer --hold 0 </tmp/dma.key >/tmp/dma.out 2>&1 &
+pid=$!
 exec 8>/tmp/dma.key
-tries=100
-until grep -q 'mapped until Enter' /tmp/dma.out || [ $((tries -= 1)) = 0 ]; do
+until grep -q 'mapped until Enter' /tmp/dma.out; do
+	kill -0 $pid || { cat /tmp/dma.out; exit 1; }
 	sleep 0.1
 done
-expect 'mapped until Enter'
 maps 1
 echo >&8
 exec 8>&-
-wait $!
+wait $pid
 maps 0
 gpumem dma --peer $peer --hold 1 </dev/null >/tmp/dma.out 2>&1
 expect 'mapped for 1 seconds'

@@ -8,7 +8,8 @@ for opt in KASAN KASAN_GENERIC PROVE_LOCKING DEBUG_KMEMLEAK UBSAN DEBUG_ATOMIC_S
 	FAULT_INJECTION FAILSLAB FAIL_PAGE_ALLOC; do
 	grep -q "^CONFIG_$opt=y" /tmp/config || { echo "the kernel has no CONFIG_$opt"; exit 1; }
 done
-# An object is a leak when two scans in a row found no pointer to it.
+# An object is a leak when two scans in a row found no pointer to it. A scan leaves
+# out what is younger than 5 s, by the clock of the machine that sleep has as well.
 leaks=/sys/kernel/debug/kmemleak
 for _ in 1 2; do
 	sleep 6

@@ -14,13 +14,14 @@ loaded gpumem
 fails 1 rmmod gpumem_emu 2>/dev/null
 loaded gpumem_emu
 
-# A process that is killed does not keep them.
-vm-hold 65536 sleep 1000 &
+# A process that is killed does not keep them; nor does its child, which has none
+# of its files once it runs another program.
+vm-hold 65536 sh -c 'echo $$ >/tmp/held; exec sleep 1000' &
 pid=$!
-while ! grep -q "^$pid " /proc/gpumem; do usleep 10000; done
+until [ -s /tmp/held ]; do usleep 10000; done
 kill -9 $pid
 wait $pid || true
-killall sleep || true
+kill -9 "$(cat /tmp/held)"
 for _ in 1 2 3; do
 	rmmod gpumem
 	rmmod gpumem_emu
