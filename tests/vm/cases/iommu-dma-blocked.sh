@@ -4,8 +4,12 @@
 board_load
 before=$(dmesg | grep -c 'DMAR: \[DMA ') || true
 vm-dma-blocked
-dmesg | grep 'DMAR: \[DMA ' | tail -n +$((before + 1)) >/tmp/faults
-cat /tmp/faults
-grep -q '\[DMA Write NO_PASID\] Request device \[\(0000:\)\?00:0[0-9]\.0\]' /tmp/faults
-grep -q '\[DMA Read NO_PASID\] Request device \[\(0000:\)\?00:0[0-9]\.0\]' /tmp/faults
+# The IOMMU tells the kernel by an interrupt of its own.
+for access in Write Read; do
+	echo "waits for the fault of a $access"
+	until dmesg | grep 'DMAR: \[DMA ' | tail -n +$((before + 1)) |
+		grep "\[DMA $access NO_PASID\] Request device \[\(0000:\)\?00:0[0-9]\.0\]"; do
+		sleep 0.1
+	done
+done
 rmmod fpga_dma
