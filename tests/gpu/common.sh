@@ -76,8 +76,8 @@ targets='tools/gpumem:executable tests/gpu/test_gpu:executable
 	tests/gpu/courier_probe:executable sim/cuda:shared_library'
 
 # Builds the library, the command and the tests of $root into $build, with a C
-# compiler, Python, meson and ninja. GPUMEM_DEPS may name a folder with usr/include and usr/lib of packages that are not installed
-# (json-c, for --json).
+# compiler, Python, meson and ninja. GPUMEM_DEPS may name a folder with usr/include
+# and usr/lib of packages that are not installed (json-c, for --json).
 build_all()
 {
 	: "${root:?}" "${build:?}"
