@@ -91,7 +91,7 @@ make_says()
 # from_the_caller ARGUMENT...: the same, called in the caller's folder
 from_the_caller()
 {
-	(cd "$work/caller" && make_says "$@")
+	(cd "$work/caller" && export PWD && make_says "$@")
 }
 
 libraries_in()
