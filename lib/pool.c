@@ -216,10 +216,24 @@ static void *gm_pool_thread(void *arg)
 	return NULL;
 }
 
-/* Signals are for the application's own threads. */
+/*
+ * Signals are for the application's own threads. But what an instruction of a
+ * copy itself causes comes to the thread that executes it, and where that is
+ * blocked the kernel ends the process, whatever handler it has.
+ */
+static void gm_pool_signals(sigset_t *blocked)
+{
+	static const int own[] = { SIGSEGV, SIGBUS,  SIGFPE,
+				   SIGILL,  SIGTRAP, SIGSYS };
+
+	sigfillset(blocked);
+	for (size_t i = 0; i < sizeof(own) / sizeof(own[0]); i++)
+		sigdelset(blocked, own[i]);
+}
+
 static void gm_pool_start(struct gm_pool *pool, unsigned int count)
 {
-	sigset_t all, old;
+	sigset_t blocked, old;
 	pthread_attr_t attr;
 	int error = 0;
 
@@ -228,8 +242,8 @@ static void gm_pool_start(struct gm_pool *pool, unsigned int count)
 	if (pthread_attr_init(&attr))
 		return;
 	pthread_attr_setstacksize(&attr, GM_POOL_STACK);
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &old);
+	gm_pool_signals(&blocked);
+	pthread_sigmask(SIG_SETMASK, &blocked, &old);
 	while (pool->started < count && !error) {
 		error = pthread_create(&pool->threads[pool->started], &attr,
 				       gm_pool_thread, pool);
