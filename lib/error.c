@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: MIT
+#include <pthread.h>
 #include <stdarg.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -11,8 +12,47 @@
 
 #define GM_ERROR_LENGTH 1024
 
-static __thread char gm_error_buffer[GM_ERROR_LENGTH];
-static __thread bool gm_error_hushed;
+/*
+ * Thread-local data come out of a small reserve where a program loads the
+ * library at run time, so that the text is elsewhere; see check_tls.sh.
+ */
+static _Thread_local char *gm_error_buffer; /* GM_ERROR_LENGTH, or NULL */
+static _Thread_local const char *gm_error_last; /* NULL: no failure yet */
+static _Thread_local bool gm_error_hushed;
+
+static pthread_once_t gm_error_once = PTHREAD_ONCE_INIT;
+static pthread_key_t gm_error_key;
+static bool gm_error_has_key;
+
+/* The thread ends. */
+static void gm_error_free(void *buffer)
+{
+	gm_error_buffer = NULL;
+	gm_error_last = NULL;
+	free(buffer);
+}
+
+static void gm_error_start(void)
+{
+	gm_error_has_key = !pthread_key_create(&gm_error_key, gm_error_free);
+}
+
+/* The thread's room for a reason, or NULL. */
+static char *gm_error_room(void)
+{
+	char *buffer = gm_error_buffer;
+
+	if (buffer)
+		return buffer;
+	pthread_once(&gm_error_once, gm_error_start);
+	buffer = gm_error_has_key ? malloc(GM_ERROR_LENGTH) : NULL;
+	if (buffer && pthread_setspecific(gm_error_key, buffer)) {
+		free(buffer);
+		buffer = NULL;
+	}
+	gm_error_buffer = buffer;
+	return buffer;
+}
 
 void gm_error_hush(bool hush)
 {
@@ -22,6 +62,7 @@ void gm_error_hush(bool hush)
 int gm_error(int err, const char *fmt, ...)
 {
 	char text[GM_ERROR_LENGTH];
+	char *buffer;
 	va_list args;
 
 	if (gm_error_hushed)
@@ -30,14 +71,19 @@ int gm_error(int err, const char *fmt, ...)
 	va_start(args, fmt);
 	vsnprintf(text, sizeof(text), fmt, args);
 	va_end(args);
-	memcpy(gm_error_buffer, text, sizeof(text));
+	buffer = gm_error_room();
+	if (buffer)
+		memcpy(buffer, text, sizeof(text));
+	gm_error_last = buffer ? buffer
+			       : "error: there is no host memory for its "
+				 "reason; free some";
 	gm_debug("error %d: %s", err, text);
 	return err;
 }
 
 const char *gm_error_text(void)
 {
-	return gm_error_buffer;
+	return gm_error_last ? gm_error_last : "";
 }
 
 const char *gm_error_reason(void)
