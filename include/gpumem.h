@@ -13,7 +13,9 @@
  *
  * Unless a function says otherwise it returns 0 or a negative errno, may be
  * called from any thread at any time, and on failure changes nothing and leaves
- * the reason in gpumem_last_error().
+ * the reason in gpumem_last_error(). A thread that is cancelled (pthread_cancel)
+ * ends before a call did anything, or after it: calls are cancellation points at
+ * their beginning alone, and short copies are none.
  *
  * Errors that any call taking a handle or a pointer may return, beside its own:
  *   -EBADF   the handle is not live

@@ -14,6 +14,7 @@
 
 #include "../sim/gpumem_sim.h"
 #include "backend.h"
+#include "cancel.h"
 #include "error.h"
 #include "handle.h"
 #include "pci.h"
@@ -314,6 +315,9 @@ int gpumem_backend_get(unsigned int index, struct gpumem_backend *backend)
 				index, GM_BACKENDS);
 	memset(backend->reason, 0, sizeof(backend->reason));
 	backend->name = ops->name;
+	gm_cancel_point();
+	gm_cancel_block();
 	backend->status = ops->probe(backend->reason, sizeof(backend->reason));
+	gm_cancel_allow();
 	return 0;
 }

@@ -6,6 +6,7 @@
 
 #include "backend.h"
 #include "base/clock.h"
+#include "cancel.h"
 #include "error.h"
 #include "handle.h"
 #include "range.h"
@@ -324,11 +325,13 @@ int gpumem_unpin(struct gpumem_buf *handle)
 	void *buf;
 	int rc;
 
+	gm_cancel_point();
+	gm_cancel_block();
 	rc = gm_handle_kill(GM_KIND_BUFFER, handle, "unpin", &buf);
-	if (rc)
-		return rc;
-	gm_buf_destroy(buf);
-	return 0;
+	if (!rc)
+		gm_buf_destroy(buf);
+	gm_cancel_allow();
+	return rc;
 }
 
 static void gm_buf_describe(struct gm_buf *buf, struct gpumem_buf_info *info)

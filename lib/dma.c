@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "backend.h"
+#include "cancel.h"
 #include "error.h"
 #include "handle.h"
 #include "pci.h"
@@ -237,9 +238,11 @@ int gpumem_dma_unmap(struct gpumem_dma *handle)
 	void *dma;
 	int rc;
 
+	gm_cancel_point();
+	gm_cancel_block();
 	rc = gm_handle_kill(GM_KIND_DMA, handle, "dma_unmap", &dma);
-	if (rc)
-		return rc;
-	gm_dma_destroy(dma);
-	return 0;
+	if (!rc)
+		gm_dma_destroy(dma);
+	gm_cancel_allow();
+	return rc;
 }

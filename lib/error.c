@@ -114,13 +114,17 @@ void gm_debug(const char *fmt, ...)
 {
 	char text[GM_ERROR_LENGTH];
 	va_list args;
+	int cancel;
 
 	if (!gm_debug_on())
 		return;
 	va_start(args, fmt);
 	vsnprintf(text, sizeof(text), fmt, args);
 	va_end(args);
+	/* Calls are no cancellation point here: see cancel.h. */
+	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel);
 	fprintf(stderr, "gpumem: %s\n", text);
+	pthread_setcancelstate(cancel, NULL);
 }
 
 const char *gpumem_last_error(void)

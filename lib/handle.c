@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cancel.h"
 #include "error.h"
 #include "guard.h"
 #include "handle.h"
@@ -270,6 +271,7 @@ int gm_handle_get(enum gm_kind kind, const void *handle, const char *call,
 	struct gm_slot *slot = gm_slot_of(kind, handle);
 	uint64_t good = gm_handle_state(kind, handle), state;
 
+	gm_cancel_point();
 	if (!slot)
 		return gm_handle_bad(kind, handle, call);
 	state = atomic_load_explicit(&slot->state, memory_order_relaxed);
@@ -279,6 +281,7 @@ int gm_handle_get(enum gm_kind kind, const void *handle, const char *call,
 	} while (!atomic_compare_exchange_weak_explicit(
 		&slot->state, &state, state + 1, memory_order_acquire,
 		memory_order_relaxed));
+	gm_cancel_block();
 	if (slot->fork_generation != gm_generation) {
 		gm_handle_put(handle);
 		return gm_handle_foreign(kind, call);
@@ -294,12 +297,13 @@ void gm_handle_put(const void *handle)
 	uint64_t state = atomic_fetch_sub_explicit(&slot->state, 1,
 						   memory_order_release);
 
-	if (!(state & GM_SLOT_ENDING) || (state & GM_SLOT_USERS) != 1)
-		return;
-	/* Who waits holds the lock between its look and its sleep. */
-	pthread_mutex_lock(&gm_table_lock);
-	pthread_cond_broadcast(&gm_table_idle);
-	pthread_mutex_unlock(&gm_table_lock);
+	if (state & GM_SLOT_ENDING && (state & GM_SLOT_USERS) == 1) {
+		/* The waiter holds the lock between its look and its sleep. */
+		pthread_mutex_lock(&gm_table_lock);
+		pthread_cond_broadcast(&gm_table_idle);
+		pthread_mutex_unlock(&gm_table_lock);
+	}
+	gm_cancel_allow();
 }
 
 void gm_handle_allow_quick(const void *handle, char *map, uint64_t length,

@@ -30,7 +30,7 @@ void *gm_handle_new(enum gm_kind kind, void *object);
  * Finds an object and counts its user, so that gm_handle_kill() waits.
  * -EBADF: the handle is not live; -EPERM: it belongs to the parent process;
  * both with their reason stored, which begins with call. A NULL call stores no
- * -EBADF.
+ * -EBADF. Until gm_handle_put(), by the same thread, that is not cancelled.
  */
 int gm_handle_get(enum gm_kind kind, const void *handle, const char *call,
 		  void **object);
@@ -53,7 +53,8 @@ void gm_handle_end_quick(const void *handle);
 /*
  * Ends a handle: no one finds it from now on. Returns when its users have put
  * it. Of several callers one gets the object, the others -EBADF. In a forked
- * child -EPERM; the handle can be dropped there.
+ * child -EPERM; the handle can be dropped there. The caller keeps itself from
+ * being cancelled until it is done with the object.
  */
 int gm_handle_kill(enum gm_kind kind, const void *handle, const char *call,
 		   void **object);

@@ -7,6 +7,7 @@
 #include <strings.h>
 
 #include "backend.h"
+#include "cancel.h"
 #include "copier.h"
 #include "env.h"
 #include "error.h"
@@ -293,9 +294,12 @@ int gpumem_open(const struct gpumem_options *options, struct gpumem **session)
 		return rc;
 	if (!name)
 		name = gm_backend_forced();
-	if (name)
-		return gm_open_forced(name, &wanted, session);
-	return gm_open_first(&wanted, session);
+	gm_cancel_point();
+	gm_cancel_block();
+	rc = name ? gm_open_forced(name, &wanted, session)
+		  : gm_open_first(&wanted, session);
+	gm_cancel_allow();
+	return rc;
 }
 
 /* Unpins every buffer, and waits for those that other threads are unpinning. */
@@ -350,18 +354,9 @@ static int gm_session_drop(struct gpumem *handle)
 	return 0;
 }
 
-int gpumem_close(struct gpumem *handle)
+/* The handle is dead. */
+static void gm_session_end(struct gm_session *session)
 {
-	struct gm_session *session;
-	void *object;
-	int rc;
-
-	rc = gm_handle_kill(GM_KIND_SESSION, handle, "close", &object);
-	if (rc == -EPERM)
-		return gm_session_drop(handle);
-	if (rc)
-		return rc;
-	session = object;
 	/* Its memory is a buffer of the session too. */
 	gm_copier_stop(session->copier);
 	gm_session_empty(session);
@@ -370,7 +365,22 @@ int gpumem_close(struct gpumem *handle)
 	session->cuda.primary_release(session->device);
 	gm_cuda_unload(&session->cuda);
 	gm_session_unref(session);
-	return 0;
+}
+
+int gpumem_close(struct gpumem *handle)
+{
+	void *session;
+	int rc;
+
+	gm_cancel_point();
+	gm_cancel_block();
+	rc = gm_handle_kill(GM_KIND_SESSION, handle, "close", &session);
+	if (rc == -EPERM)
+		rc = gm_session_drop(handle);
+	else if (!rc)
+		gm_session_end(session);
+	gm_cancel_allow();
+	return rc;
 }
 
 const char *gpumem_backend_name(struct gpumem *handle)

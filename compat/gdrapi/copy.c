@@ -212,6 +212,7 @@ static int gdrapi_copy_beside(const struct gdrapi_copy *copy,
 
 	if (gdrapi_copy_is_foreign(pin))
 		return gdrapi_copy_foreign(copy);
+	gdrapi_cancel_block();
 	pthread_rwlock_rdlock(&pin->lock);
 	offset = copy->map_ptr - atomic_load(&pin->map);
 	if (atomic_load(&pin->stamp) != stamp || !atomic_load(&pin->map))
@@ -226,6 +227,7 @@ static int gdrapi_copy_beside(const struct gdrapi_copy *copy,
 	else
 		error = gdrapi_copy_pieces(copy, pin, offset);
 	pthread_rwlock_unlock(&pin->lock);
+	gdrapi_cancel_allow();
 	return error;
 }
 

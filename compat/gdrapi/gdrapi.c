@@ -137,10 +137,24 @@ static bool gdrapi_is_parents(const struct gdr *g)
 	return g->fork_generation != atomic_load(&gdrapi_fork_generation);
 }
 
+static _Thread_local int gdrapi_cancel_state;
+
+void gdrapi_cancel_block(void)
+{
+	pthread_testcancel();
+	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &gdrapi_cancel_state);
+}
+
+void gdrapi_cancel_allow(void)
+{
+	pthread_setcancelstate(gdrapi_cancel_state, NULL);
+}
+
 int gdrapi_get(struct gdr *g, const char *call)
 {
 	int error = 0;
 
+	gdrapi_cancel_block();
 	pthread_mutex_lock(&gdrapi_lock);
 	if (!gdrapi_find(g))
 		error = EINVAL;
@@ -149,6 +163,8 @@ int gdrapi_get(struct gdr *g, const char *call)
 	else
 		g->users++;
 	pthread_mutex_unlock(&gdrapi_lock);
+	if (error)
+		gdrapi_cancel_allow();
 	if (error == EACCES)
 		return gdrapi_error(EACCES,
 				    "%s: another process opened it; call "
@@ -163,9 +179,10 @@ void gdrapi_put(struct gdr *g)
 	if (!--g->users)
 		pthread_cond_broadcast(&gdrapi_libraries.idle);
 	pthread_mutex_unlock(&gdrapi_lock);
+	gdrapi_cancel_allow();
 }
 
-int gdr_close(gdr_t g)
+static int gdrapi_close(struct gdr *g)
 {
 	struct gdr **at;
 	bool parents;
@@ -194,6 +211,16 @@ int gdr_close(gdr_t g)
 	gdrapi_retire(g);
 	pthread_mutex_unlock(&gdrapi_lock);
 	return 0;
+}
+
+int gdr_close(gdr_t g)
+{
+	int error;
+
+	gdrapi_cancel_block();
+	error = gdrapi_close(g);
+	gdrapi_cancel_allow();
+	return error;
 }
 
 void gdr_runtime_get_version(int *major, int *minor)

@@ -87,7 +87,17 @@ extern atomic_uint gdrapi_fork_generation;
  */
 bool gdrapi_start(void);
 
-/* Counts a call on g. EINVAL: not open; EACCES: the parent's. */
+/*
+ * Between the two the calling thread is not cancelled: it holds locks, or is
+ * counted. They do not nest. To block is a cancellation point.
+ */
+void gdrapi_cancel_block(void);
+void gdrapi_cancel_allow(void);
+
+/*
+ * Counts a call on g, until gdrapi_put(), with cancellation blocked meanwhile.
+ * EINVAL: not open; EACCES: the parent's.
+ */
 int gdrapi_get(struct gdr *g, const char *call);
 void gdrapi_put(struct gdr *g);
 

@@ -34,10 +34,14 @@ static void gdrapi_log_args(enum gdrapi_level level, const char *format,
 	static const char *const names[] = { "", "DBG:  ", "INFO: ", "WARN: ",
 					     "ERR:  " };
 	char text[1024];
+	int cancel;
 
 	/* In one piece, so that threads do not mix their lines. */
 	vsnprintf(text, sizeof(text), format, args);
+	/* Wherever it is called, it is no cancellation point. */
+	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel);
 	fprintf(stderr, "%s%s\n", names[level], text);
+	pthread_setcancelstate(cancel, NULL);
 }
 
 void gdrapi_log(enum gdrapi_level level, const char *format, ...)
