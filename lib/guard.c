@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 #include <linux/membarrier.h>
 #include <pthread.h>
-#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -9,6 +8,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "cpu.h"
 #include "error.h"
 #include "guard.h"
 
@@ -16,6 +16,13 @@
 #define GM_GUARD_DRAIN_NS 1000000
 
 #define GM_GUARD_PAGE 4096
+
+/*
+ * A short copy ends within that many looks, unless its thread lost the CPU. To
+ * sleep lets it have one that a thread of higher priority waits on.
+ */
+#define GM_GUARD_LOOKS 1000
+#define GM_GUARD_SLEEP_NS 50000
 
 /* How all threads are made to pass a barrier. */
 enum gm_guard_way {
@@ -167,6 +174,20 @@ void gm_guard_make(void)
 		gm_guard_mine = guard;
 }
 
+static void gm_guard_wait_one(const struct gm_guard *guard, const void *handle)
+{
+	const struct timespec sleep = { .tv_nsec = GM_GUARD_SLEEP_NS };
+	unsigned int looks = 0;
+
+	while (atomic_load_explicit(&guard->handle, memory_order_acquire) ==
+	       handle) {
+		if (++looks < GM_GUARD_LOOKS)
+			gm_cpu_pause();
+		else
+			nanosleep(&sleep, NULL);
+	}
+}
+
 void gm_guard_wait(const void *handle)
 {
 	const struct timespec drain = { .tv_nsec = GM_GUARD_DRAIN_NS };
@@ -179,7 +200,5 @@ void gm_guard_wait(const void *handle)
 	if (gm_guard_barrier())
 		nanosleep(&drain, NULL);
 	for (guard = atomic_load(&gm_guards); guard; guard = guard->next)
-		while (atomic_load_explicit(&guard->handle,
-					    memory_order_acquire) == handle)
-			sched_yield();
+		gm_guard_wait_one(guard, handle);
 }

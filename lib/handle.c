@@ -44,7 +44,8 @@ _Static_assert(sizeof(struct gm_slot) == 64, "a slot is a cache line");
  *   gm_fork_lock    held across steps that fork() must not cut in two
  *   gm_table_lock   the table below; nothing is taken under it
  * fork() takes the last two, so that a child finds the table whole. A child
- * touches none of the others: they may be held for ever there.
+ * touches none of the others: they may be held for ever there. All threads of
+ * the program share them, so that who holds one gets the priority of who waits.
  */
 static pthread_mutex_t gm_fork_lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_mutex_t gm_table_lock = PTHREAD_MUTEX_INITIALIZER;
@@ -80,10 +81,30 @@ static void gm_fork_prepare(void)
 	pthread_mutex_lock(&gm_table_lock);
 }
 
-static void gm_fork_release(void)
+static void gm_fork_parent(void)
 {
 	pthread_mutex_unlock(&gm_table_lock);
 	pthread_mutex_unlock(&gm_fork_lock);
+}
+
+/* Where the kernel has no priority inheritance it stays as it is. */
+static void gm_lock_inherit(pthread_mutex_t *lock)
+{
+	pthread_mutexattr_t attr;
+
+	if (pthread_mutexattr_init(&attr))
+		return;
+	pthread_mutexattr_setprotocol(&attr, PTHREAD_PRIO_INHERIT);
+	if (pthread_mutex_init(lock, &attr))
+		pthread_mutex_init(lock, NULL);
+	pthread_mutexattr_destroy(&attr);
+}
+
+/* Nobody holds them, or in a forked child nobody who is there. */
+static void gm_locks_init(void)
+{
+	gm_lock_inherit(&gm_fork_lock);
+	gm_lock_inherit(&gm_table_lock);
 }
 
 static void gm_fork_child(void)
@@ -97,12 +118,14 @@ static void gm_fork_child(void)
 		if (quick->handle)
 			quick->handle = NULL;
 	}
-	gm_fork_release();
+	/* They are the parent's thread's, and not this one's to unlock. */
+	gm_locks_init();
 }
 
 __attribute__((constructor)) static void gm_fork_watch(void)
 {
-	pthread_atfork(gm_fork_prepare, gm_fork_release, gm_fork_child);
+	gm_locks_init();
+	pthread_atfork(gm_fork_prepare, gm_fork_parent, gm_fork_child);
 }
 
 void gm_fork_block(void)
@@ -354,7 +377,10 @@ int gm_handle_kill(enum gm_kind kind, const void *handle, const char *call,
 	while (atomic_load_explicit(&slot->state, memory_order_acquire) &
 	       GM_SLOT_USERS)
 		pthread_cond_wait(&gm_table_idle, &gm_table_lock);
+	pthread_mutex_unlock(&gm_table_lock);
+	/* Nobody else ends it, and others need the table meanwhile. */
 	gm_handle_end_quick(handle);
+	pthread_mutex_lock(&gm_table_lock);
 	*object = slot->object;
 	gm_slot_release(slot, handle);
 	pthread_mutex_unlock(&gm_table_lock);
