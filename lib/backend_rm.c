@@ -334,10 +334,7 @@ static int gm_rmb_get_parts(struct gm_buf *buf, const struct gm_range *range,
 		rc = gm_rmb_mem_get(buf->session, &part, id, may_write, &mem);
 		if (rc)
 			return rc;
-		own->parts[own->count++] = (struct gm_rm_part){
-			.mem = mem,
-			.map.fd = -1,
-		};
+		own->parts[own->count++] = (struct gm_rm_part){ .mem = mem };
 		addr += part.length;
 		left -= part.length;
 	}
@@ -391,7 +388,7 @@ static int gm_rmb_repin(struct gm_buf *buf,
 		return -ENOENT;
 	}
 	own->count = 1;
-	own->parts[0] = (struct gm_rm_part){ .mem = mem, .map.fd = -1 };
+	own->parts[0] = (struct gm_rm_part){ .mem = mem };
 	buf->backend = own;
 	gm_rmb_lay_out(buf);
 	gm_rm_cache_sweep(&session->cache, 1);
@@ -411,10 +408,7 @@ static void gm_rmb_unpin(struct gm_buf *buf)
 
 static void gm_rmb_drop_buf(struct gm_buf *buf)
 {
-	struct gm_rm_buf *own = buf->backend;
-
-	gm_rm_span_drop(own->parts, own->count);
-	free(own);
+	free(buf->backend);
 }
 
 static bool gm_rmb_flush(struct gm_session *session)

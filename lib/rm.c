@@ -454,6 +454,27 @@ int gm_rm_map(struct gm_rm *rm, uint32_t memory, uint64_t offset,
 	return 0;
 }
 
+int gm_rm_no_mmap(uint64_t length)
+{
+	int rc = errno == ENOMEM ? -ENOMEM : -EIO;
+
+	return gm_error(rc,
+			"map: mmap of %" PRIu64 " bytes of GPU memory: %s; %s",
+			length, strerror(errno),
+			rc == -ENOMEM ? "unmap other buffers, or raise "
+					"vm.max_map_count (sysctl)"
+				      : "see dmesg");
+}
+
+void gm_rm_map_done(struct gm_rm_map *map)
+{
+	int saved = errno;
+
+	close(map->fd);
+	map->fd = -1;
+	errno = saved;
+}
+
 void gm_rm_unmap(struct gm_rm *rm, uint32_t memory, const struct gm_rm_map *map)
 {
 	struct gm_rm_unmap_args args = {

@@ -33,9 +33,9 @@ struct gm_rm {
 	uint32_t seen_object;
 };
 
-/* A mapping of a memory object into BAR1, made but not mmapped. */
+/* A mapping of a memory object into BAR1. */
 struct gm_rm_map {
-	int fd; /* to mmap at offset 0, once */
+	int fd; /* to mmap at offset 0, once; -1 after gm_rm_map_done() */
 	uint64_t linear; /* physical address of the first byte */
 };
 
@@ -75,7 +75,16 @@ void gm_rm_free(struct gm_rm *rm, uint32_t memory);
 int gm_rm_map(struct gm_rm *rm, uint32_t memory, uint64_t offset,
 	      uint64_t length, struct gm_rm_map *map);
 
-/* Undoes gm_rm_map(), after munmap. The descriptor is left open. */
+/* The reason for why mmap() of so many bytes failed, from errno. */
+int gm_rm_no_mmap(uint64_t length);
+
+/*
+ * After mmap(), or instead of it: closes the descriptor, as a process has few.
+ * What was mapped stays so. Leaves errno as it is.
+ */
+void gm_rm_map_done(struct gm_rm_map *map);
+
+/* Undoes gm_rm_map(), after munmap. */
 void gm_rm_unmap(struct gm_rm *rm, uint32_t memory,
 		 const struct gm_rm_map *map);
 

@@ -2,9 +2,7 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/mman.h>
-#include <unistd.h>
 
 #include "backend.h"
 #include "base/clock.h"
@@ -66,7 +64,6 @@ static void gm_rm_view_free(struct gm_rm_cache *cache, struct gm_rm_view *view)
 {
 	munmap(view->base, view->length);
 	gm_rm_unmap(cache->rm, view->mem->memory, &view->map);
-	close(view->map.fd);
 	free(view);
 }
 
@@ -173,7 +170,6 @@ static void gm_rm_mem_drop_all(struct gm_rm_mem *mem)
 		next = mem->next;
 		for (view = mem->views; view; view = after) {
 			after = view->next;
-			close(view->map.fd);
 			free(view);
 		}
 		free(mem);
@@ -488,15 +484,10 @@ static int gm_rm_view_map(struct gm_rm_cache *cache, struct gm_rm_view *view)
 	if (rc)
 		return rc;
 	view->base = gm_backend_mmap(view->map.fd, view->length, 0);
+	gm_rm_map_done(&view->map);
 	if (!view->base) {
-		rc = errno == ENOMEM ? -ENOMEM : -EIO;
-		gm_error(rc,
-			 "map: mmap of %" PRIu64 " bytes of GPU memory: "
-			 "%s; %s",
-			 view->length, strerror(errno),
-			 rc == -ENOMEM ? "unmap other buffers" : "see dmesg");
+		rc = gm_rm_no_mmap(view->length);
 		gm_rm_unmap(cache->rm, view->mem->memory, &view->map);
-		close(view->map.fd);
 		return rc;
 	}
 	gm_session_count(cache->session, GM_COUNT_MMAP_NS,

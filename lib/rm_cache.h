@@ -100,7 +100,7 @@ void gm_rm_cache_init(struct gm_rm_cache *cache, struct gm_rm *rm,
 		      struct gm_session *session);
 /* Frees all; nothing has a user. */
 void gm_rm_cache_destroy(struct gm_rm_cache *cache);
-/* In a forked child: closes descriptors and frees memory of the process. */
+/* In a forked child: frees memory of the process. */
 void gm_rm_cache_drop(struct gm_rm_cache *cache);
 
 /* The memory of an id, with its user counted, if it covers the range. */

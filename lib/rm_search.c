@@ -9,7 +9,6 @@
 #include <inttypes.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <unistd.h>
 
 #include "backend_rm.h"
 #include "base/clock.h"
@@ -89,11 +88,11 @@ static int gm_rm_candidate_map(struct gm_rm_search *search,
 		return rc;
 	candidate->page =
 		gm_backend_mmap_read(candidate->map.fd, GM_SEARCH_PAGE);
+	gm_rm_map_done(&candidate->map);
 	if (candidate->page)
 		return 0;
 	rc = -errno;
 	gm_rm_unmap(search->rm, candidate->memory, &candidate->map);
-	close(candidate->map.fd);
 	return rc;
 }
 
@@ -102,7 +101,6 @@ static void gm_rm_candidate_unmap(struct gm_rm_search *search,
 {
 	munmap(candidate->page, GM_SEARCH_PAGE);
 	gm_rm_unmap(search->rm, candidate->memory, &candidate->map);
-	close(candidate->map.fd);
 }
 
 /* Drops those that do not show the mark; how many still do. */

@@ -1,9 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include <errno.h>
 #include <inttypes.h>
-#include <string.h>
 #include <sys/mman.h>
-#include <unistd.h>
 
 #include "backend.h"
 #include "error.h"
@@ -16,16 +14,6 @@ static uint64_t gm_rm_span_length(const struct gm_rm_part *parts, size_t count)
 	for (size_t i = 0; i < count; i++)
 		length += parts[i].length;
 	return length;
-}
-
-static int gm_rm_span_no_mmap(uint64_t length)
-{
-	int rc = errno == ENOMEM ? -ENOMEM : -EIO;
-
-	return gm_error(rc,
-			"map: mmap of %" PRIu64 " bytes of GPU memory: %s; %s",
-			length, strerror(errno),
-			rc == -ENOMEM ? "unmap other buffers" : "see dmesg");
 }
 
 /* Maps one part in its place in the reserved addresses. */
@@ -42,13 +30,15 @@ static int gm_rm_part_map(struct gm_rm_cache *cache, struct gm_rm_part *part,
 			       &map);
 	if (rc)
 		return rc;
-	if (!gm_backend_mmap_over(place, map.fd, part->length)) {
-		rc = gm_rm_span_no_mmap(part->length);
+	if (!gm_backend_mmap_over(place, map.fd, part->length))
+		rc = gm_rm_no_mmap(part->length);
+	gm_rm_map_done(&map);
+	if (rc) {
 		gm_rm_unmap(cache->rm, memory, &map);
-		close(map.fd);
 		return rc;
 	}
 	part->map = map;
+	part->mapped = true;
 	return 0;
 }
 
@@ -57,14 +47,10 @@ static void gm_rm_span_unmap_rm(struct gm_rm_cache *cache,
 				struct gm_rm_part *parts, size_t count)
 {
 	for (size_t i = 0; i < count; i++) {
-		int fd = parts[i].map.fd;
-
-		if (fd < 0)
-			continue;
-		gm_rm_unmap(cache->rm, parts[i].mem->memory, &parts[i].map);
-		/* A child that is forked now must not close it again. */
-		parts[i].map.fd = -1;
-		close(fd);
+		if (parts[i].mapped)
+			gm_rm_unmap(cache->rm, parts[i].mem->memory,
+				    &parts[i].map);
+		parts[i].mapped = false;
 	}
 }
 
@@ -78,7 +64,7 @@ int gm_rm_span_map(struct gm_rm_cache *cache, struct gm_rm_part *parts,
 	place = mmap(NULL, length, PROT_NONE,
 		     MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 	if (place == MAP_FAILED)
-		return gm_rm_span_no_mmap(length);
+		return gm_rm_no_mmap(length);
 	for (size_t i = 0; i < count && !rc; i++) {
 		rc = gm_rm_part_map(cache, &parts[i], place + at);
 		at += parts[i].length;
@@ -99,11 +85,4 @@ void gm_rm_span_unmap(struct gm_rm_cache *cache, struct gm_rm_part *parts,
 {
 	munmap(base, gm_rm_span_length(parts, count));
 	gm_rm_span_unmap_rm(cache, parts, count);
-}
-
-void gm_rm_span_drop(const struct gm_rm_part *parts, size_t count)
-{
-	for (size_t i = 0; i < count; i++)
-		if (parts[i].map.fd >= 0)
-			close(parts[i].map.fd);
 }

@@ -10,7 +10,8 @@ struct gm_rm_part {
 	struct gm_rm_mem *mem;
 	uint64_t offset; /* of its first page in the memory object */
 	uint64_t length; /* bytes, whole pages */
-	struct gm_rm_map map; /* of gm_rm_span_map(); fd -1: none */
+	bool mapped; /* by gm_rm_span_map(), as map tells */
+	struct gm_rm_map map;
 };
 
 /* Maps parts one after the other. Each has a mapping of its own. */
@@ -18,8 +19,5 @@ int gm_rm_span_map(struct gm_rm_cache *cache, struct gm_rm_part *parts,
 		   size_t count, char **base);
 void gm_rm_span_unmap(struct gm_rm_cache *cache, struct gm_rm_part *parts,
 		      size_t count, char *base);
-
-/* In a forked child: closes the mappings' descriptors. */
-void gm_rm_span_drop(const struct gm_rm_part *parts, size_t count);
 
 #endif /* GM_RM_SPAN_H */

@@ -4,6 +4,7 @@
 
 #include <gpumem.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 
 typedef int (*cu_mem_alloc)(uint64_t *, size_t);
 typedef int (*cu_mem_free)(uint64_t);
@@ -115,6 +116,41 @@ static void mode_data(void)
 		free(found);
 	}
 	rm.free(addr);
+	rm_close();
+}
+
+/* No mapping keeps a descriptor. */
+static void mode_many(void)
+{
+	static struct gpumem_buf *bufs[300];
+	static uint64_t addrs[300];
+	const size_t count = sizeof(bufs) / sizeof(bufs[0]);
+	struct rlimit limit = { .rlim_cur = 40, .rlim_max = 40 };
+	uint32_t seen = 0;
+	size_t i;
+
+	need(!setrlimit(RLIMIT_NOFILE, &limit), "setrlimit: %s",
+	     strerror(errno));
+	rm_open();
+	for (i = 0; i < count; i++) {
+		void *cpu;
+		int r;
+
+		addrs[i] = rm_alloc(65536);
+		r = gpumem_pin(rm.session, addrs[i], 65536, 0, &bufs[i]);
+		if (!r)
+			r = gpumem_map(bufs[i], &cpu);
+		need(!r, "pin and map %zu: %s", i, gpumem_last_error());
+		*(volatile uint32_t *)cpu = (uint32_t)i;
+	}
+	for (i = 0; i < count; i++) {
+		need(!rm.to_host(&seen, addrs[i], sizeof(seen)),
+		     "cuMemcpyDtoH");
+		check(seen == i, "buffer %zu: CUDA sees %u", i, seen);
+		check_result(-gpumem_unpin(bufs[i]), 0, "gpumem_unpin: %s",
+			     gpumem_last_error());
+		rm.free(addrs[i]);
+	}
 	rm_close();
 }
 
@@ -306,9 +342,9 @@ static void mode_lost(void)
 }
 
 static const struct t_mode modes[] = {
-	{ "data", mode_data }, { "errors", mode_errors },
-	{ "lost", mode_lost }, { "freed", mode_freed },
-	{ "kill", mode_kill },
+	{ "data", mode_data },	   { "many", mode_many },
+	{ "errors", mode_errors }, { "lost", mode_lost },
+	{ "freed", mode_freed },   { "kill", mode_kill },
 };
 
 static bool nothing_left(void *counters)

@@ -3,15 +3,33 @@
  * Memory of cuMemCreate and other kinds through a backend of the library, over
  * the emulated driver: rm, or the one named by the second argument.
  */
+#include <dirent.h>
+
 #include "t_lib.h"
 #include "t_vmm.h"
 
 static struct gpumem *session;
 static const char *backend = "rm";
 
-/* Writes through a mapping of the range; CUDA must see every byte. */
+static unsigned int descriptors(void)
+{
+	DIR *dir = opendir("/proc/self/fd");
+	unsigned int count = 0;
+
+	need(dir, "/proc/self/fd: %s", strerror(errno));
+	while (readdir(dir))
+		count++;
+	closedir(dir);
+	return count;
+}
+
+/*
+ * Writes through a mapping of the range; CUDA must see every byte. Of rm's
+ * mappings none keeps a descriptor.
+ */
 static void check_range(uint64_t addr, size_t length, unsigned int seed)
 {
+	const unsigned int before = descriptors();
 	struct gpumem_buf *buf = t_lib_pin(session, addr, length, 0);
 	uint8_t *want = malloc(length), *found = calloc(1, length);
 	void *cpu = NULL;
@@ -19,6 +37,9 @@ static void check_range(uint64_t addr, size_t length, unsigned int seed)
 
 	need(want && found, "no memory");
 	t_lib_ok(gpumem_map(buf, &cpu), "gpumem_map");
+	if (!strcmp(backend, "rm"))
+		check(descriptors() == before, "%u descriptors, %u before",
+		      descriptors(), before);
 	for (i = 0; i < length; i++)
 		want[i] = (uint8_t)((i * 2654435761u + seed) >> 13);
 	memcpy(cpu, want, length);
