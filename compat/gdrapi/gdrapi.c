@@ -24,7 +24,7 @@ static struct {
  */
 static bool gdrapi_backend_usable(void)
 {
-	const char *wanted = getenv("GPUMEM_BACKEND");
+	const char *wanted = secure_getenv("GPUMEM_BACKEND");
 	bool any = false, no_gpu = true;
 
 	for (unsigned int i = 0;; i++) {

@@ -15,9 +15,9 @@ static struct {
 
 static void gdrapi_log_start(void)
 {
-	const char *level = getenv("GDRCOPY_LOG_LEVEL");
+	const char *level = secure_getenv("GDRCOPY_LOG_LEVEL");
 
-	gdrapi_logging.on = getenv("GDRCOPY_ENABLE_LOGGING");
+	gdrapi_logging.on = secure_getenv("GDRCOPY_ENABLE_LOGGING");
 	if (level)
 		gdrapi_logging.level = strtol(level, NULL, 10);
 }

@@ -43,6 +43,9 @@ grep 'NEEDED' "$work/dynamic" | grep -E 'cuda|nvidia' &&
 	fail "it links with CUDA"
 nm -D --undefined-only "$library" | grep -q ' gpumem_pin@' ||
 	fail "it does not use libgpumem"
+# The environment of a program that runs with more rights than its user has.
+nm -D --undefined-only "$library" | grep -q ' getenv@' &&
+	fail "it reads the environment by getenv()"
 grep -nE '#include "\.\./' "$room"/*.[ch] &&
 	fail "it looks into other rooms"
 exit $failed

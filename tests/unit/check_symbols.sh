@@ -31,6 +31,10 @@ if grep -v '@@GPUMEM_[0-9.]*$' "$work/exported"; then
 	echo "FAILED: a symbol has no version"
 	failed=1
 fi
+if nm -D --undefined-only "$library" | grep ' getenv@'; then
+	echo "FAILED: the environment is read by getenv(), not secure_getenv()"
+	failed=1
+fi
 [ -s "$work/header" ] || { echo "FAILED: no prototypes found"; failed=1; }
 echo "$(wc -l <"$work/header") functions"
 exit $failed
