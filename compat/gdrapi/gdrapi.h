@@ -200,8 +200,9 @@ int gdr_map_v2(gdr_t g, gdr_mh_t handle, void **va, size_t size, int flags);
 /**
  * Unmaps a buffer, all of it.
  *
- * @return EINVAL also when it is not mapped, va is not what gdr_map() gave, or
- *         size is 0 or larger than gdr_info_t.mapped_size
+ * @return EINVAL also when it is not mapped, va is neither what gdr_map() gave
+ *         nor the device address that was pinned, or size is 0 or larger than
+ *         gdr_info_t.mapped_size
  */
 int gdr_unmap(gdr_t g, gdr_mh_t handle, void *va, size_t size);
 

@@ -165,14 +165,18 @@ int gdr_map(gdr_t g, gdr_mh_t handle, void **va, size_t size)
 	return gdr_map_v2(g, handle, va, size, GDR_MAP_FLAG_DEFAULT);
 }
 
-/* Locked. */
+/*
+ * Locked. The handle names the mapping; clients give its address, or like DPDK
+ * the device address that was pinned.
+ */
 static int gdrapi_unmap(struct gdrapi_pin *pin, const void *va, size_t size)
 {
 	uintptr_t map = atomic_load(&pin->map);
+	bool known = (uintptr_t)va == map || (uintptr_t)va == pin->addr;
 
 	if (!map)
 		return gdrapi_error(EINVAL, "gdr_unmap: it is not mapped");
-	if ((uintptr_t)va != map || !size || size > pin->mapped_size)
+	if (!known || !size || size > pin->mapped_size)
 		return gdrapi_error(EINVAL,
 				    "gdr_unmap: %zu bytes at %p: it is mapped "
 				    "at %p",

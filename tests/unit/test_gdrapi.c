@@ -486,6 +486,29 @@ static void unmaps_that_are_refused(void **state)
 	unit_free(memory.place);
 }
 
+/* As DPDK does it. */
+static void unmaps_by_the_device_address(void **state)
+{
+	struct gdr_unit_memory memory = gdr_unit_alloc(3 * 65536);
+	void *device = (void *)(uintptr_t)(memory.addr + 65536);
+	gdr_mh_t mh = gdr_unit_pin(memory.addr + 65536, 65536);
+	char *map = gdr_unit_map(mh, 65536);
+	gdr_info_t info;
+
+	assert_int_equal(gdr_unmap(gdr_unit, mh, device, 65537), EINVAL);
+	assert_int_equal(gdr_unmap(gdr_unit, mh, (char *)device + 4096, 4096),
+			 EINVAL);
+	assert_int_equal(gdr_unmap(gdr_unit, mh, (char *)device - 65536, 65536),
+			 EINVAL);
+	map[0] = 1;
+	assert_int_equal(gdr_unmap(gdr_unit, mh, device, 65536), 0);
+	assert_int_equal(gdr_get_info(gdr_unit, mh, &info), 0);
+	assert_int_equal(info.mapped, 0);
+	assert_int_equal(gdr_unmap(gdr_unit, mh, device, 65536), EINVAL);
+	assert_int_equal(gdr_unpin_buffer(gdr_unit, mh), 0);
+	unit_free(memory.place);
+}
+
 static void after_free_a_mapping_shows_the_memory(void **state)
 {
 	/* What is smaller shares a block with others, which stays. */
@@ -583,6 +606,7 @@ int main(void)
 		cmocka_unit_test(maps_that_are_refused),
 		cmocka_unit_test(copies_stay_in_what_is_mapped),
 		cmocka_unit_test(unmaps_that_are_refused),
+		cmocka_unit_test(unmaps_by_the_device_address),
 		cmocka_unit_test(after_free_a_mapping_shows_the_memory),
 		cmocka_unit_test(ranges_rounded_out_of_an_allocation),
 	};
