@@ -12,7 +12,8 @@
 /* cuMemAlloc aligns to this at least. */
 #define GDRAPI_ALIGN 512u
 
-/* CU_POINTER_ATTRIBUTE_BUFFER_ID */
+/* CU_POINTER_ATTRIBUTE_MEMORY_TYPE and _BUFFER_ID */
+#define GDRAPI_CUDA_MEMORY_TYPE 2
 #define GDRAPI_CUDA_BUFFER_ID 7
 
 /* What is asked for, where, and how it was pinned. */
@@ -31,6 +32,15 @@ uint64_t gdrapi_memory_id(const struct gdrapi_gpu *gpu, uint64_t addr)
 	    gpu->pointer_get(&id, GDRAPI_CUDA_BUFFER_ID, addr))
 		return 0;
 	return id;
+}
+
+/* Whether there may be something of CUDA's at an address. */
+static bool gdrapi_is_memory(const struct gdrapi_gpu *gpu, uint64_t addr)
+{
+	unsigned int type;
+
+	return !gpu->pointer_get ||
+	       !gpu->pointer_get(&type, GDRAPI_CUDA_MEMORY_TYPE, addr);
 }
 
 static int gdrapi_pin_flags(struct gdrapi_source *source, uint64_t addr,
@@ -139,6 +149,8 @@ static int gdrapi_reach_on(struct gdrapi_reach *reach, uint64_t addr,
 	first = rc;
 	for (uint64_t at = addr + GDRAPI_ALIGN; at < limit;
 	     at += GDRAPI_ALIGN) {
+		if (!gdrapi_is_memory(reach->source.gpu, at))
+			continue;
 		rc = gdrapi_pin_longest(reach, at, buf);
 		if (rc != -ERANGE && rc != -EINVAL)
 			return gdrapi_worse(first, rc);

@@ -2,9 +2,36 @@
 /* libgdrapi on the simulated GPU: what each call does and refuses. */
 #include <dlfcn.h>
 #include <stdio.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include "gdrapi_unit.h"
+
+static unsigned int pins_tried, mapping_lists_read;
+
+/* In the place of libgpumem's. */
+__attribute__((visibility("default"))) int
+gpumem_pin(struct gpumem *session, uint64_t addr, uint64_t length,
+	   unsigned int flags, struct gpumem_buf **buf)
+{
+	int (*real)(struct gpumem * session, uint64_t addr, uint64_t length,
+		    unsigned int flags, struct gpumem_buf **buf);
+
+	*(void **)&real = dlsym(RTLD_NEXT, "gpumem_pin");
+	pins_tried++;
+	return real(session, addr, length, flags, buf);
+}
+
+/* In the place of the C library's. */
+__attribute__((visibility("default"))) FILE *fopen(const char *path,
+						   const char *mode)
+{
+	FILE *(*real)(const char *path, const char *mode);
+
+	*(void **)&real = dlsym(RTLD_NEXT, "fopen");
+	mapping_lists_read += !strcmp(path, "/proc/self/maps");
+	return real(path, mode);
+}
 
 /* As programs built before GDRCopy 2.4 know it. */
 struct info_v1 {
@@ -509,6 +536,32 @@ static void unmaps_by_the_device_address(void **state)
 	unit_free(memory.place);
 }
 
+/*
+ * Clients round down into the gap before an allocation, so that each place in
+ * the page may be where it begins: that takes no time where there is nothing.
+ */
+static void nobodys_address_is_refused_at_once(void **state)
+{
+	struct gdr_unit_memory memory = gdr_unit_alloc(65536);
+	void *host = mmap(NULL, 65536, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS,
+			  -1, 0);
+	uint64_t addresses[] = { 0x6ff000000000, (uintptr_t)host & ~65535ull,
+				 memory.addr };
+	gdr_mh_t mh;
+
+	assert_ptr_not_equal(host, MAP_FAILED);
+	unit_free(memory.place);
+	for (size_t i = 0; i < 3; i++) {
+		pins_tried = mapping_lists_read = 0;
+		assert_int_equal(gdr_pin_buffer(gdr_unit, addresses[i], 65536,
+						0, 0, &mh),
+				 EINVAL);
+		assert_int_equal(mapping_lists_read, 0);
+		assert_in_range(pins_tried, 1, 4);
+	}
+	munmap(host, 65536);
+}
+
 static void after_free_a_mapping_shows_the_memory(void **state)
 {
 	/* What is smaller shares a block with others, which stays. */
@@ -606,6 +659,7 @@ int main(void)
 		cmocka_unit_test(maps_that_are_refused),
 		cmocka_unit_test(copies_stay_in_what_is_mapped),
 		cmocka_unit_test(unmaps_that_are_refused),
+		cmocka_unit_test(nobodys_address_is_refused_at_once),
 		cmocka_unit_test(unmaps_by_the_device_address),
 		cmocka_unit_test(after_free_a_mapping_shows_the_memory),
 		cmocka_unit_test(ranges_rounded_out_of_an_allocation),
