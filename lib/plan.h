@@ -57,7 +57,11 @@ int gm_plan_set(struct gm_plan *plan, const struct gpumem_plan_step *steps,
  */
 int gm_plan_path(const char *gpu, char *path, size_t size);
 
-/* -ENOENT: there is none; -EINVAL: it is none of ours. Store no reason. */
+/*
+ * -ENOENT: there is none; -EPERM: others could have written it, or it is no
+ * file of the kind, which the log tells; -EINVAL: it is none of ours. Stores no
+ * reason, and never waits.
+ */
 int gm_plan_load(struct gm_plan *plan, const char *path);
 
 /* Writes it whole or not at all. With the reason stored. */

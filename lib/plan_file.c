@@ -18,6 +18,7 @@
 #include "plan.h"
 
 #define GM_PLAN_HEAD "gpumem plan 1"
+#define GM_PLAN_SIZE_MAX 65536
 
 static const char *const gm_method_names[] = {
 	[GPUMEM_COPY_AUTO] = "auto",	   [GPUMEM_COPY_CPU] = "cpu",
@@ -148,16 +149,56 @@ static int gm_line_parse(const char *line, struct gpumem_plan_step *step)
 	return *rest || errno ? -EINVAL : 0;
 }
 
+/* Why a file is not to be read, or NULL. */
+static const char *gm_plan_refuse(int fd)
+{
+	struct stat st;
+
+	if (fstat(fd, &st))
+		return "nothing can be found out about it";
+	if (!S_ISREG(st.st_mode))
+		return "it is no regular file";
+	if (st.st_uid && st.st_uid != geteuid())
+		return "it is neither this user's nor root's";
+	if (st.st_mode & (S_IWGRP | S_IWOTH))
+		return "its group or others may write it";
+	if (st.st_size > GM_PLAN_SIZE_MAX)
+		return "it is too large";
+	return NULL;
+}
+
+/* Opens the file without waiting for whoever is at another end of it. */
+static int gm_plan_open(const char *path, FILE **in)
+{
+	int fd = open(path, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+	const char *why;
+
+	if (fd < 0)
+		return -ENOENT;
+	why = gm_plan_refuse(fd);
+	if (why) {
+		gm_debug("open: the plan %s is passed over: %s", path, why);
+		close(fd);
+		return -EPERM;
+	}
+	*in = fdopen(fd, "r");
+	if (*in)
+		return 0;
+	close(fd);
+	return -ENOENT;
+}
+
 int gm_plan_load(struct gm_plan *plan, const char *path)
 {
 	struct gpumem_plan_step steps[GM_PLAN_WAYS * GM_PLAN_STEPS];
-	FILE *in = fopen(path, "re");
+	FILE *in;
 	char line[160];
 	size_t count = 0;
-	int rc = -EINVAL;
+	int rc = gm_plan_open(path, &in);
 
-	if (!in)
-		return -ENOENT;
+	if (rc)
+		return rc;
+	rc = -EINVAL;
 	if (!fgets(line, sizeof(line), in) ||
 	    strncmp(line, GM_PLAN_HEAD, strlen(GM_PLAN_HEAD)) != 0)
 		goto close;

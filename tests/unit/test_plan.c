@@ -16,6 +16,7 @@ static int setup(void **state)
 	snprintf(cache, sizeof(cache), "/tmp/gpumem-plan-XXXXXX");
 	assert_non_null(mkdtemp(cache));
 	assert_int_equal(setenv("XDG_CACHE_HOME", cache, 1), 0);
+	assert_int_equal(setenv("GPUMEM_LOG", "debug", 1), 0);
 	return unit_setup(state);
 }
 
@@ -263,6 +264,67 @@ static void a_file_that_is_no_plan_is_passed_over(void **state)
 		gpumem_plan_set(unit_session, NULL, 0, GPUMEM_PLAN_SAVE), 0);
 }
 
+/* Opens a session on the built-in plan, and looks into the log for why. */
+static void expect_passed_over(const char *why)
+{
+	struct gpumem_options options = { .size = sizeof(options),
+					  .backend = "sim" };
+	int log = dup(STDERR_FILENO);
+	struct gpumem *session;
+	FILE *lines = tmpfile();
+	char line[1100];
+	bool found = false;
+
+	assert_true(log >= 0 && lines);
+	assert_int_equal(dup2(fileno(lines), STDERR_FILENO), STDERR_FILENO);
+	assert_int_equal(gpumem_open(&options, &session), 0);
+	assert_int_equal(dup2(log, STDERR_FILENO), STDERR_FILENO);
+	close(log);
+	explained(session, 4, 0, "built in");
+	assert_int_equal(gpumem_close(session), 0);
+	rewind(lines);
+	while (fgets(line, sizeof(line), lines))
+		found |= strstr(line, "the plan /") && strstr(line, why);
+	fclose(lines);
+	if (!found)
+		fail_msg("the log does not say: %s", why);
+}
+
+static void a_file_that_others_may_have_made_is_passed_over(void **state)
+{
+	static const struct {
+		mode_t mode;
+		const char *why;
+	} modes[] = { { 0620, "may write it" }, { 0602, "may write it" } };
+	const struct gpumem_plan_step step = { 0, GPUMEM_COPY_ENGINE, 1, 0,
+					       UINT64_MAX };
+	char path[512];
+
+	assert_int_equal(gpumem_plan_path(unit_session, path, sizeof(path)), 0);
+	assert_int_equal(
+		gpumem_plan_set(unit_session, &step, 1, GPUMEM_PLAN_SAVE), 0);
+	for (size_t i = 0; i < sizeof(modes) / sizeof(modes[0]); i++) {
+		assert_int_equal(chmod(path, modes[i].mode), 0);
+		expect_passed_over(modes[i].why);
+	}
+	assert_int_equal(chmod(path, 0644), 0);
+	assert_int_equal(truncate(path, 65537), 0);
+	expect_passed_over("too large");
+	if (!geteuid()) {
+		assert_int_equal(truncate(path, 0), 0);
+		assert_int_equal(chown(path, 12345, 0), 0);
+		expect_passed_over("neither this user's nor root's");
+	}
+	/* Nobody writes into it: to wait would be for ever. */
+	assert_int_equal(remove(path), 0);
+	assert_int_equal(mkfifo(path, 0600), 0);
+	alarm(60);
+	expect_passed_over("no regular file");
+	alarm(0);
+	assert_int_equal(
+		gpumem_plan_set(unit_session, NULL, 0, GPUMEM_PLAN_SAVE), 0);
+}
+
 static void a_folder_that_cannot_be_written_is_named(void **state)
 {
 	const struct gpumem_plan_step step = { 0, GPUMEM_COPY_ENGINE, 1, 0,
@@ -301,6 +363,8 @@ int main(void)
 		cmocka_unit_test(bad_plans_change_nothing),
 		cmocka_unit_test(a_saved_plan_is_found_again),
 		cmocka_unit_test(a_file_that_is_no_plan_is_passed_over),
+		cmocka_unit_test(
+			a_file_that_others_may_have_made_is_passed_over),
 		cmocka_unit_test(a_folder_that_cannot_be_written_is_named),
 		cmocka_unit_test(explain_checks_what_it_is_given),
 	};
