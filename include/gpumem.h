@@ -872,7 +872,8 @@ int gpumem_stats_get(struct gpumem *session, struct gpumem_stats *stats);
 
 /**
  * The reason why this thread's last failing call failed: one line that says
- * what went wrong, why, and what to do.
+ * what went wrong, why, and what to do. It is UTF-8; other bytes of a path or a
+ * name in it, and control characters, are given as \xNN.
  *
  * @return a string that lives until this thread's next failing call; "" when
  *         none has failed

@@ -298,6 +298,7 @@ void gm_backend_driver_hint(char *hint, size_t size)
 int gpumem_backend_get(unsigned int index, struct gpumem_backend *backend)
 {
 	const struct gm_backend_ops *ops = gm_backend_at(index);
+	char reason[sizeof(backend->reason)] = "";
 
 	if (!backend)
 		return gm_error(-EINVAL,
@@ -317,7 +318,8 @@ int gpumem_backend_get(unsigned int index, struct gpumem_backend *backend)
 	backend->name = ops->name;
 	gm_cancel_point();
 	gm_cancel_block();
-	backend->status = ops->probe(backend->reason, sizeof(backend->reason));
+	backend->status = ops->probe(reason, sizeof(reason));
 	gm_cancel_allow();
+	gm_text_escape(backend->reason, sizeof(backend->reason), reason);
 	return 0;
 }

@@ -54,6 +54,62 @@ static char *gm_error_room(void)
 	return buffer;
 }
 
+/*
+ * Bytes of the UTF-8 character at text that may be shown; 0: none begins there.
+ * Its second byte tells what is too long a form, a surrogate, too large, or a
+ * control character.
+ */
+static size_t gm_text_char(const unsigned char *text)
+{
+	static const struct {
+		unsigned char first, last; /* of the first byte */
+		unsigned char low, high; /* of the second */
+		size_t length;
+	} forms[] = {
+		{ 0xc2, 0xc2, 0xa0, 0xbf, 2 }, { 0xc3, 0xdf, 0x80, 0xbf, 2 },
+		{ 0xe0, 0xe0, 0xa0, 0xbf, 3 }, { 0xe1, 0xec, 0x80, 0xbf, 3 },
+		{ 0xed, 0xed, 0x80, 0x9f, 3 }, { 0xee, 0xef, 0x80, 0xbf, 3 },
+		{ 0xf0, 0xf0, 0x90, 0xbf, 4 }, { 0xf1, 0xf3, 0x80, 0xbf, 4 },
+		{ 0xf4, 0xf4, 0x80, 0x8f, 4 },
+	};
+
+	if (text[0] >= 0x20 && text[0] < 0x7f)
+		return 1;
+	for (size_t i = 0; i < sizeof(forms) / sizeof(forms[0]); i++) {
+		size_t length = 2;
+
+		if (text[0] < forms[i].first || text[0] > forms[i].last ||
+		    text[1] < forms[i].low || text[1] > forms[i].high)
+			continue;
+		while (length < forms[i].length &&
+		       (text[length] & 0xc0) == 0x80)
+			length++;
+		return length == forms[i].length ? length : 0;
+	}
+	return 0;
+}
+
+void gm_text_escape(char *to, size_t size, const char *from)
+{
+	const unsigned char *text = (const unsigned char *)from;
+	size_t used = 0;
+
+	while (*text) {
+		size_t length = gm_text_char(text);
+		size_t room = length ? length : sizeof("\\xNN") - 1;
+
+		if (room >= size - used)
+			break;
+		if (length)
+			memcpy(to + used, text, length);
+		else
+			snprintf(to + used, size - used, "\\x%02x", *text);
+		used += room;
+		text += length ? length : 1;
+	}
+	to[used] = '\0';
+}
+
 void gm_error_hush(bool hush)
 {
 	gm_error_hushed = hush;
@@ -73,7 +129,7 @@ int gm_error(int err, const char *fmt, ...)
 	va_end(args);
 	buffer = gm_error_room();
 	if (buffer)
-		memcpy(buffer, text, sizeof(text));
+		gm_text_escape(buffer, GM_ERROR_LENGTH, text);
 	gm_error_last = buffer ? buffer
 			       : "error: there is no host memory for its "
 				 "reason; free some";
@@ -112,7 +168,7 @@ bool gm_debug_on(void)
 
 void gm_debug(const char *fmt, ...)
 {
-	char text[GM_ERROR_LENGTH];
+	char text[GM_ERROR_LENGTH], plain[GM_ERROR_LENGTH];
 	va_list args;
 	int cancel;
 
@@ -121,9 +177,10 @@ void gm_debug(const char *fmt, ...)
 	va_start(args, fmt);
 	vsnprintf(text, sizeof(text), fmt, args);
 	va_end(args);
+	gm_text_escape(plain, sizeof(plain), text);
 	/* Calls are no cancellation point here: see cancel.h. */
 	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel);
-	fprintf(stderr, "gpumem: %s\n", text);
+	fprintf(stderr, "gpumem: %s\n", plain);
 	pthread_setcancelstate(cancel, NULL);
 }
 

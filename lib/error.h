@@ -4,6 +4,14 @@
 #define GM_ERROR_H
 
 #include <stdbool.h>
+#include <stddef.h>
+
+/*
+ * Copies a text as a terminal and a JSON file can take it: the bytes of control
+ * characters, and those that are no UTF-8, as \xNN. What does not fit is cut off
+ * between two characters.
+ */
+void gm_text_escape(char *to, size_t size, const char *from);
 
 /*
  * Stores the reason of a failure, of the form "what: why; do this", for

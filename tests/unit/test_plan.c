@@ -340,6 +340,26 @@ static void a_folder_that_cannot_be_written_is_named(void **state)
 			 GPUMEM_COPY_CPU);
 }
 
+/* What comes from outside is shown so that it changes no terminal. */
+static void control_characters_in_a_path_are_escaped(void **state)
+{
+	const struct gpumem_plan_step step = { 0, GPUMEM_COPY_ENGINE, 1, 0,
+					       UINT64_MAX };
+
+	setenv("XDG_CACHE_HOME",
+	       "/proc/self/\033[2J\x7f\n\xff+\xc2\x9b+\xed\xa0\x80+\xe2\x82+"
+	       "\xc3\xa9\xe2\x82\xac\xf0\x9f\x98\x80",
+	       1);
+	unit_expect_error(gpumem_plan_set(unit_session, &step, 1,
+					  GPUMEM_PLAN_SAVE),
+			  -ENOENT,
+			  "/proc/self/\\x1b[2J\\x7f\\x0a\\xff+\\xc2\\x9b+"
+			  "\\xed\\xa0\\x80+\\xe2\\x82+"
+			  "\xc3\xa9\xe2\x82\xac\xf0\x9f\x98\x80/gpumem/",
+			  NULL);
+	setenv("XDG_CACHE_HOME", cache, 1);
+}
+
 static void explain_checks_what_it_is_given(void **state)
 {
 	struct gpumem_copy_plan plan = { .size = sizeof(plan) };
@@ -366,6 +386,7 @@ int main(void)
 		cmocka_unit_test(
 			a_file_that_others_may_have_made_is_passed_over),
 		cmocka_unit_test(a_folder_that_cannot_be_written_is_named),
+		cmocka_unit_test(control_characters_in_a_path_are_escaped),
 		cmocka_unit_test(explain_checks_what_it_is_given),
 	};
 
