@@ -103,7 +103,9 @@ int gpumem_open(const struct gpumem_options *options, struct gpumem **session);
 /**
  * Closes a session: unmaps and unpins all its buffers, whose handles are dead
  * from then on. Waits for calls on them in other threads. In a forked child
- * only the child's copy is dropped; the parent's session lives on.
+ * only the child's copy is dropped; the parent's session lives on. Once the
+ * program has reset the GPU's primary context (cudaDeviceReset) this is what is
+ * left to do with a session: pins then give -EIO.
  *
  * @param session  the session
  */

@@ -89,7 +89,8 @@ static void gm_rmb_close_stream(struct gm_session *session, CUstream stream)
 {
 	struct gm_cuda_scope scope;
 
-	if (gm_cuda_enter(&scope, &session->cuda, session->context))
+	if (gm_session_is_reset(session) ||
+	    gm_cuda_enter(&scope, &session->cuda, session->context))
 		return;
 	session->cuda.stream_destroy(stream);
 	gm_cuda_leave(&scope);

@@ -64,12 +64,14 @@ static void gm_buf_unlink(struct gm_buf *buf)
 	pthread_mutex_unlock(&session->lock);
 }
 
+/* After a reset of the context the address may be the program's. */
 static void gm_buf_free_memory(struct gm_session *session, uint64_t addr)
 {
 	struct gm_cuda_scope scope;
 	CUresult result;
 
-	if (gm_cuda_enter(&scope, &session->cuda, session->context))
+	if (gm_session_is_reset(session) ||
+	    gm_cuda_enter(&scope, &session->cuda, session->context))
 		return;
 	result = session->cuda.free(addr);
 	if (result)
@@ -118,6 +120,12 @@ static int gm_buf_pin_new(struct gm_buf *buf,
 	struct gm_range range;
 	int rc;
 
+	if (gm_session_is_reset(session))
+		return gm_error(-EIO,
+				"pin 0x%" PRIx64 ": the GPU's primary context "
+				"was reset (cudaDeviceReset) after the session "
+				"was opened; close it and open another",
+				buf->addr);
 	rc = gm_range_find(session, buf->addr, buf->length, &range);
 	gm_session_count(session, GM_COUNT_FIND_NS, gm_clock_ns() - start);
 	if (rc)

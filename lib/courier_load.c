@@ -221,7 +221,8 @@ void gm_courier_unload(struct gm_courier *courier)
 	struct gm_cuda_scope scope;
 
 	/* Without the context CUDA's own part is gone already. */
-	if (!gm_cuda_enter(&scope, cuda, courier->session->context)) {
+	if (!gm_session_is_reset(courier->session) &&
+	    !gm_cuda_enter(&scope, cuda, courier->session->context)) {
 		if (courier->stream)
 			cuda->stream_destroy(courier->stream);
 		if (courier->module)

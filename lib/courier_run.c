@@ -368,8 +368,9 @@ bool gm_courier_ended(struct gm_courier *courier)
 	while (courier->start && !gm_courier_retired(courier)) {
 		if (now - since > courier->patience_ns)
 			return false;
-		/* An error ends kernels too. */
-		if (gm_courier_look(courier))
+		/* A reset and an error end kernels too. */
+		if (gm_session_is_reset(courier->session) ||
+		    gm_courier_look(courier))
 			return true;
 		sched_yield();
 		now = gm_clock_ns();

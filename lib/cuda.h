@@ -91,6 +91,7 @@ struct gpumem_sim_info;
 	F(vmm_export, "cuMemExportToShareableHandle",                          \
 	  (void *shared, CUmemGenericAllocationHandle handle, int type,        \
 	   unsigned long long flags))                                          \
+	F(ctx_id, "cuCtxGetId", (CUcontext context, unsigned long long *id))   \
 	F(range_handle, "cuMemGetHandleForAddressRange",                       \
 	  (void *handle, CUdeviceptr addr, size_t bytes, int type,             \
 	   unsigned long long flags))

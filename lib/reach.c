@@ -10,6 +10,7 @@
 /* gm_buf.reach; 0: not looked at yet. */
 enum gm_reach {
 	GM_REACH_YES = 1,
+	GM_REACH_NO_CONTEXT, /* it outlives the session's own context */
 	GM_REACH_NO_ID,
 	GM_REACH_SPAN,
 	GM_REACH_CONTEXT,
@@ -24,6 +25,8 @@ static const char *const gm_reach_text[] = {
 			     "GPU's primary one",
 	[GM_REACH_UNKNOWN] = "CUDA does not tell about the memory any more",
 };
+
+static const char gm_reach_reset[] = "the GPU's primary context was reset";
 
 static enum gm_reach gm_reach_find(struct gm_buf *buf)
 {
@@ -49,7 +52,7 @@ static enum gm_reach gm_reach_find(struct gm_buf *buf)
 	else if (context && context != session->context)
 		reach = GM_REACH_CONTEXT;
 	else
-		reach = GM_REACH_YES;
+		reach = context ? GM_REACH_YES : GM_REACH_NO_CONTEXT;
 leave:
 	gm_cuda_leave(&scope);
 	return reach;
@@ -66,5 +69,7 @@ const char *gm_buf_gpu_reach(struct gm_buf *buf)
 			atomic_store_explicit(&buf->reach, reach,
 					      memory_order_relaxed);
 	}
+	if (reach == GM_REACH_NO_CONTEXT && gm_session_is_reset(buf->session))
+		return gm_reach_reset;
 	return gm_reach_text[reach];
 }

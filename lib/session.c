@@ -55,6 +55,45 @@ int gm_session_get(struct gpumem *handle, const char *call,
 	return rc;
 }
 
+void gm_session_set_witness(struct gm_session *session, uint64_t addr)
+{
+	uint64_t id = 0;
+
+	if (addr && session->cuda.pointer_get(
+			    &id, CU_POINTER_ATTRIBUTE_BUFFER_ID, addr))
+		id = 0;
+	session->witness = addr;
+	session->witness_id = id;
+}
+
+/* A context that is reset is none until it is used again, with another number. */
+static bool gm_session_has_other_context(const struct gm_session *session)
+{
+	unsigned long long id = session->context_id;
+	CUresult result;
+
+	if (!id)
+		return false;
+	result = session->cuda.ctx_id(session->context, &id);
+	return result == CUDA_ERROR_INVALID_CONTEXT ||
+	       result == CUDA_ERROR_CONTEXT_IS_DESTROYED ||
+	       id != session->context_id;
+}
+
+bool gm_session_is_reset(const struct gm_session *session)
+{
+	uint64_t witness_id = session->witness_id, id = witness_id;
+	CUresult result;
+
+	if (gm_session_has_other_context(session))
+		return true;
+	if (!witness_id)
+		return false;
+	result = session->cuda.pointer_get(&id, CU_POINTER_ATTRIBUTE_BUFFER_ID,
+					   session->witness);
+	return result == CUDA_ERROR_INVALID_VALUE || id != witness_id;
+}
+
 static int gm_session_start_cuda(struct gm_session *session,
 				 const struct gm_wanted *wanted)
 {
@@ -81,6 +120,9 @@ static int gm_session_start_cuda(struct gm_session *session,
 				     "open: retain the GPU's primary context",
 				     "check its compute mode, and that its "
 				     "memory is not full");
+	if (!cuda->ctx_id ||
+	    cuda->ctx_id(session->context, &session->context_id))
+		session->context_id = 0;
 	gm_device_pci(cuda, session->device, session->pci,
 		      sizeof(session->pci));
 	return 0;

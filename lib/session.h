@@ -39,6 +39,9 @@ struct gm_session {
 	CUdevice device;
 	int ordinal;
 	CUcontext context; /* the primary context, retained */
+	unsigned long long context_id; /* CUDA's, 0 where it has none */
+	/* Memory of ours in the context, and CUDA's BUFFER_ID of it; 0: none. */
+	_Atomic uint64_t witness, witness_id;
 	char pci[16]; /* "0000:3b:00.0", or "" */
 	struct gpumem *handle;
 	atomic_uint refs; /* the open session and each of its buffers */
@@ -126,6 +129,19 @@ static inline void gm_session_count(struct gm_session *session,
 	atomic_fetch_add_explicit(&session->counts[count], more,
 				  memory_order_relaxed);
 }
+
+/*
+ * Whether the program has reset the context since (cudaDeviceReset): what was
+ * made in it, streams and the like, is then gone, and to use or destroy it could
+ * crash in libcuda. Stores no reason.
+ */
+bool gm_session_is_reset(const struct gm_session *session);
+
+/*
+ * Memory that was allocated or registered in the context tells that as well,
+ * while it is there; 0: none does.
+ */
+void gm_session_set_witness(struct gm_session *session, uint64_t addr);
 
 /* Drops one of session->refs; the last one frees the memory. */
 void gm_session_unref(struct gm_session *session);

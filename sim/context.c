@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 /* Contexts and each thread's stack of current ones. */
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "sim.h"
@@ -19,7 +20,7 @@ static bool live(CUcontext ctx, uint64_t id)
 
 	for (int i = 0; i < sim.device_count; i++) {
 		if (ctx == &sim.primary[i])
-			return ctx->refs > 0;
+			return ctx->refs > 0 && !ctx->reset;
 	}
 	for (c = sim.contexts; c; c = c->next) {
 		if (c == ctx)
@@ -82,6 +83,35 @@ void sim_ctx_clear(CUcontext ctx)
 	sim_stream_clear(ctx);
 	sim_event_clear(ctx);
 	ctx->fault = CUDA_SUCCESS;
+}
+
+static struct {
+	const void **handle;
+	size_t count;
+} dead;
+
+void sim_dead_add(const void *handle)
+{
+	const void **more =
+		realloc(dead.handle, (dead.count + 1) * sizeof(*more));
+
+	if (!more)
+		return;
+	dead.handle = more;
+	dead.handle[dead.count++] = handle;
+}
+
+void sim_dead_check(const void *handle)
+{
+	for (size_t i = 0; i < dead.count; i++) {
+		if (dead.handle[i] != handle)
+			continue;
+		fprintf(stderr,
+			"simulated CUDA: handle %p is used, whose "
+			"context has ended\n",
+			handle);
+		abort();
+	}
 }
 
 /* With sim.lock held. */

@@ -22,6 +22,7 @@ static struct CUevent_st **event_link(CUevent event)
 		if (*at == event)
 			return at;
 	}
+	sim_dead_check(event);
 	return NULL;
 }
 
@@ -43,10 +44,12 @@ void sim_event_clear(CUcontext ctx)
 	struct CUevent_st **at = &events;
 
 	while (*at) {
-		if ((*at)->ctx == ctx)
-			event_remove(at);
-		else
+		if ((*at)->ctx == ctx) {
+			sim_dead_add(*at);
+			*at = (*at)->next;
+		} else {
 			at = &(*at)->next;
+		}
 	}
 }
 

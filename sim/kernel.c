@@ -42,6 +42,7 @@ static struct CUmod_st **module_link(CUmodule module)
 		if (*at == module)
 			return at;
 	}
+	sim_dead_check(module);
 	return NULL;
 }
 
@@ -58,10 +59,13 @@ void sim_module_clear(CUcontext ctx)
 	struct CUmod_st **at = &modules;
 
 	while (*at) {
-		if ((*at)->ctx == ctx)
-			module_remove(at);
-		else
+		if ((*at)->ctx == ctx) {
+			sim_dead_add(*at);
+			sim_dead_add(&(*at)->function);
+			*at = (*at)->next;
+		} else {
 			at = &(*at)->next;
+		}
 	}
 }
 
@@ -271,6 +275,7 @@ static bool function_live(CUfunction function)
 		if (function == &m->function)
 			return m->has;
 	}
+	sim_dead_check(function);
 	return false;
 }
 

@@ -32,6 +32,9 @@ CUresult cuDevicePrimaryCtxRetain(CUcontext *ctx, CUdevice dev)
 	if (result)
 		return result;
 	if (ctx) {
+		if (!sim.primary[dev].refs || sim.primary[dev].reset)
+			sim.primary[dev].id = ++sim.last_id;
+		sim.primary[dev].reset = false;
 		sim.primary[dev].refs++;
 		*ctx = &sim.primary[dev];
 	}
@@ -45,16 +48,21 @@ CUresult cuDevicePrimaryCtxRelease_v2(CUdevice dev)
 
 	if (result)
 		return result;
-	if (!sim.primary[dev].refs)
+	if (!sim.primary[dev].refs) {
 		result = CUDA_ERROR_INVALID_CONTEXT;
-	else if (!--sim.primary[dev].refs)
+	} else if (!--sim.primary[dev].refs) {
 		sim_ctx_clear(&sim.primary[dev]);
+		sim.primary[dev].reset = false;
+	}
 	sim_unlock();
 	return result;
 }
 SIM_ALIAS(cuDevicePrimaryCtxRelease, cuDevicePrimaryCtxRelease_v2);
 
-/* Frees all that was made in it; who retained it still has to release it. */
+/*
+ * Frees all that was made in it, which is dead until it is retained again; who
+ * retained it still has to release it.
+ */
 CUresult cuDevicePrimaryCtxReset_v2(CUdevice dev)
 {
 	CUresult result = lock_device_idle(dev);
@@ -62,6 +70,7 @@ CUresult cuDevicePrimaryCtxReset_v2(CUdevice dev)
 	if (result)
 		return result;
 	sim_ctx_clear(&sim.primary[dev]);
+	sim.primary[dev].reset = true;
 	sim_unlock();
 	return CUDA_SUCCESS;
 }
@@ -93,7 +102,7 @@ CUresult cuDevicePrimaryCtxGetState(CUdevice dev, unsigned int *flags,
 		result = CUDA_ERROR_INVALID_VALUE;
 	} else {
 		*flags = sim.primary[dev].flags;
-		*active = sim.primary[dev].refs > 0;
+		*active = sim_ctx_live(&sim.primary[dev]);
 	}
 	sim_unlock();
 	return result;

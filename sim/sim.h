@@ -150,6 +150,7 @@ struct CUctx_st {
 	CUdevice dev;
 	unsigned int flags;
 	unsigned int refs; /* of the primary context */
+	bool reset; /* the same: not retained since it was */
 	CUresult fault; /* what a kernel did wrong: all fails from then on */
 	struct CUctx_st *next;
 };
@@ -199,6 +200,13 @@ void sim_unlock(void);
 bool sim_ctx_live(CUcontext ctx);
 /* With sim.lock held: frees all that was made in the context. */
 void sim_ctx_clear(CUcontext ctx);
+/*
+ * With sim.lock held: a handle whose context has ended, which is not freed; and
+ * a look at one that is not live: a driver follows it into freed memory, so that
+ * the process ends here as well.
+ */
+void sim_dead_add(const void *handle);
+void sim_dead_check(const void *handle);
 
 /* memory.c; with sim.lock held */
 struct sim_alloc *sim_alloc_find(uint64_t addr);

@@ -23,6 +23,7 @@ static struct CUstream_st **stream_link(CUstream stream)
 		if (*at == stream)
 			return at;
 	}
+	sim_dead_check(stream);
 	return NULL;
 }
 
@@ -50,10 +51,12 @@ void sim_stream_clear(CUcontext ctx)
 	struct CUstream_st **at = &streams;
 
 	while (*at) {
-		if ((*at)->ctx == ctx)
-			stream_remove(at);
-		else
+		if ((*at)->ctx == ctx) {
+			sim_dead_add(*at);
+			*at = (*at)->next;
+		} else {
 			at = &(*at)->next;
+		}
 	}
 }
 
