@@ -14,7 +14,6 @@
 #include <sys/mman.h>
 
 #include "courier_in.h"
-#include "cpu.h"
 #include "error.h"
 #include "handle.h"
 
@@ -27,6 +26,7 @@
 	 ~(size_t)65535)
 #define GM_COURIER_BELL_ROOM 65536u
 
+_Static_assert(GM_COURIER_BELL_ROOM <= GM_COURIER_MEMORY, "as many zeroes");
 _Static_assert(GM_COURIER_MEMORY <= (size_t)4 << 20, "pinned memory is dear");
 _Static_assert(sizeof(struct gm_courier_job) == 32, "one store32()");
 _Static_assert(sizeof(struct gm_courier_flags) % 64 == 0, "whole lines");
@@ -51,6 +51,7 @@ static int gm_courier_check(const struct gm_cuda *cuda)
 	if (cuda->module_load && cuda->module_unload && cuda->module_function &&
 	    cuda->launch && cuda->host_register && cuda->host_unregister &&
 	    cuda->host_address && cuda->stream_query &&
+	    cuda->stream_synchronize && cuda->copy_to_device &&
 	    cuda->stream_create_priority && cuda->stream_destroy)
 		return 0;
 	return gm_error(-EOPNOTSUPP,
@@ -146,9 +147,34 @@ static int gm_courier_load_kernel(struct gm_courier *courier)
 	return 0;
 }
 
+/*
+ * No bell rings yet: zeroes, by a copy of CUDA's own, as its checker takes memory
+ * for uninitialised that the CPU alone has written. The pinned memory is new, and
+ * all zeroes.
+ */
+static int gm_courier_silence(struct gm_courier *courier)
+{
+	const struct gm_cuda *cuda = &courier->session->cuda;
+	struct gm_cuda_scope scope;
+	CUresult result;
+	int rc;
+
+	rc = gm_cuda_enter(&scope, cuda, courier->session->context);
+	if (rc)
+		return rc;
+	result = cuda->copy_to_device(courier->bells_gpu, courier->memory,
+				      GM_COURIER_BELL_ROOM, courier->stream);
+	if (!result)
+		result = cuda->stream_synchronize(courier->stream);
+	gm_cuda_leave(&scope);
+	return result ? gm_courier_refused(courier, result,
+					   "courier: clear its doorbell",
+					   "look for an earlier CUDA error")
+		      : 0;
+}
+
 static int gm_courier_alloc_bell(struct gm_courier *courier)
 {
-	static const char silent[GM_COURIER_PLACES * GM_COURIER_PLACE];
 	struct gpumem_buf_info info = { .size = sizeof(info) };
 	void *addr = NULL;
 	int rc;
@@ -172,9 +198,7 @@ static int gm_courier_alloc_bell(struct gm_courier *courier)
 		return gm_error(-EOPNOTSUPP,
 				"courier: the GPU's memory is allocated at odd "
 				"addresses; switch the courier off");
-	gm_cpu()->store(courier->bells, silent, sizeof(silent));
-	gm_cpu_fence();
-	return 0;
+	return gm_courier_silence(courier);
 }
 
 static int gm_courier_load_cuda(struct gm_courier *courier)

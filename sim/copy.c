@@ -64,6 +64,41 @@ static struct sim_alloc *dev_part(uint64_t addr, uint64_t size, uint64_t *part)
 	return alloc;
 }
 
+/* Copies hold sim.lock for reading alone. */
+static pthread_mutex_t written_lock = PTHREAD_MUTEX_INITIALIZER;
+static _Atomic uint64_t uninitialised_reads;
+
+static void note_written(struct sim_alloc *alloc, uint64_t low, uint64_t high)
+{
+	pthread_mutex_lock(&written_lock);
+	if (low <= alloc->written_high && alloc->written_low <= high) {
+		if (low < alloc->written_low)
+			alloc->written_low = low;
+		if (high > alloc->written_high)
+			alloc->written_high = high;
+	} else if (high - low > alloc->written_high - alloc->written_low) {
+		alloc->written_low = low;
+		alloc->written_high = high;
+	}
+	pthread_mutex_unlock(&written_lock);
+}
+
+static bool is_written(const struct sim_alloc *alloc, uint64_t low,
+		       uint64_t high)
+{
+	bool written;
+
+	pthread_mutex_lock(&written_lock);
+	written = low >= alloc->written_low && high <= alloc->written_high;
+	pthread_mutex_unlock(&written_lock);
+	return written;
+}
+
+uint64_t sim_uninitialised_reads(void)
+{
+	return uninitialised_reads;
+}
+
 /* The caller has checked the range. */
 static int dev_write(CUdeviceptr dst, const void *src, uint64_t size)
 {
@@ -81,6 +116,8 @@ static int dev_write(CUdeviceptr dst, const void *src, uint64_t size)
 				       src, part);
 		if (err)
 			return err;
+		note_written(alloc, dst - alloc->addr,
+			     dst - alloc->addr + part);
 		dst += part;
 		src = (const char *)src + part;
 		size -= part;
@@ -114,6 +151,16 @@ static int dev_read(void *dst, CUdeviceptr src, uint64_t size)
 bool sim_device_read(void *dst, uint64_t addr, uint64_t length)
 {
 	return dev_readable(addr, length) && !dev_read(dst, addr, length);
+}
+
+bool sim_device_read_checked(void *dst, uint64_t addr, uint64_t length)
+{
+	const struct sim_alloc *alloc = sim_alloc_find(addr);
+
+	if (alloc &&
+	    !is_written(alloc, addr - alloc->addr, addr - alloc->addr + length))
+		uninitialised_reads++;
+	return sim_device_read(dst, addr, length);
 }
 
 static CUresult copy_dev_to_dev(CUdeviceptr dst, CUdeviceptr src, size_t size)

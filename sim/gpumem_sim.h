@@ -62,6 +62,12 @@ struct gpumem_sim_info {
 	 */
 	uint64_t jobs;
 	uint64_t staged_jobs;
+	/*
+	 * Reads by kernels of memory that no copy and no other kernel had
+	 * written, which a checker reports: stores through a mapping do not
+	 * count.
+	 */
+	uint64_t uninitialised_reads;
 };
 
 int gpumem_sim_get_info(struct gpumem_sim_info *info);

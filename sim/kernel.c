@@ -377,7 +377,7 @@ CUresult sim_kernel_read(const struct sim_kernel *kernel, void *dst,
 
 	if (result)
 		return result;
-	if (!sim_device_read(dst, addr, length))
+	if (!sim_device_read_checked(dst, addr, length))
 		result = CUDA_ERROR_ILLEGAL_ADDRESS;
 	sim_unlock();
 	return result;

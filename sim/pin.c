@@ -83,6 +83,7 @@ int gpumem_sim_get_info(struct gpumem_sim_info *info)
 			.pageable_copies = sim_pageable_copies(),
 			.jobs = sim_courier_jobs(),
 			.staged_jobs = sim_courier_staged_jobs(),
+			.uninitialised_reads = sim_uninitialised_reads(),
 		};
 	sim_unlock();
 	return err;

@@ -64,6 +64,8 @@ struct sim_alloc {
 	uint64_t size; /* bytes, as asked for */
 	uint64_t id; /* never used twice */
 	unsigned int sync_memops;
+	/* Bytes that copies and fills have written; the longest such run. */
+	uint64_t written_low, written_high;
 	CUcontext ctx;
 	struct sim_block *block;
 	struct sim_alloc *next; /* in the block */
@@ -267,6 +269,9 @@ void sim_host_clear(CUcontext ctx);
 
 /* copy.c; with sim.lock held. False: not all of it is device memory. */
 bool sim_device_read(void *dst, uint64_t addr, uint64_t length);
+uint64_t sim_uninitialised_reads(void);
+/* The same for a kernel's read, which is counted where it finds such. */
+bool sim_device_read_checked(void *dst, uint64_t addr, uint64_t length);
 /* See gpumem_sim_info; with or without the lock. */
 uint64_t sim_copies(void);
 uint64_t sim_pageable_copies(void);

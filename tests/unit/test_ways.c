@@ -309,9 +309,20 @@ static void copies_leave_no_mapping(void **state)
 	unit_free(addr);
 }
 
+/* The first: nothing but to open a session has been done. */
+static void a_session_reads_what_it_has_initialised(void **state)
+{
+	struct gpumem_sim_info info;
+
+	assert_int_equal(unit_cuda.sim_info(&info), 0);
+	assert_true(info.jobs > 0);
+	assert_int_equal(info.uninitialised_reads, 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_session_reads_what_it_has_initialised),
 		cmocka_unit_test(every_way_moves_every_byte),
 		cmocka_unit_test(the_engine_goes_straight_to_pinned_memory),
 		cmocka_unit_test(freed_memory_is_read_through_the_mapping),
