@@ -76,8 +76,10 @@ struct gpumem_options {
  *
  * Loads libcuda.so.1 (the simulated one for the sim backend), initialises CUDA
  * and retains the primary context of the GPU until gpumem_close(). Also makes
- * ready what large copies need, for which CUDA may wait until the program's
- * kernels have ended: open before you start kernels that wait for the CPU.
+ * ready what large copies need, for which CUDA would wait until the program's
+ * kernels in the null stream have ended. Where one runs there, that is left for
+ * a copy after its end, and until then copies go through the mapping, which is
+ * slower: open before you start kernels that wait for the CPU.
  *
  * Without a choice the backends are tried in the order kmod, dmabuf, rm, sim;
  * sim only where the machine has no NVIDIA GPU at all. GPUs that
@@ -774,7 +776,8 @@ int gpumem_copy_settings_set(struct gpumem *session,
  *
  * @param session  the session
  * @return 0; -EOPNOTSUPP when a part cannot be had here, with which and why:
- *         copies work without it; -ENOMEM
+ *         copies work without it; -EBUSY when a kernel runs in the null stream;
+ *         -ENOMEM
  */
 int gpumem_copy_prepare(struct gpumem *session);
 

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "copier.h"
@@ -15,6 +16,10 @@
 #define GM_COURIER_IDLE_US 200
 #define GM_COURIER_LIFE_US 500
 #define GM_LIMIT_MAX_US 10000
+
+/* How long gpumem_open() waits for the null stream, and copies do not ask. */
+#define GM_BUSY_OPEN_NS 50000000ull
+#define GM_BUSY_COPY_NS 10000000ull
 
 /* More threads than this fill no bus that was measured. */
 #define GM_THREADS_DEFAULT 8
@@ -210,6 +215,45 @@ static int gm_part_refused(const struct gm_copier_part *part)
 	return part->rc ? gm_error(part->rc, "%s", part->reason) : 0;
 }
 
+/*
+ * Whether a kernel runs in the null stream. To ask that would break a capture
+ * in a stream that waits for the null stream; to ask whether there is one does
+ * not.
+ */
+static bool gm_null_stream_runs(const struct gm_session *session)
+{
+	const struct gm_cuda *cuda = &session->cuda;
+	struct gm_cuda_scope scope;
+	bool runs = false;
+	int capturing = 0;
+
+	if (!cuda->stream_capturing || !cuda->stream_query ||
+	    gm_cuda_enter(&scope, cuda, session->context))
+		return false;
+	if (!cuda->stream_capturing(CU_STREAM_LEGACY, &capturing) && !capturing)
+		runs = cuda->stream_query(CU_STREAM_LEGACY) ==
+		       CUDA_ERROR_NOT_READY;
+	gm_cuda_leave(&scope);
+	return runs;
+}
+
+/* Whether a part is not to be made now. Stores the reason. */
+static bool gm_copier_is_busy(struct gm_copier *copier)
+{
+	uint64_t since = copier->busy_time, now = gm_now();
+
+	if (!since || now - since > GM_BUSY_COPY_NS)
+		copier->busy_time = gm_null_stream_runs(copier->session) ? now
+									 : 0;
+	if (!copier->busy_time)
+		return false;
+	gm_error(-EBUSY,
+		 "copy: the GPU's own ways of copying are not made while "
+		 "a kernel runs in the null stream, for which CUDA would "
+		 "wait; use GPUMEM_COPY_CPU or _THREADS, or try later");
+	return true;
+}
+
 struct gm_courier *gm_copier_courier(struct gm_copier *copier)
 {
 	const struct gm_courier_limits limits = { copier->idle_us,
@@ -225,7 +269,8 @@ struct gm_courier *gm_copier_courier(struct gm_copier *copier)
 		return NULL;
 	}
 	pthread_mutex_lock(&part->lock);
-	if (!part->made && !gm_part_refused(part)) {
+	if (!part->made && !gm_part_refused(part) &&
+	    !gm_copier_is_busy(copier)) {
 		rc = gm_courier_new(copier->session, &limits, &made);
 		if (rc) {
 			gm_part_fail(part, rc);
@@ -248,7 +293,8 @@ struct gm_engine *gm_copier_engine(struct gm_copier *copier)
 	int rc;
 
 	pthread_mutex_lock(&part->lock);
-	if (!part->made && !gm_part_refused(part)) {
+	if (!part->made && !gm_part_refused(part) &&
+	    !gm_copier_is_busy(copier)) {
 		rc = gm_engine_new(copier->session, &made);
 		if (rc) {
 			gm_part_fail(part, rc);
@@ -284,10 +330,28 @@ struct gpumem_plan_step gm_copier_step(struct gm_copier *copier,
 	return step;
 }
 
+/* A kernel that ends soon is worth to wait for. */
+static void gm_copier_await_idle(struct gm_copier *copier)
+{
+	const struct timespec pause = { .tv_nsec = 1000000 };
+	const uint64_t start = gm_now();
+
+	while (gm_null_stream_runs(copier->session)) {
+		if (gm_now() - start > GM_BUSY_OPEN_NS) {
+			gm_debug("open: a kernel runs in the null stream: "
+				 "copies go through the mapping until it has "
+				 "ended");
+			return;
+		}
+		nanosleep(&pause, NULL);
+	}
+}
+
 void gm_copier_prepare(struct gm_copier *copier)
 {
 	struct gm_session *session = copier->session;
 
+	gm_copier_await_idle(copier);
 	if (gm_copier_engine(copier))
 		gm_copier_put(&copier->engine, 0);
 	if (copier->courier_on && gm_copier_courier(copier))
@@ -394,12 +458,12 @@ int gpumem_copy_prepare(struct gpumem *handle)
 	if (gm_copier_engine(copier))
 		gm_copier_put(&copier->engine, 0);
 	else
-		rc = -EOPNOTSUPP;
+		rc = copier->busy_time ? -EBUSY : -EOPNOTSUPP;
 	if (copier->courier_on) {
 		if (gm_copier_courier(copier))
 			gm_copier_put(&copier->courier, 0);
 		else
-			rc = -EOPNOTSUPP;
+			rc = copier->busy_time ? -EBUSY : -EOPNOTSUPP;
 	}
 	gm_handle_put(handle);
 	return rc;

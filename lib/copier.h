@@ -47,6 +47,8 @@ struct gm_copier {
 	struct gm_copier_part pool; /* its lock is held for making it only */
 	struct gm_copier_part courier;
 	struct gm_copier_part engine;
+	/* gm_now() of the last look at a busy null stream; 0: it was idle. */
+	_Atomic uint64_t busy_time;
 };
 
 /* With the plan that fits this machine. NULL when out of memory. */
@@ -54,8 +56,9 @@ struct gm_copier *gm_copier_new(struct gm_session *session);
 
 /*
  * Makes the courier and the engine when the session is opened: what CUDA does
- * for them waits for the program's kernels, and one of these may wait for the
- * copy that needs them. Without them copies go another way.
+ * for them waits for the program's kernels in the null stream, and one of these
+ * may wait for the copy that needs them. So they are made while none is there,
+ * and without them copies go another way.
  */
 void gm_copier_prepare(struct gm_copier *copier);
 
@@ -73,7 +76,8 @@ struct gm_pool *gm_copier_pool(struct gm_copier *copier);
 
 /*
  * The courier or the engine, made if it must be, with its lock held; give it
- * back with gm_copier_put(). NULL with the reason stored: it cannot be had.
+ * back with gm_copier_put(). NULL with the reason stored: it cannot be had, or
+ * not now.
  */
 struct gm_courier *gm_copier_courier(struct gm_copier *copier);
 struct gm_engine *gm_copier_engine(struct gm_copier *copier);

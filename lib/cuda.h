@@ -91,6 +91,8 @@ struct gpumem_sim_info;
 	F(vmm_export, "cuMemExportToShareableHandle",                          \
 	  (void *shared, CUmemGenericAllocationHandle handle, int type,        \
 	   unsigned long long flags))                                          \
+	F(stream_capturing, "cuStreamIsCapturing",                             \
+	  (CUstream stream, int *status))                                      \
 	F(ctx_id, "cuCtxGetId", (CUcontext context, unsigned long long *id))   \
 	F(range_handle, "cuMemGetHandleForAddressRange",                       \
 	  (void *handle, CUdeviceptr addr, size_t bytes, int type,             \

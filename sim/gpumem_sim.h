@@ -13,9 +13,12 @@
  * is loaded, in that GPU's video memory.
  *
  * Kernels: of all the kernels in a module, the one by which libgpumem reads is
- * simulated, by a thread of this process; any other is refused with
- * CUDA_ERROR_NOT_SUPPORTED. With GPUMEM_SIM_NEAR_PAGE it is late with every job
- * unless its doorbell is in that one of the sixteen pages of 4 KiB.
+ * simulated, by a thread of this process, and gpumem_sim_spin, which runs until
+ * the word at its parameter, a device address, is not 0; any other is refused
+ * with CUDA_ERROR_NOT_SUPPORTED. While a kernel runs in the null stream, calls
+ * that allocate or register memory or load a module wait, as a driver's do. With
+ * GPUMEM_SIM_NEAR_PAGE it is late with every job unless its doorbell is in that
+ * one of the sixteen pages of 4 KiB.
  */
 #ifndef GPUMEM_SIM_H
 #define GPUMEM_SIM_H

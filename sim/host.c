@@ -146,9 +146,11 @@ CUresult sim_managed_free(uint64_t addr)
 CUresult cuMemHostAlloc(void **host, size_t size, unsigned int flags)
 {
 	CUcontext ctx;
-	CUresult result = sim_lock_write(&ctx);
+	CUresult result = sim_null_stream_wait_current();
 	void *area;
 
+	if (!result)
+		result = sim_lock_write(&ctx);
 	if (result)
 		return result;
 	result = CUDA_ERROR_INVALID_VALUE;
@@ -201,9 +203,11 @@ CUresult cuMemHostRegister_v2(void *host, size_t size, unsigned int flags)
 {
 	uintptr_t addr = (uintptr_t)host;
 	CUcontext ctx;
-	CUresult result = sim_lock_write(&ctx);
+	CUresult result = sim_null_stream_wait_current();
 	struct sim_host *h;
 
+	if (!result)
+		result = sim_lock_write(&ctx);
 	if (result)
 		return result;
 	result = CUDA_ERROR_INVALID_VALUE;

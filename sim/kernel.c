@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 /*
  * Modules and kernels. No engine here runs a GPU's code: a kernel is known by
- * its name, and a thread of this process does what it would do. There is one,
- * the library's courier; any other is refused.
+ * its name, and a thread of this process does what it would do. There are two,
+ * the library's courier and one that tests wait with; any other is refused.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -23,7 +23,7 @@ struct CUmod_st {
 	struct CUmod_st *next;
 };
 
-static const struct sim_program *const programs[] = { &sim_courier };
+static const struct sim_program *const programs[] = { &sim_courier, &sim_spin };
 
 /* sim.lock */
 static struct CUmod_st *modules;
@@ -89,9 +89,11 @@ static bool image_has(const char *image, const char *name)
 CUresult cuModuleLoadData(CUmodule *module, const void *image)
 {
 	CUcontext ctx;
-	CUresult result = sim_lock_write(&ctx);
+	CUresult result = sim_null_stream_wait_current();
 	struct CUmod_st *m;
 
+	if (!result)
+		result = sim_lock_write(&ctx);
 	if (result)
 		return result;
 	result = CUDA_ERROR_INVALID_VALUE;
@@ -256,7 +258,7 @@ static CUresult kernel_launch(CUcontext ctx, const struct sim_program *program,
 	memcpy(kernel->parameter, parameter, program->parameter_size);
 	kernel->ctx = ctx;
 	kernel->ctx_id = ctx->id;
-	kernel->stream = stream;
+	kernel->stream = stream == CU_STREAM_LEGACY ? NULL : stream;
 	kernel->program = program;
 	kernel->threads = threads;
 	if (!kernel_start(kernel))
@@ -313,6 +315,8 @@ static bool kernel_runs(CUcontext ctx, bool any, CUstream stream)
 {
 	const struct sim_kernel *k;
 
+	if (stream == CU_STREAM_LEGACY)
+		stream = NULL;
 	for (k = kernels; k; k = k->next) {
 		if (k->ctx == ctx && (any || k->stream == stream))
 			return true;
@@ -359,6 +363,39 @@ CUresult sim_kernel_wait_current(void)
 	sim_kernel_wait(ctx);
 	return CUDA_SUCCESS;
 }
+
+CUresult sim_null_stream_wait_current(void)
+{
+	CUcontext ctx;
+	CUresult result = sim_lock_read(&ctx);
+
+	if (result)
+		return result;
+	sim_unlock();
+	sim_stream_wait(ctx, NULL);
+	return CUDA_SUCCESS;
+}
+
+/* Until the word at the device address that it is given is not 0. */
+static CUresult spin_run(struct sim_kernel *kernel)
+{
+	static const struct timespec pause = { .tv_nsec = 1000000 };
+	uint64_t addr, word = 0;
+	CUresult result = CUDA_SUCCESS;
+
+	memcpy(&addr, kernel->parameter, sizeof(addr));
+	while (!word && !result) {
+		nanosleep(&pause, NULL);
+		result = sim_kernel_read(kernel, &word, addr, sizeof(word));
+	}
+	return result;
+}
+
+const struct sim_program sim_spin = {
+	.name = "gpumem_sim_spin",
+	.parameter_size = sizeof(uint64_t),
+	.run = spin_run,
+};
 
 /* Holds sim.lock for reading on success. */
 static CUresult kernel_lock(const struct sim_kernel *kernel)

@@ -23,7 +23,7 @@ struct sim_program {
 	CUresult (*run)(struct sim_kernel *kernel);
 };
 
-extern const struct sim_program sim_courier;
+extern const struct sim_program sim_courier, sim_spin;
 
 /*
  * Memory as the kernel's threads see it: device memory, and host memory that

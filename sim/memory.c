@@ -294,8 +294,10 @@ CUresult sim_memory_alloc(CUcontext ctx, CUmemoryPool pool, size_t size,
 CUresult cuMemAlloc_v2(CUdeviceptr *addr, size_t size)
 {
 	CUcontext ctx;
-	CUresult result = sim_lock_write(&ctx);
+	CUresult result = sim_null_stream_wait_current();
 
+	if (!result)
+		result = sim_lock_write(&ctx);
 	if (result)
 		return result;
 	result = addr && size ? sim_memory_alloc(ctx, NULL, size, addr)

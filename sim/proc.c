@@ -216,6 +216,7 @@ static const struct sim_fn functions[] = {
 	SIM_FN(cuStreamGetPriority, 5050, cuStreamGetPriority),
 	SIM_FN_PER_THREAD(cuStreamGetPriority, 7000, cuStreamGetPriority_ptsz),
 	SIM_FN(cuStreamQuery, 2000, cuStreamQuery),
+	SIM_FN(cuStreamIsCapturing, 10000, cuStreamIsCapturing),
 	SIM_FN_PER_THREAD(cuStreamQuery, 7000, cuStreamQuery_ptsz),
 	SIM_FN(cuStreamSynchronize, 2000, cuStreamSynchronize),
 	SIM_FN_PER_THREAD(cuStreamSynchronize, 7000, cuStreamSynchronize_ptsz),

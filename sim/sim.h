@@ -287,6 +287,8 @@ uint64_t sim_courier_staged_jobs(void);
 void sim_kernel_wait(CUcontext ctx);
 /* For those of the current context, if there is one. */
 CUresult sim_kernel_wait_current(void);
+/* The same in the null stream alone: what many calls of CUDA's wait for. */
+CUresult sim_null_stream_wait_current(void);
 void sim_stream_wait(CUcontext ctx, CUstream stream);
 bool sim_stream_runs(CUcontext ctx, CUstream stream);
 /* With sim.lock held. */

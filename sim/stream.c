@@ -145,6 +145,19 @@ CUresult cuStreamQuery(CUstream stream)
 }
 SIM_ALIAS(cuStreamQuery_ptsz, cuStreamQuery);
 
+/* None ever is. */
+CUresult cuStreamIsCapturing(CUstream stream, int *status)
+{
+	CUresult result = lock_stream(stream, NULL);
+
+	if (result)
+		return result;
+	if (status)
+		*status = 0;
+	sim_unlock();
+	return status ? CUDA_SUCCESS : CUDA_ERROR_INVALID_VALUE;
+}
+
 CUresult cuStreamSynchronize(CUstream stream)
 {
 	CUcontext ctx;
