@@ -218,6 +218,13 @@ int gpumem_backend_get(unsigned int index, struct gpumem_backend *backend);
 /**
  * Pins a range of GPU memory that the caller allocated with CUDA.
  *
+ * CUDA's own synchronous copies and fills of the allocation are complete from
+ * then on when they return, so that the mapping and other devices see what they
+ * wrote: a new pin sets CU_POINTER_ATTRIBUTE_SYNC_MEMOPS, as GPUDirect RDMA
+ * asks for. Without it cuMemcpyDtoD, cuMemset and the like return while the GPU
+ * is still at work, which is faster. It stays set until the memory is freed: an
+ * allocation may be pinned several times, and the program may have set it.
+ *
  * @param session  the session; the memory must be on its GPU
  * @param addr     device address (CUdeviceptr) of the first byte, any alignment
  * @param length   bytes, at least 1; the range must lie in one allocation, or,

@@ -210,6 +210,26 @@ static void alloc_frees_at_unpin(void **state)
 	assert_int_equal(after.memory_used, before.memory_used);
 }
 
+/* Kept by the allocation until it is freed, as gpumem.h says. */
+static void synchronous_copies_are_complete_when_they_return(void **state)
+{
+	CUresult (*attribute)(void *data, CUpointer_attribute which,
+			      CUdeviceptr addr);
+	CUdeviceptr addr = unit_alloc(4096);
+	unsigned int on = 7;
+
+	*(void **)&attribute =
+		gpumem_cuda_symbol(unit_session, "cuPointerGetAttribute");
+	assert_int_equal(attribute(&on, CU_POINTER_ATTRIBUTE_SYNC_MEMOPS, addr),
+			 0);
+	assert_int_equal(on, 0);
+	assert_int_equal(gpumem_unpin(unit_pin(addr, 4096)), 0);
+	assert_int_equal(attribute(&on, CU_POINTER_ATTRIBUTE_SYNC_MEMOPS, addr),
+			 0);
+	assert_int_equal(on, 1);
+	unit_free(addr);
+}
+
 static void calls_leave_the_threads_context_alone(void **state)
 {
 	CUcontext mine, seen, primary;
@@ -277,6 +297,8 @@ int main(void)
 		cmocka_unit_test(pages_have_addresses),
 		cmocka_unit_test(memory_freed_while_pinned_stays_until_unpin),
 		cmocka_unit_test(alloc_frees_at_unpin),
+		cmocka_unit_test(
+			synchronous_copies_are_complete_when_they_return),
 		cmocka_unit_test(calls_leave_the_threads_context_alone),
 		cmocka_unit_test(memory_of_another_context_can_be_pinned),
 		cmocka_unit_test(the_device_is_described),
