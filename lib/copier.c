@@ -7,6 +7,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "copier.h"
 #include "env.h"
 #include "error.h"
@@ -240,7 +241,7 @@ static bool gm_null_stream_runs(const struct gm_session *session)
 /* Whether a part is not to be made now. Stores the reason. */
 static bool gm_copier_is_busy(struct gm_copier *copier)
 {
-	uint64_t since = copier->busy_time, now = gm_now();
+	uint64_t since = copier->busy_time, now = gm_clock_ns();
 
 	if (!since || now - since > GM_BUSY_COPY_NS)
 		copier->busy_time = gm_null_stream_runs(copier->session) ? now
@@ -334,10 +335,10 @@ struct gpumem_plan_step gm_copier_step(struct gm_copier *copier,
 static void gm_copier_await_idle(struct gm_copier *copier)
 {
 	const struct timespec pause = { .tv_nsec = 1000000 };
-	const uint64_t start = gm_now();
+	const uint64_t start = gm_clock_ns();
 
 	while (gm_null_stream_runs(copier->session)) {
-		if (gm_now() - start > GM_BUSY_OPEN_NS) {
+		if (gm_clock_ns() - start > GM_BUSY_OPEN_NS) {
 			gm_debug("open: a kernel runs in the null stream: "
 				 "copies go through the mapping until it has "
 				 "ended");

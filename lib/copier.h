@@ -47,7 +47,7 @@ struct gm_copier {
 	struct gm_copier_part pool; /* its lock is held for making it only */
 	struct gm_copier_part courier;
 	struct gm_copier_part engine;
-	/* gm_now() of the last look at a busy null stream; 0: it was idle. */
+	/* gm_clock_ns() of the last look at a busy null stream; 0: it was idle. */
 	_Atomic uint64_t busy_time;
 };
 

@@ -131,7 +131,8 @@ static void alloc_refuses_more_than_there_is(void **state)
 	struct gpumem_buf *buf;
 
 	unit_expect_error(gpumem_alloc(unit_session, 1ull << 50, 0, &buf),
-			  -ENOMEM, "alloc: CUDA error 2, ", "ask for less", NULL);
+			  -ENOMEM, "alloc: CUDA error 2, ", "ask for less",
+			  NULL);
 }
 
 static void buffer_calls_refuse_bad_arguments(void **state)
