@@ -28,7 +28,7 @@ if vm_possible; then
 		vm_why="the virtual machine does not boot (above: why)"
 	fi
 	# Where these packages are missing too the reason has been told.
-	scripts/setup.sh build 2>/dev/null || exit 1
+	scripts/setup.sh --have build || exit 1
 	say "make demo: on a simulated GPU in this process instead: $vm_why"
 else
 	say "make demo: no NVIDIA GPU here: on a simulated GPU in this process, not in a virtual machine: $vm_why"

@@ -3,11 +3,18 @@
 # Installs the Debian packages that the given purposes need and the machine
 # lacks. Purposes: build, test, vm, kernel, check, bench, fresh. Exits 1, with a
 # line that says why and what to install, where that cannot be done.
+# usage: setup.sh [--have] PURPOSE...
+#   --have  installs nothing, and says nothing: whether what must be there is
 set -eu
 
 cd "$(dirname "$0")/.."
 . scripts/common.sh
 
+have=
+if [ "${1:-}" = --have ]; then
+	have=1
+	shift
+fi
 packages=
 # Where packages cannot be had, building alone goes on if these commands are
 # there: the other packages only make the build fuller.
@@ -42,12 +49,14 @@ give_up()
 	for c in $commands; do
 		command -v "$c" >/dev/null || optional=
 	done
+	[ -z "$have" ] || exit $((! ${optional:-0}))
 	say "setup: $1"
 	[ -n "$optional" ] || exit 1
 	say "setup: going on without$missing"
 	exit 0
 }
 
+[ -z "$have" ] || give_up
 command -v apt-get >/dev/null || give_up "this is no Debian: install what stands for$missing"
 by_hand="apt-get install --no-install-recommends$missing"
 root_command || give_up "packages are missing and $root_why; as root: $by_hand"
@@ -59,10 +68,13 @@ fi
 
 # The size of what comes is known once apt has its lists. One source that fails
 # does not matter if the packages come from another: the installation tells.
-apt="$as_root env DEBIAN_FRONTEND=noninteractive apt-get -o DPkg::Lock::Timeout=600"
+apt="$as_root env LC_ALL=C DEBIAN_FRONTEND=noninteractive apt-get -o DPkg::Lock::Timeout=600"
 # shellcheck disable=SC2086 # words
 step "setup: packages are missing:$missing; reading the package lists" $apt update ||
 	step_show 5
+# Offline, what was downloaded before may do; apt would try each package for long.
+offline=
+grep -qE '^(Hit|Get):' "$step_log" || offline=--no-download
 # shellcheck disable=SC2086
 size=$(LC_ALL=C apt-get install --assume-no --no-install-recommends $missing 2>/dev/null |
 	sed -n -e 's/^Need to get \(.*B\) of archives.*/\1 to download/p' \
@@ -70,7 +82,7 @@ size=$(LC_ALL=C apt-get install --assume-no --no-install-recommends $missing 2>/
 	paste -s -d , | sed 's/,/, /g')
 # shellcheck disable=SC2086
 step "setup: installing them (${size:-size unknown})" \
-	$apt install -y --no-install-recommends $missing || {
+	$apt install -y $offline --no-install-recommends $missing || {
 	step_show 20
-	give_up "installing packages failed (above: why); is there a network? By hand: $by_hand"
+	give_up "installing packages failed (above: why)${offline:+; no package source could be reached: is there a network?} By hand: $by_hand"
 }

@@ -20,7 +20,7 @@ if [ "$what" = all ] && vm_possible; then
 	else
 		say "make test: without virtual machines: $vm_why"
 		# Where these are missing too the reason has been told.
-		scripts/setup.sh build test 2>/dev/null || exit 1
+		scripts/setup.sh --have build test || exit 1
 	fi
 else
 	say "make test: unit tests on a simulated GPU (2 minutes)"
