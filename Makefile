@@ -22,7 +22,7 @@ help:
 	@echo 'make test-dma   1 GiB moved by PCI boards in the virtual machine, IOMMU off and on (half an hour)'
 	@echo 'make test-debug  every virtual machine test on a kernel with KASAN, lockdep, kmemleak'
 	@echo 'make fuzz-kernel a night of random operations on the kernel module'
-	@echo 'make check      format, checkpatch, sparse, static analysis, both compilers'
+	@echo 'make check      format, checkpatch, sparse, static analysis, both compilers (on Debian 12)'
 	@echo 'make build      user space into $(BUILD)/'
 	@echo 'make check-nvidia  gpumem.ko against the open NVIDIA driver (builds the driver, once)'
 	@echo 'make module     gpumem.ko for KDIR against NVIDIA_SRC=<NVIDIA driver source>'
@@ -71,7 +71,6 @@ fuzz-kernel:
 	@scripts/fuzz-kernel.sh $(BUILD)
 
 check:
-	@scripts/setup.sh build vm check
 	@scripts/check.sh
 
 check-nvidia:

@@ -6,6 +6,12 @@
 set -uo pipefail
 
 cd "$(dirname "$0")/.." || exit 1
+# Format, the copy kernel's PTX and what is warned of depend on the tools' versions.
+. /etc/os-release
+[ "${VERSION_CODENAME:-}" = bookworm ] || {
+	echo "make check: its tools are those of Debian 12 (clang 14), and ${PRETTY_NAME:-this system} has others; run it there. make test and make test-fresh run here" >&2
+	exit 2
+}
 # Tracepoints are laid out as the kernel lays them out, which neither clang-format
 # nor checkpatch understands.
 sources() { git ls-files '*.c' '*.h' | grep -v -e '^tests/data/' -e '^kernel/gpumem/trace\.h$'; }
@@ -14,6 +20,7 @@ if [ "${1:-}" = format-write ]; then
 	exit
 fi
 
+scripts/setup.sh build vm check || exit 1
 passed=0 failed=0
 mkdir -p build-check
 check()
