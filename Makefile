@@ -89,11 +89,12 @@ install uninstall: export GPUMEM_PWD := $(PWD)
 install uninstall:
 	@scripts/install.sh $@
 
+install-module uninstall-module: export GPUMEM_PWD := $(PWD)
 install-module:
-	@DESTDIR=$(if $(DESTDIR),$(abspath $(DESTDIR))) scripts/install-module.sh
+	@scripts/install-module.sh
 
 uninstall-module:
-	@DESTDIR=$(if $(DESTDIR),$(abspath $(DESTDIR))) scripts/install-module.sh uninstall
+	@scripts/install-module.sh uninstall
 
 test-gpu:
 	@tests/gpu/run.sh $(GPU)

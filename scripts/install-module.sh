@@ -5,12 +5,13 @@
 # the group that may use /dev/gpumem, and loads the module, now and at each boot.
 #
 # usage: install-module.sh [uninstall]
+# Environment: DESTDIR; GPUMEM_PWD, the folder from which a relative one is meant, if
+# not the current one.
 set -eu
 
 root=$(cd "$(dirname "$0")/.." && pwd)
 version=$(sed -n 's/^#define GPUMEM_RELEASE "\(.*\)"/\1/p' "$root/kernel/gpumem/gpumem_drv.h")
 destdir=${DESTDIR:-}
-dest=$destdir/usr/src/gpumem-$version
 marker=made-by-install-module.sh
 
 fail()
@@ -18,6 +19,17 @@ fail()
 	echo "install-module: $*" >&2
 	exit 1
 }
+
+case $destdir in
+'' | /*) ;;
+*)
+	from=${GPUMEM_PWD-$PWD}
+	[ -n "$from" ] ||
+		fail "DESTDIR=$destdir is not a whole path, and sudo does not tell from which folder it is meant: write DESTDIR=\"\$PWD/$destdir\""
+	destdir=$from/$destdir
+	;;
+esac
+dest=$destdir/usr/src/gpumem-$version
 
 # place FILE TARGET: where `make install` or a package has not put it already.
 place()

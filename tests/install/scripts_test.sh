@@ -269,6 +269,11 @@ test_install_module()
 	run env DESTDIR=new sh "$root/scripts/install-module.sh" uninstall
 	[ "$status" -eq 0 ] && [ ! -e "new/usr/src/gpumem-$version" ]
 	report 'what it installed goes' $?
+	for dest in 'a b' "$work/whole a b"; do
+		run make -C "$root" PWD="$PWD" install-module DESTDIR="$dest"
+		[ "$status" -eq 0 ] && [ -f "$dest/usr/src/gpumem-$version/dkms.conf" ]
+		report "make install-module with DESTDIR=$dest" $?
+	done
 	cd / || exit 1
 }
 
