@@ -371,7 +371,27 @@ test_sandbox()
 	report 'sandbox: nothing stays in TMPDIR' $?
 }
 
+# vm.py counts a VM that could not be run at all, whatever stopped it.
+test_vm()
+{
+	run python3 -B -c '
+import sys
+sys.path.insert(0, sys.argv.pop())
+import image, vm
+
+def broken(run):
+	raise OSError("no disk")
+
+image.kernel_fetch = lambda name: "/"
+vm.Run._run = broken
+sys.exit(vm.main())' --kernel 6.1 "$root/tests/vm"
+	[ "$status" -eq 3 ] && echo "$out" | grep -q '^not ok vm/6.1: .*no disk' &&
+		echo "$out" | grep -q '^0 passed, 1 failed, 0 skipped$'
+	report 'vm.py: no VM is a failure' $?
+}
+
 test_install_module
+test_vm
 codename=
 if [ -r /etc/os-release ] && command -v apt-get dpkg-deb >/dev/null; then
 	# shellcheck source=/dev/null

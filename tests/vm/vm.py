@@ -77,6 +77,10 @@ class Run:
             self._run()
         except image.BuildError as e:
             self._left_out(e)
+        except Exception as e:  # whatever it is: the cases did not run
+            self.failed += 1
+            self.report.lines('not ok vm/%s: its cases cannot be run: %s: %s' %
+                              (self.kernel, type(e).__name__, e))
         finally:
             self.report.progress(self.kernel, '')
 
