@@ -39,9 +39,13 @@ CASE = 'abi-ids'  # runs on each kernel
 FIRST_LIMIT = 10  # seconds until the first output: far more than it should be
 SILENCE_LIMIT = 30  # seconds without output
 HANG_LIMIT = 900  # seconds without output after which a command is ended
-# Not part of what is installed: what the system itself writes meanwhile.
-VOLATILE = re.compile('/(proc|sys|dev|run|tmp)(/|$)|/var/cache/ldconfig|/etc/ld.so.cache'
-                      '|/(root|home/[^/]*)/')
+# Not part of what is installed: what the system itself, the compiler's caller and
+# a build in the clone write meanwhile.
+VOLATILE = re.compile('/(proc|sys|dev|run)(/|$)|/var/cache/ldconfig|/etc/ld.so.cache'
+                      '|/(root|home/[^/]*)/(a.out$|quickstart.c$|gpumem/(build|.git)(/|$))')
+
+interrupted = threading.Event()
+commands = set()  # process numbers of those that run
 
 
 class Failure(Exception):
@@ -95,6 +99,7 @@ def terminal_run(command, env):
     pid, terminal = pty.fork()
     if not pid:
         os.execvpe(command[0], command, env)
+    commands.add(pid)
     last = start
     data = b''
     while True:
@@ -113,6 +118,7 @@ def terminal_run(command, env):
     if not ready:
         os.kill(pid, signal.SIGKILL)
     os.close(terminal)
+    commands.discard(pid)
     result.status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
     result.seconds = time.monotonic() - start
     result.text = data.decode(errors='replace').replace('\r\n', '\n')
@@ -183,7 +189,7 @@ class System:
                 getattr(self, 'steps_' + self.kind)()
         finally:
             if not self.keep:
-                self.remove()
+                self.step('removal', self.remove)
 
     def remove(self):
         """Removes the root folder; nothing of it is mounted outside its commands."""
@@ -191,14 +197,20 @@ class System:
 
     def step(self, name, function, *args):
         """Takes a step and prints how it went."""
+        if interrupted.is_set() and function != self.remove:
+            sys.exit()  # this thread alone
         start = time.monotonic()
         self.result = None
         self.log = os.path.join(LOGS, '%s-%s.log' % (self.name, name))
         try:
             note = function(*args) or ''
             ok = True
-        except (Failure, OSError, subprocess.CalledProcessError) as e:
+        except Failure as e:
             note, ok = str(e), False
+        except Exception as e:  # whatever it is, the step did not pass
+            note, ok = '%s: %s' % (type(e).__name__, e), False
+        if interrupted.is_set():
+            return ok
         text = '%-6s fresh/%s/%s (%d s' % ('ok' if ok else 'not ok', self.name, name,
                                           time.monotonic() - start)
         if self.result:
@@ -337,7 +349,7 @@ class System:
             raise Failure('it says ' + r.last())
 
     def commands(self):
-        """The installed command and its manual page."""
+        """The installed command."""
         for command in ('gpumem demo', 'gpumem info', 'gpumem --version'):
             self.command(command, folder=self.home)
         self.command('gpumem doctor', folder=self.home, status='fails')
@@ -432,11 +444,21 @@ def main():
             if name.startswith(release):
                 System(name, output, args.keep).run()
 
+    def interrupt(number, frame):
+        interrupted.set()
+        for pid in list(commands):
+            os.kill(pid, signal.SIGKILL)
+
+    signal.signal(signal.SIGINT, interrupt)
+    signal.signal(signal.SIGTERM, interrupt)
     threads = [threading.Thread(target=release_run, args=(r,)) for r in SUITES]
     for t in threads:
         t.start()
     for t in threads:
         t.join()
+    if interrupted.is_set():
+        print('test-fresh: interrupted', file=sys.stderr)
+        return 130
     output.lines('# fresh: %d s' % (time.monotonic() - start),
                  '%d passed, %d failed, 0 skipped' % (output.passed, output.failed))
     return 1 if output.failed or not output.passed else 0
