@@ -103,8 +103,15 @@ bench-gpu:
 	@bench/run.sh
 
 clean:
-	rm -rf build-gpu build-check
-	@[ ! -d '$(BUILD)/meson-private' ] || { echo 'rm -rf $(BUILD)'; rm -rf '$(BUILD)'; }
+	rm -rf build-gpu build-check build-fresh
+	@[ ! -f build/module/made-by-module.sh ] || { echo 'rm -rf build/module'; rm -rf build/module; }
+	@info='$(BUILD)/meson-info/intro-projectinfo.json'; \
+	if [ -f "$$info" ] && ! grep -q '"descriptive_name": "gpumem"' "$$info"; then \
+		echo 'clean: $(BUILD) is the build folder of another project' >&2; exit 1; \
+	elif [ -d '$(BUILD)/meson-private' ]; then \
+		echo 'rm -rf $(BUILD)'; rm -rf '$(BUILD)'; \
+	fi
+	@rmdir build 2>/dev/null || true
 
 distclean: clean
 	@scripts/distclean.sh $(CACHE)

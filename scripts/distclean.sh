@@ -7,27 +7,29 @@ set -eu
 
 cd "$(dirname "$0")/.."
 . scripts/common.sh
-cache=$(cache_dir)
-found=
-for part in kernels checkpatch apt-source nvidia fresh vm-slots; do
-	[ ! -e "$cache/$part" ] || found="$found $part"
-done
-for dir in "$cache"/apt-nvidia-*; do
-	[ ! -e "$dir" ] || found="$found ${dir##*/}"
-done
-[ -n "$found" ] || exit 0
-# shellcheck disable=SC2086 # words
-size=$(cd "$cache" && du -shc $found | awk 'END {print $1}')
 answer=${1:-}
+cache=$(cache_dir)
+[ -d "$cache" ] || exit 0
+cd "$cache"
+# By their names: what else lies there is not the scripts'.
+set --
+for path in kernels/apt-* kernels/bookworm-* kernels/trixie-* kernels/debug-* kernels/debug.log \
+	kernels/lock kernels/lock-debug \
+	checkpatch/checkpatch.pl checkpatch/spelling.txt checkpatch/const_structs.checkpatch \
+	checkpatch.?????? nvidia/bookworm* nvidia/trixie* nvidia/work.?????? \
+	fresh/bookworm fresh/trixie fresh/roots vm-slots/[0-9]* apt-source apt-nvidia-*; do
+	[ ! -e "$path" ] || set -- "$@" "$path"
+done
+[ $# -gt 0 ] || exit 0
+size=$(du -shc "$@" | awk 'END {print $1}')
 if [ -z "$answer" ] && [ -t 0 ]; then
 	printf 'distclean: remove the downloads in %s too (%s)? [y/N] ' "$cache" "$size" >&2
-	read -r answer
+	read -r answer || say ''
 fi
 case $answer in
 y | Y | yes)
-	# shellcheck disable=SC2086
-	(cd "$cache" && rm -rf $found)
-	rmdir "$cache" 2>/dev/null || true
+	rm -rf --one-file-system "$@"
+	rmdir kernels checkpatch nvidia fresh vm-slots "$PWD" 2>/dev/null || true
 	say "distclean: removed $size from $cache"
 	;;
 *) say "distclean: downloads stay in $cache ($size); make distclean CACHE=yes removes them" ;;

@@ -371,6 +371,36 @@ test_sandbox()
 	report 'sandbox: nothing stays in TMPDIR' $?
 }
 
+# make distclean removes what the scripts downloaded, make clean what was built.
+test_clean()
+{
+	cache=$work/cache
+	mkdir -p "$cache/kernels/apt-bookworm" "$cache/kernels/mine" "$cache/fresh/trixie"
+	run env GPUMEM_CACHE="$cache" sh "$root/scripts/distclean.sh"
+	[ "$status" -eq 0 ] && [ -d "$cache/kernels/apt-bookworm" ]
+	report 'distclean: nothing goes unasked' $?
+	run env GPUMEM_CACHE="$cache" sh "$root/scripts/distclean.sh" yes
+	[ "$status" -eq 0 ] && [ "$(cd "$cache" && find . -mindepth 1 | sort | paste -s -d ' ')" = \
+		'./kernels ./kernels/mine' ]
+	report 'distclean: downloads go, and nothing else' $?
+
+	tree=$work/tree
+	mkdir -p "$tree/other/meson-private" "$tree/other/meson-info" "$tree/own/meson-private"
+	cp "$root/Makefile" "$tree/"
+	echo '{"descriptive_name": "other"}' >"$tree/other/meson-info/intro-projectinfo.json"
+	run make -C "$tree" clean BUILD=other
+	[ "$status" -ne 0 ] && [ -d "$tree/other" ]
+	report "clean: another project's build folder stays" $?
+	run make -C "$tree" clean BUILD=own
+	[ "$status" -eq 0 ] && [ ! -e "$tree/own" ]
+	report 'clean: a build folder goes' $?
+	mkdir -p "$tree/build/module/kernel"
+	: >"$tree/build/module/made-by-module.sh"
+	run make -C "$tree" clean
+	[ "$status" -eq 0 ] && [ ! -e "$tree/build" ]
+	report "clean: so does make module's" $?
+}
+
 # vm.py counts a VM that could not be run at all, whatever stopped it.
 test_vm()
 {
@@ -391,6 +421,7 @@ sys.exit(vm.main())' --kernel 6.1 "$root/tests/vm"
 }
 
 test_install_module
+test_clean
 test_vm
 codename=
 if [ -r /etc/os-release ] && command -v apt-get dpkg-deb >/dev/null; then
