@@ -47,11 +47,13 @@ unit:
 	@scripts/test.sh '$(BUILD)' unit
 
 vm:
+	@tests/vm/kernel-fetch.sh list >/dev/null
 	@scripts/setup.sh build vm
 	@scripts/build.sh '$(BUILD)'
 	@tests/vm/vm.py --build '$(BUILD)' $(VM)
 
 test-dma:
+	@tests/vm/kernel-fetch.sh list >/dev/null
 	@scripts/setup.sh build vm
 	@scripts/build.sh '$(BUILD)'
 	@tests/vm/vm.py --build '$(BUILD)' --test bulk-fpga-dma --test iommu-bulk-fpga-dma \
