@@ -99,6 +99,7 @@ has_space()
 # cache_dir: where downloads are kept.
 cache_dir()
 {
+	: "${HOME:=$(getent passwd "$(id -u)" | cut -d : -f 6)}"
 	echo "${GPUMEM_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/gpumem}"
 }
 

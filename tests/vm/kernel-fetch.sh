@@ -60,7 +60,10 @@ out=$cache/$VERSION_CODENAME-$want
 [ -f "$out/complete" ] && { echo "$out"; exit 0; }
 mkdir -p "$cache"
 exec 9>"$cache/lock"
-flock 9
+flock -n 9 || {
+	say "kernel $want: waiting for another run that fetches a kernel"
+	flock 9
+}
 [ -f "$out/complete" ] && { echo "$out"; exit 0; }
 
 apt=scripts/apt-private.sh
