@@ -67,10 +67,10 @@ test-busy:
 	@scripts/test-busy.sh '$(BUILD)'
 
 test-debug:
-	@scripts/test-debug.sh $(BUILD)
+	@scripts/test-debug.sh '$(BUILD)'
 
 fuzz-kernel:
-	@scripts/fuzz-kernel.sh $(BUILD)
+	@scripts/fuzz-kernel.sh '$(BUILD)'
 
 check:
 	@scripts/check.sh
@@ -83,7 +83,7 @@ format:
 	@scripts/check.sh format-write
 
 module:
-	@scripts/module.sh "$(KDIR)" "$(NVIDIA_SRC)"
+	@scripts/module.sh '$(KDIR)' '$(NVIDIA_SRC)'
 
 install uninstall: export BUILD := $(BUILD)
 install uninstall: export PREFIX := $(PREFIX)

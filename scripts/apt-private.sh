@@ -29,6 +29,10 @@ usage()
 dir=$1 suite=$2 component=$3 verb=$4
 shift 4
 [ -n "$dir" ] || usage
+# Both become a line of apt's sources.
+case $suite$component in
+*[!A-Za-z0-9._/-]*) usage ;;
+esac
 case $verb:$# in
 update:0 | depends:1) ;;
 unpack:0 | unpack:1) usage ;;

@@ -8,6 +8,14 @@ shift
 cd "$(dirname "$0")/.."
 . scripts/common.sh
 
+# One at a time in a folder: Meson refuses a second.
+mkdir -p "$dir"
+exec 8>"$dir/.gpumem-lock"
+flock -n 8 || {
+	say "build: waiting for another build in $dir/"
+	flock 8
+}
+
 build()
 {
 	if [ ! -f "$dir/build.ninja" ]; then

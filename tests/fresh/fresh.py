@@ -33,8 +33,11 @@ ROOT = os.path.dirname(os.path.dirname(HERE))
 LOGS = os.path.join(ROOT, 'build-fresh')
 CACHE = os.path.join(os.environ.get('GPUMEM_CACHE') or os.path.join(
     os.environ.get('XDG_CACHE_HOME') or os.path.expanduser('~/.cache'), 'gpumem'), 'fresh')
-SUITES = {'debian12': ('bookworm', ['6.1', '6.12']), 'debian13': ('trixie', ['6.12'])}
+# Kernels of a release, and those that are only tried.
+SUITES = {'debian12': ('bookworm', ['6.1', '6.12'], []),
+          'debian13': ('trixie', ['6.12'], ['newest'])}
 KINDS = ('root', 'user', 'bare')
+PACKAGES = 'git,make,ca-certificates'  # all that a system has beside minbase
 CASE = 'abi-ids'  # runs on each kernel
 FIRST_LIMIT = 10  # seconds until the first output: far more than it should be
 SILENCE_LIMIT = 30  # seconds without output
@@ -131,7 +134,7 @@ def mirror_find():
     """The mirror that this machine gets Debian from."""
     out = subprocess.run(['apt-get', 'indextargets', '--format', '$(REPO_URI) $(CODENAME)',
                           'Identifier: Packages'], stdout=subprocess.PIPE, text=True).stdout
-    for suite, _ in SUITES.values():
+    for suite, _, _ in SUITES.values():
         for line in out.splitlines():
             uri, _, codename = line.partition(' ')
             if codename == suite:
@@ -142,20 +145,21 @@ def mirror_find():
 def base_make(suite):
     """The minimal system of a suite, made once."""
     base = os.path.join(CACHE, suite)
-    if os.path.exists(base + '/complete'):
+    if os.path.exists(base + '/complete') and open(base + '/complete').read() == PACKAGES:
         return base + '/root'
     subprocess.run(['rm', '-rf', '--one-file-system', base], check=True)
     os.makedirs(base)
     with open(base + '/log', 'w') as log:
         p = subprocess.run(['debootstrap', '--variant=minbase',
-                            '--include=git,make,ca-certificates', suite, base + '/root',
+                            '--include=' + PACKAGES, suite, base + '/root',
                             mirror_find()], stdout=log, stderr=log)
     if p.returncode:
         raise Failure('debootstrap failed; its log is %s/log' % base)
     # Its packages came from the mirror: they are not downloads of ours.
     shutil.rmtree(base + '/root/var/cache/apt/archives')
     os.makedirs(base + '/root/var/cache/apt/archives/partial')
-    open(base + '/complete', 'w').close()
+    with open(base + '/complete', 'w') as f:
+        f.write(PACKAGES)
     return base + '/root'
 
 
@@ -171,7 +175,7 @@ class System:
     def __init__(self, name, output, keep):
         self.name = name
         self.release, self.kind = name.split('-')
-        self.suite, self.kernels = SUITES[self.release]
+        self.suite, self.kernels, self.tried = SUITES[self.release]
         self.output = output
         self.keep = keep
         self.root = os.path.join(CACHE, 'roots', name)
@@ -381,6 +385,10 @@ class System:
         for kernel in self.kernels:
             if not any(l.startswith('ok     vm/%s/%s ' % (kernel, CASE)) for l in r.lines()):
                 raise Failure('it did not run on kernel ' + kernel)
+        for kernel in self.tried:
+            if not any(re.match('(ok     vm/%s/%s |skip   vm/%s: .*: .)' % (kernel, CASE, kernel), l)
+                       for l in r.lines()):
+                raise Failure('neither run nor left out, with a reason: kernel ' + kernel)
         return self.counted(r)
 
     @staticmethod

@@ -47,7 +47,7 @@ bookworm/6.12) suite=bookworm-backports ;;
 trixie/6.12) suite=trixie ;;
 */newest) suite=trixie-backports ;;
 *) fail "Debian's $VERSION_CODENAME has no kernel $want; there are: $(echo "$kernels" |
-	sed 's/ .*//' | paste -s -d ' '), newest, debug" ;;
+	sed 's/ .*//' | grep -v newest | paste -s -d ' ') newest debug" ;;
 esac
 
 cd "$here/../.."
@@ -69,6 +69,7 @@ flock -n 9 || {
 apt=scripts/apt-private.sh
 lists=$cache/apt-$suite
 tmp=$out.tmp
+trap 'rm -rf "$tmp"; common_end' EXIT
 rm -rf "$tmp" "$out"
 mkdir -p "$tmp/root"
 step "kernel $want: reading the package lists of $suite" "$apt" "$lists" "$suite" main update || {

@@ -219,7 +219,9 @@ class Machine:
         if not words:
             return
         if words[0] == 'note':
-            self.notes.append(line[5:])
+            # A case may print anything; a terminal may act on it.
+            self.notes.append(''.join(c if c.isprintable() else '\\x%02x' % ord(c)
+                                      for c in line[5:].expandtabs()))
             if self.args.verbose or self.args.show:
                 self.report.lines(('' if self.args.show else '    ') + self.notes[-1])
         elif words[0] == 'host':
