@@ -46,7 +46,7 @@ if [ -t 2 ]; then
 	ticker $$ "$log" &
 	common_ticker=$!
 fi
-meson test -C "$build" --print-errorlogs --no-rebuild 2>&1 |
+meson test -C "$build" --print-errorlogs --no-rebuild </dev/null 2>&1 |
 	tee "$log" | print_lines
 if [ -n "$common_ticker" ]; then
 	kill "$common_ticker" 2>/dev/null || true

@@ -17,6 +17,8 @@ work=$(mktemp -d "${TMPDIR:-/tmp}/gpumem-scripts.XXXXXX") || exit 1
 trap 'rm -rf "$work"' EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM
+# Nobody answers a question here.
+exec </dev/null
 failed=0
 unset DESTDIR GPUMEM_CACHE GPUMEM_OUT
 
