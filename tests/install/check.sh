@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: MIT
 # For the tests of this folder, which source it: $work is theirs and goes when
-# they end; check() counts in $failed.
+# they end; check() and report() count in $failed.
 # shellcheck shell=sh
 
 work=$(mktemp -d "${TMPDIR:-/tmp}/gpumem-install.XXXXXX") || exit 1
 trap 'rm -rf "$work"' EXIT
-trap 'exit 1' INT TERM
+trap 'exit 130' INT
+trap 'exit 143' TERM
 failed=0
 
 # check NAME COMMAND...
@@ -21,6 +22,24 @@ check()
 		failed=$((failed + 1))
 		return 1
 	fi
+}
+
+# report NAME STATUS: of a test, after run()
+report()
+{
+	if [ "$2" -eq 0 ]; then
+		echo "ok - $1"
+	else
+		echo "not ok - $1: exit $status: $out"
+		failed=$((failed + 1))
+	fi
+}
+
+# run COMMAND...: keeps what it prints in $out and how it ends in $status
+run()
+{
+	out=$("$@" 2>&1)
+	status=$?
 }
 
 # check_end: the last line and the exit status

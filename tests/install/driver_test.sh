@@ -8,11 +8,7 @@
 set -u
 
 root=$(cd "$(dirname "$0")/../.." && pwd)
-work=$(mktemp -d "${TMPDIR:-/tmp}/gpumem-driver.XXXXXX") || exit 1
-trap 'rm -rf "$work"' EXIT
-trap 'exit 130' INT
-trap 'exit 143' TERM
-failed=0
+. "$root/tests/install/check.sh"
 unset NVIDIA_SRC NVIDIA_KO OUT DESTDIR GPUMEM_NVIDIA_SRC GPUMEM_NVIDIA_KO GPUMEM_OUT \
 	GPUMEM_GPL
 
@@ -46,17 +42,6 @@ chmod +x "$work/bin/modprobe" "$work/bin/modinfo"
 PATH=$work/bin:$PATH
 DEPENDS=
 export PATH DEPENDS
-
-# report NAME STATUS: of a test, with what module.sh printed in $out
-report()
-{
-	if [ "$2" -eq 0 ]; then
-		echo "ok - $1"
-	else
-		echo "not ok - $1: exit $status: $out"
-		failed=$((failed + 1))
-	fi
-}
 
 # module ARGUMENT...: module.sh for the made-up kernel
 module()

@@ -13,32 +13,10 @@ set -u
 build=${1:-}
 [ -z "$build" ] || build=$(cd "$build" && pwd) || exit 2
 root=$(cd "$(dirname "$0")/../.." && pwd)
-work=$(mktemp -d "${TMPDIR:-/tmp}/gpumem-scripts.XXXXXX") || exit 1
-trap 'rm -rf "$work"' EXIT
-trap 'exit 130' INT
-trap 'exit 143' TERM
+. "$root/tests/install/check.sh"
 # Nobody answers a question here.
 exec </dev/null
-failed=0
 unset DESTDIR GPUMEM_CACHE GPUMEM_OUT
-
-# report NAME STATUS: of a test, with what the script printed in $out
-report()
-{
-	if [ "$2" -eq 0 ]; then
-		echo "ok - $1"
-	else
-		echo "not ok - $1: exit $status: $out"
-		failed=$((failed + 1))
-	fi
-}
-
-# run COMMAND...: keeps what it prints and how it ends
-run()
-{
-	out=$("$@" 2>&1)
-	status=$?
-}
 
 # says NAME TEXT COMMAND...: it fails, and says TEXT
 says()
