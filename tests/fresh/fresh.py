@@ -139,7 +139,9 @@ def mirror_find():
             uri, _, codename = line.partition(' ')
             if codename == suite:
                 return uri
-    return 'http://deb.debian.org/debian'
+    raise Failure("apt's sources name no Debian mirror with %s; add one to "
+                  '/etc/apt/sources.list, then apt-get update'
+                  % ' or '.join(suite for suite, _, _ in SUITES.values()))
 
 
 def base_make(suite):
