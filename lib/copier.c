@@ -453,6 +453,8 @@ int gpumem_copy_prepare(struct gpumem *handle)
 	if (rc)
 		return rc;
 	copier = session->copier;
+	/* The caller may have waited for the kernel: ask again. */
+	copier->busy_time = 0;
 	if (copier->threads > 1 && !gm_copier_pool(copier))
 		rc = gm_error(-ENOMEM,
 			      "copy_prepare: out of host memory; free some");
