@@ -205,15 +205,18 @@ int gpumem_backend_get(unsigned int index, struct gpumem_backend *backend);
 #define GPUMEM_PIN_FORCE_BAR1 (1U << 1)
 /** kmod: gpumem_pin_options.event_fd is given; for gpumem_pin_with() alone. */
 #define GPUMEM_PIN_EVENTFD (1U << 2)
-/**
- * The pin may not be proven by a trial write. The rm backend proves that it
- * found the right memory; where what is there cannot prove it (all bytes
- * alike) it swaps the first 16 bytes for a moment. With this flag it then
- * refuses with -EAGAIN instead. Memory of cuMemCreate that cannot be exported
- * it finds by swapping the last 16 bytes of the range; with this flag it
- * refuses that with -EOPNOTSUPP.
- */
+/** Accepted, and without meaning: no pin writes the memory. */
 #define GPUMEM_PIN_NO_TRIAL_WRITE (1U << 16)
+/**
+ * rm: the pin may write the memory for a moment. Only memory of cuMemCreate that
+ * cannot be exported needs that, and only where its size and its contents do not
+ * tell it from other memory: CUDA then puts random bytes in the place of the last
+ * 16 of the range, twice, looks which memory shows them, and puts back what was
+ * there. What the GPU or another process writes there meanwhile is lost, and what
+ * they read there is wrong: give the flag for memory that nothing works on. Other
+ * memory is never written, with this flag or without.
+ */
+#define GPUMEM_PIN_VERIFY_WRITE (1U << 17)
 
 /**
  * Pins a range of GPU memory that the caller allocated with CUDA.
@@ -243,7 +246,6 @@ int gpumem_backend_get(unsigned int index, struct gpumem_backend *backend);
  *   -EDQUOT      kmod: this user has pinned as much as the module's user_limit
  *                allows
  *   -EPROTO      the driver does not behave as the backend knows it
- *   -EAGAIN      see GPUMEM_PIN_NO_TRIAL_WRITE
  *   -EIO         CUDA or the driver reported an error
  *   -ENODEV      the GPU or the memory went away
  */
@@ -863,7 +865,7 @@ struct gpumem_stats {
 	uint64_t pins; /**< pins made */
 	uint64_t repins; /**< of these, out of the rm backend's cache */
 	uint64_t proofs; /**< rm: mappings proven to show the right memory */
-	uint64_t trial_writes; /**< of these, by a trial write */
+	uint64_t trial_writes; /**< pins that wrote: see GPUMEM_PIN_VERIFY_WRITE */
 	uint64_t proof_ns; /**< time that the proofs took, in nanoseconds */
 	/* Times of the other steps of the rm backend, in nanoseconds. */
 	uint64_t find_ns; /**< CUDA was asked which allocation it is */

@@ -13,9 +13,9 @@
 #include <unistd.h>
 
 #include "backend.h"
+#include "backend/verify.h"
 #include "backend_dmabuf.h"
 #include "error.h"
-#include "rm_proof.h"
 
 #define GM_DMABUF_PAGE 65536ull
 #define GM_HOST_PAGE 4096ull
@@ -117,27 +117,16 @@ static int gm_dmabuf_probe(char *reason, size_t size)
 	return rc;
 }
 
-/* Maps a trial buffer and proves that it shows what CUDA sees. */
+/* Whether a mapping of a trial buffer shows what CUDA sees. */
 static int gm_dmabuf_try_map(struct gm_session *session, uint64_t addr, int fd)
 {
-	const struct gm_cuda *cuda = &session->cuda;
-	struct gm_range range = {
-		.addr = addr,
-		.length = GM_DMABUF_TRIAL,
-		.alloc_addr = addr,
-		.alloc_length = GM_DMABUF_TRIAL,
-	};
-	struct gm_rm_suspect suspect = {
-		.cuda = cuda,
-		.range = &range,
-		.addr = addr,
-		.length = GM_DMABUF_TRIAL,
-		.may_write = true,
-	};
+	struct gm_verify_view view = { .addr = addr,
+				       .length = GM_DMABUF_TRIAL };
+	struct gm_verifier verifier;
 	int rc;
 
-	suspect.cpu = gm_backend_mmap(fd, GM_DMABUF_TRIAL, 0);
-	if (!suspect.cpu) {
+	view.cpu = gm_backend_mmap(fd, GM_DMABUF_TRIAL, 0);
+	if (!view.cpu) {
 		/* ENOTSUPP, which the driver answers, has no text. */
 		rc = errno;
 		return gm_error(-EOPNOTSUPP,
@@ -145,15 +134,12 @@ static int gm_dmabuf_try_map(struct gm_session *session, uint64_t addr, int fd)
 				"let them be mapped (mmap: %s); use backend rm",
 				rc == 524 ? "not supported" : strerror(rc));
 	}
-	rc = cuda->stream_create(&suspect.stream, CU_STREAM_NON_BLOCKING)
-		     ? gm_error(-EIO, "open: CUDA makes no stream; look for an "
-				      "earlier CUDA error")
-		     : 0;
+	rc = gm_verifier_open(&verifier, &session->cuda, session->context);
 	if (!rc) {
-		rc = gm_rm_prove(&suspect);
-		cuda->stream_destroy(suspect.stream);
+		rc = gm_verify_own(&verifier, &view);
+		gm_verifier_close(&verifier);
 	}
-	munmap(suspect.cpu, GM_DMABUF_TRIAL);
+	munmap(view.cpu, GM_DMABUF_TRIAL);
 	return rc;
 }
 
@@ -194,7 +180,7 @@ static int gm_dmabuf_open(struct gm_session *session)
 		return rc;
 	if (!cuda->range_handle || !cuda->stream_create ||
 	    !cuda->stream_destroy || !cuda->stream_synchronize ||
-	    !cuda->copy_to_host)
+	    !cuda->copy_to_host || !cuda->copy_to_device)
 		return gm_error(-ELIBACC,
 				"open: libcuda lacks a function that backend "
 				"dmabuf needs (cuMemGetHandleForAddressRange "

@@ -206,7 +206,8 @@ static int gm_kmod_pin(struct gm_buf *buf, const struct gm_range *range,
 	struct gpumem_pin request = {
 		.size = sizeof(request),
 		/* The same values in both interfaces; this one is not its. */
-		.flags = options->flags & ~GPUMEM_PIN_NO_TRIAL_WRITE,
+		.flags = options->flags &
+			 ~(GPUMEM_PIN_NO_TRIAL_WRITE | GPUMEM_PIN_VERIFY_WRITE),
 		.addr = range->addr,
 		.length = range->length,
 	};

@@ -2,7 +2,7 @@
 /*
  * Through the stock NVIDIA driver's own device nodes: see rm.h. The memory that
  * a CUDA pointer means is found by way of its IPC handle, of a descriptor of it
- * or of a search, then proven, and kept for the next pin: see rm_cache.h.
+ * or of a scan, then proven, and kept for the next pin: see rm_cache.h.
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -41,7 +41,7 @@ static int gm_rmb_probe(char *reason, size_t size)
 			gm_rm_version_known(&version)
 				? ""
 				: " (newer than this library: every mapping is "
-				  "proven before it is used)");
+				  "verified before it is used)");
 	return rc;
 }
 
@@ -49,7 +49,7 @@ static int gm_rmb_check_functions(const struct gm_cuda *cuda)
 {
 	if (cuda->device_pci && cuda->ipc_handle && cuda->stream_create &&
 	    cuda->stream_destroy && cuda->stream_synchronize &&
-	    cuda->copy_to_host)
+	    cuda->copy_to_host && cuda->copy_to_device)
 		return 0;
 	return gm_error(-ELIBACC,
 			"open: libcuda lacks a function that backend rm needs "
@@ -72,30 +72,6 @@ static int gm_rmb_check_mig(const struct gm_session *session)
 			session->ordinal, name);
 }
 
-static int gm_rmb_open_stream(struct gm_session *session, CUstream *stream)
-{
-	struct gm_cuda_scope scope;
-	int rc;
-
-	rc = gm_cuda_enter(&scope, &session->cuda, session->context);
-	if (rc)
-		return rc;
-	rc = gm_rmb_stream_new(&session->cuda, stream);
-	gm_cuda_leave(&scope);
-	return rc;
-}
-
-static void gm_rmb_close_stream(struct gm_session *session, CUstream stream)
-{
-	struct gm_cuda_scope scope;
-
-	if (gm_session_is_reset(session) ||
-	    gm_cuda_enter(&scope, &session->cuda, session->context))
-		return;
-	session->cuda.stream_destroy(stream);
-	gm_cuda_leave(&scope);
-}
-
 static int gm_rmb_open(struct gm_session *session)
 {
 	struct gm_rm_session *own;
@@ -111,21 +87,26 @@ static int gm_rmb_open(struct gm_session *session)
 	own = calloc(1, sizeof(*own));
 	if (!own)
 		return gm_error(-ENOMEM, "open: out of host memory; free some");
-	pthread_mutex_init(&own->proofs.lock, NULL);
-	rc = gm_rmb_open_stream(session, &own->stream);
+	rc = gm_verifier_open(&own->verifier, &session->cuda, session->context);
 	if (rc)
 		goto free_own;
 	rc = gm_rm_open(&own->rm, session->pci);
 	if (rc)
-		goto close_stream;
+		goto close_verifier;
 	gm_rm_cache_init(&own->cache, &own->rm, session);
 	session->backend = own;
+	rc = gm_rm_scratch_verify(session);
+	if (rc)
+		goto close_rm;
 	return 0;
 
-close_stream:
-	gm_rmb_close_stream(session, own->stream);
+close_rm:
+	session->backend = NULL;
+	gm_rm_cache_destroy(&own->cache);
+	gm_rm_close(&own->rm);
+close_verifier:
+	gm_verifier_close(&own->verifier);
 free_own:
-	pthread_mutex_destroy(&own->proofs.lock);
 	free(own);
 	return rc;
 }
@@ -135,9 +116,10 @@ static void gm_rmb_close(struct gm_session *session)
 	struct gm_rm_session *own = session->backend;
 
 	gm_rm_cache_destroy(&own->cache);
-	gm_rmb_close_stream(session, own->stream);
+	gm_rm_scratch_free(session);
+	if (!gm_session_is_reset(session))
+		gm_verifier_close(&own->verifier);
 	gm_rm_close(&own->rm);
-	pthread_mutex_destroy(&own->proofs.lock);
 	free(own);
 }
 
@@ -146,6 +128,7 @@ static void gm_rmb_drop(struct gm_session *session)
 	struct gm_rm_session *own = session->backend;
 
 	gm_rm_cache_drop(&own->cache);
+	gm_rm_scratch_drop(&own->scratch);
 	gm_rm_drop(&own->rm);
 	free(own);
 }
@@ -158,7 +141,6 @@ static int gm_rmb_take(struct gm_session *session, const struct gm_range *part,
 		       unsigned long long id, bool may_write,
 		       struct gm_rm_mem **out)
 {
-	struct gm_rm_session *own = session->backend;
 	uint64_t start = gm_clock_ns();
 	struct gm_rm_mem *mem;
 	int rc;
@@ -169,22 +151,14 @@ static int gm_rmb_take(struct gm_session *session, const struct gm_range *part,
 	mem->addr = part->alloc_addr;
 	mem->length = part->alloc_length;
 	mem->id = id;
-	if (part->kind == GM_MEMORY_VMM)
-		rc = gm_rm_take_vmm(session, &own->rm, part, may_write,
-				    &mem->place, &mem->memory);
-	else
-		rc = gm_rm_take_alloc(session, &own->rm, part, &mem->place,
-				      &mem->memory);
+	rc = gm_rm_take(session, part, may_write, &mem->place, &mem->memory);
 	if (rc) {
 		free(mem);
 		return rc;
 	}
-	mem->proven = gm_rm_proofs_have(&own->proofs, mem->id, mem->addr,
-					&mem->place);
 	gm_debug("rm: got hold of 0x%" PRIx64 " + %" PRIu64
-		 " (buffer %llu%s) in %.1f us",
+		 " (buffer %llu) in %.1f us",
 		 mem->addr, mem->length, mem->id,
-		 mem->proven ? ", proven before" : "",
 		 (gm_clock_ns() - start) / 1e3);
 	*out = mem;
 	return 0;
@@ -196,17 +170,15 @@ static int gm_rmb_mem_get(struct gm_session *session,
 			  bool may_write, struct gm_rm_mem **mem)
 {
 	struct gm_rm_session *own = session->backend;
-	int rc = 0;
+	int rc;
 
-	pthread_mutex_lock(&own->cache.build);
 	*mem = gm_rm_cache_find(&own->cache, id, part->addr, part->length);
-	if (!*mem) {
-		gm_rm_cache_sweep(&own->cache, GM_RM_IDLE_COUNT);
-		rc = gm_rmb_take(session, part, id, may_write, mem);
-		if (!rc)
-			gm_rm_cache_add(&own->cache, *mem);
-	}
-	pthread_mutex_unlock(&own->cache.build);
+	if (*mem)
+		return 0;
+	gm_rm_cache_sweep(&own->cache, GM_RM_IDLE_COUNT);
+	rc = gm_rmb_take(session, part, id, may_write, mem);
+	if (!rc)
+		*mem = gm_rm_cache_add(&own->cache, *mem);
 	return rc;
 }
 
@@ -220,7 +192,7 @@ static void gm_rmb_put_parts(struct gm_buf *buf)
 		/* What was freed meanwhile is given back now. */
 		bool keep = !buf->owned && session->cache.memory_limit &&
 			    mem->id &&
-			    gm_rm_buffer_id(&buf->session->cuda, mem->addr) ==
+			    gm_cuda_buffer_id(&buf->session->cuda, mem->addr) ==
 				    mem->id;
 
 		gm_rm_cache_put(&session->cache, mem, keep);
@@ -327,7 +299,7 @@ static int gm_rmb_get_parts(struct gm_buf *buf, const struct gm_range *range,
 		if (rc)
 			return rc;
 		if (addr != buf->addr)
-			id = gm_rm_buffer_id(cuda, addr);
+			id = gm_cuda_buffer_id(cuda, addr);
 		own = gm_rmb_buf_grow(own, own ? own->count + 1 : 1);
 		if (!own)
 			return -ENOMEM;
@@ -351,11 +323,10 @@ static int gm_rmb_pin(struct gm_buf *buf, const struct gm_range *range,
 	rc = gm_backend_check_pin(buf, options);
 	if (!rc)
 		rc = gm_rmb_get_parts(buf, range,
-				      !(options->flags &
-					GPUMEM_PIN_NO_TRIAL_WRITE));
+				      options->flags & GPUMEM_PIN_VERIFY_WRITE);
 	if (!rc) {
 		gm_rmb_lay_out(buf);
-		rc = gm_rmb_ensure_proof(buf, range, options->flags);
+		rc = gm_rmb_ensure_verified(buf, range);
 	}
 	if (rc) {
 		if (buf->backend)
@@ -381,7 +352,7 @@ static int gm_rmb_repin(struct gm_buf *buf,
 			       buf->length);
 	if (!mem)
 		return -ENOENT;
-	own = gm_rm_cache_is_proven(&session->cache, mem)
+	own = gm_rm_cache_is_verified(&session->cache, mem)
 		      ? gm_rmb_buf_grow(NULL, 1)
 		      : NULL;
 	if (!own) {

@@ -4,12 +4,14 @@
 #define GM_BACKEND_RM_H
 
 #include "backend.h"
+#include "backend/rm/scratch.h"
+#include "backend/verify.h"
 #include "rm_span.h"
 
 struct gm_rm_session {
 	struct gm_rm rm;
-	CUstream stream; /* of the primary context, for proofs */
-	struct gm_rm_proofs proofs;
+	struct gm_verifier verifier; /* of the session's context */
+	struct gm_rm_scratch scratch;
 	struct gm_rm_cache cache;
 };
 
@@ -24,22 +26,9 @@ int gm_rmb_map(struct gm_buf *buf);
 void gm_rmb_unmap(struct gm_buf *buf);
 
 /*
- * A stream for proofs in the current context. It does not wait for the
- * program's own work: that may never end.
+ * Looks, once, whether each allocation of the buffer is mapped as CUDA means it.
+ * Leaves it mapped when there was something: the first map then costs nothing.
  */
-int gm_rmb_stream_new(const struct gm_cuda *cuda, CUstream *stream);
-
-/* Such a stream of a context that is current, until it is put. */
-int gm_rmb_stream_get(struct gm_session *session, CUcontext context,
-		      CUstream *stream);
-void gm_rmb_stream_put(struct gm_session *session, CUcontext context,
-		       CUstream stream);
-
-/*
- * Proves what of a buffer is not proven yet. Leaves it mapped when there was
- * something: the first map then costs nothing.
- */
-int gm_rmb_ensure_proof(struct gm_buf *buf, const struct gm_range *range,
-			unsigned int flags);
+int gm_rmb_ensure_verified(struct gm_buf *buf, const struct gm_range *range);
 
 #endif /* GM_BACKEND_RM_H */

@@ -155,9 +155,7 @@ static int gm_buf_pin(struct gm_session *session, uint64_t addr,
 	 * Costs as little as a read of memory, and needs no context. Asked
 	 * before all else, so that an id never stands for later memory.
 	 */
-	if (session->cuda.pointer_get(&buf->memory_id,
-				      CU_POINTER_ATTRIBUTE_BUFFER_ID, addr))
-		buf->memory_id = 0;
+	buf->memory_id = gm_cuda_buffer_id(&session->cuda, addr);
 	rc = session->ops->repin(buf, options);
 	if (rc == -ENOENT)
 		rc = gm_buf_pin_new(buf, options);
@@ -191,7 +189,8 @@ static int gm_pin_check(const char *call, uint64_t length,
 {
 	const unsigned int known = GPUMEM_PIN_PERSISTENT |
 				   GPUMEM_PIN_FORCE_BAR1 | GPUMEM_PIN_EVENTFD |
-				   GPUMEM_PIN_NO_TRIAL_WRITE;
+				   GPUMEM_PIN_NO_TRIAL_WRITE |
+				   GPUMEM_PIN_VERIFY_WRITE;
 	unsigned int flags = options->flags;
 
 	if (!buf)

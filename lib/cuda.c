@@ -129,6 +129,16 @@ int gm_cuda_error(const struct gm_cuda *cuda, CUresult result, const char *what,
 			text ? text : "no description", hint);
 }
 
+unsigned long long gm_cuda_buffer_id(const struct gm_cuda *cuda,
+				     CUdeviceptr addr)
+{
+	unsigned long long id = 0;
+
+	if (cuda->pointer_get(&id, CU_POINTER_ATTRIBUTE_BUFFER_ID, addr))
+		return 0;
+	return id;
+}
+
 int gm_cuda_enter(struct gm_cuda_scope *scope, const struct gm_cuda *cuda,
 		  CUcontext context)
 {

@@ -91,6 +91,20 @@ struct gpumem_sim_info;
 	F(vmm_export, "cuMemExportToShareableHandle",                          \
 	  (void *shared, CUmemGenericAllocationHandle handle, int type,        \
 	   unsigned long long flags))                                          \
+	F(vmm_create, "cuMemCreate",                                           \
+	  (CUmemGenericAllocationHandle * handle, size_t bytes,                \
+	   const CUmemAllocationProp *prop, unsigned long long flags))         \
+	F(vmm_reserve, "cuMemAddressReserve",                                  \
+	  (CUdeviceptr * addr, size_t bytes, size_t alignment,                 \
+	   CUdeviceptr wanted, unsigned long long flags))                      \
+	F(vmm_unreserve, "cuMemAddressFree", (CUdeviceptr addr, size_t bytes)) \
+	F(vmm_map, "cuMemMap",                                                 \
+	  (CUdeviceptr addr, size_t bytes, size_t offset,                      \
+	   CUmemGenericAllocationHandle handle, unsigned long long flags))     \
+	F(vmm_unmap, "cuMemUnmap", (CUdeviceptr addr, size_t bytes))           \
+	F(vmm_access, "cuMemSetAccess",                                        \
+	  (CUdeviceptr addr, size_t bytes, const CUmemAccessDesc *access,      \
+	   size_t count))                                                      \
 	F(stream_capturing, "cuStreamIsCapturing",                             \
 	  (CUstream stream, int *status))                                      \
 	F(ctx_id, "cuCtxGetId", (CUcontext context, unsigned long long *id))   \
@@ -148,6 +162,10 @@ void gm_cuda_unload(struct gm_cuda *cuda);
  */
 int gm_cuda_error(const struct gm_cuda *cuda, CUresult result, const char *what,
 		  const char *hint);
+
+/* CUDA's id of the allocation at an address, never given out again, or 0. */
+unsigned long long gm_cuda_buffer_id(const struct gm_cuda *cuda,
+				     CUdeviceptr addr);
 
 /* What gm_cuda_enter() changed in the thread. */
 struct gm_cuda_scope {

@@ -216,13 +216,14 @@ static int gm_rm_find_card(struct gm_rm *rm, uint32_t *gpu_id)
 			rm->pci);
 }
 
-/* A control call on the client. */
+/* A control call on the client, or on an object of it. */
 static int gm_rm_control(const struct gm_rm *rm, const char *what,
-			 uint32_t command, void *params, uint32_t size)
+			 uint32_t object, uint32_t command, void *params,
+			 uint32_t size)
 {
 	struct gm_rm_control_args args = {
 		.client = rm->client,
-		.object = rm->client,
+		.object = object,
 		.command = command,
 		.params = (uintptr_t)params,
 		.params_size = size,
@@ -239,7 +240,7 @@ static int gm_rm_device_instance(struct gm_rm *rm, uint32_t gpu_id,
 	struct gm_rm_gpu_id_info info = { .gpu_id = gpu_id };
 	int rc;
 
-	rc = gm_rm_control(rm, "ask for the GPU's instance",
+	rc = gm_rm_control(rm, "ask for the GPU's instance", rm->client,
 			   GM_RM_GPU_GET_ID_INFO_V2, &info, sizeof(info));
 	if (!rc)
 		*instance = info.device_instance;
@@ -428,6 +429,32 @@ void gm_rm_free(struct gm_rm *rm, uint32_t memory)
 	gm_rm_free_object(rm, rm->device, memory);
 }
 
+int gm_rm_size(const struct gm_rm *rm, uint32_t memory, uint64_t *bytes)
+{
+	struct gm_rm_surface_item item = { .index = GM_RM_SURFACE_PHYS_SIZE };
+	struct gm_rm_surface_params params = { .count = 1,
+					       .items = (uintptr_t)&item };
+	int rc;
+
+	rc = gm_rm_control(rm, "ask for a memory object's size", memory,
+			   GM_RM_GET_SURFACE_INFO, &params, sizeof(params));
+	if (!rc)
+		*bytes = item.data * GM_RM_SURFACE_UNIT;
+	return rc;
+}
+
+int gm_rm_are_same(const struct gm_rm *rm, uint32_t a, uint32_t b, bool *same)
+{
+	struct gm_rm_duplicates_params params = { .object1 = a, .object2 = b };
+	int rc;
+
+	rc = gm_rm_control(rm, "compare two memory objects", rm->client,
+			   GM_RM_ARE_DUPLICATES, &params, sizeof(params));
+	if (!rc)
+		*same = params.same;
+	return rc;
+}
+
 int gm_rm_map(struct gm_rm *rm, uint32_t memory, uint64_t offset,
 	      uint64_t length, struct gm_rm_map *map)
 {
@@ -500,7 +527,7 @@ int gm_rm_import(struct gm_rm *rm, int fd, uint32_t *memory)
 	};
 	int rc;
 
-	rc = gm_rm_control(rm, "import exported memory",
+	rc = gm_rm_control(rm, "import exported memory", rm->client,
 			   GM_RM_IMPORT_OBJECTS_FROM_FD, &params,
 			   sizeof(params));
 	if (rc)

@@ -7,6 +7,7 @@
 #ifndef GM_RM_H
 #define GM_RM_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -24,13 +25,6 @@ struct gm_rm {
 	char pci[16];
 	struct gm_rm_version version;
 	const struct gm_rm_layout *layout;
-	/*
-	 * A memory object of CUDA's client, the place to begin a search at:
-	 * see gm_rm_take_search(). 0, 0: none is known. Guarded by the cache's
-	 * build.
-	 */
-	uint32_t seen_client;
-	uint32_t seen_object;
 };
 
 /* A mapping of a memory object into BAR1. */
@@ -70,6 +64,15 @@ int gm_rm_dup(struct gm_rm *rm, uint32_t client, uint32_t object,
 int gm_rm_import(struct gm_rm *rm, int fd, uint32_t *memory);
 
 void gm_rm_free(struct gm_rm *rm, uint32_t memory);
+
+/*
+ * Bytes of a memory object of ours. Since driver 525, for any user (read up to
+ * 595, seen with 580.159.04).
+ */
+int gm_rm_size(const struct gm_rm *rm, uint32_t memory, uint64_t *bytes);
+
+/* Whether two memory objects of ours are the same memory. Drivers as above. */
+int gm_rm_are_same(const struct gm_rm *rm, uint32_t a, uint32_t b, bool *same);
 
 /* Maps bytes of a memory object; offset and length in whole CPU pages. */
 int gm_rm_map(struct gm_rm *rm, uint32_t memory, uint64_t offset,

@@ -29,8 +29,16 @@ enum gm_rm_class {
 
 enum gm_rm_command {
 	GM_RM_GPU_GET_ID_INFO_V2 = 0x205,
+	/* NV0000_CTRL_CMD_CLIENT_OBJECTS_ARE_DUPLICATES, on the client */
+	GM_RM_ARE_DUPLICATES = 0xd07,
 	GM_RM_IMPORT_OBJECTS_FROM_FD = 0x3d0c,
+	/* NV0041_CTRL_CMD_GET_SURFACE_INFO, on a memory object */
+	GM_RM_GET_SURFACE_INFO = 0x410110,
 };
+
+/* Of GM_RM_GET_SURFACE_INFO: the object's size, in units of 4 KiB. */
+#define GM_RM_SURFACE_PHYS_SIZE 7
+#define GM_RM_SURFACE_UNIT 4096ull
 
 /* Of an imported object's types. */
 #define GM_RM_IMPORT_VIDEO_MEMORY 1
@@ -199,6 +207,27 @@ GM_SIZE(gm_rm_import_params, 652);
 GM_AT(gm_rm_import_params, objects, 8);
 GM_AT(gm_rm_import_params, types, 520);
 GM_AT(gm_rm_import_params, count, 648);
+
+struct gm_rm_surface_item {
+	uint32_t index;
+	uint32_t data;
+};
+GM_SIZE(gm_rm_surface_item, 8);
+
+struct gm_rm_surface_params {
+	uint32_t count;
+	uint32_t pad0;
+	uint64_t items;
+};
+GM_SIZE(gm_rm_surface_params, 16);
+GM_AT(gm_rm_surface_params, items, 8);
+
+struct gm_rm_duplicates_params {
+	uint32_t object1;
+	uint32_t object2;
+	uint32_t same;
+};
+GM_SIZE(gm_rm_duplicates_params, 12);
 
 struct gm_rm_version_args {
 	uint32_t command;

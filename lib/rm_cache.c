@@ -183,15 +183,13 @@ void gm_rm_cache_drop(struct gm_rm_cache *cache)
 	gm_rm_mem_drop_all(cache->dead);
 }
 
-struct gm_rm_mem *gm_rm_cache_find(struct gm_rm_cache *cache,
-				   unsigned long long id, uint64_t addr,
-				   uint64_t length)
+/* The same, under cache->lock. */
+static struct gm_rm_mem *gm_rm_cache_look_up(struct gm_rm_cache *cache,
+					     unsigned long long id,
+					     uint64_t addr, uint64_t length)
 {
-	struct gm_rm_mem *mem = NULL;
+	struct gm_rm_mem *mem;
 
-	if (!id)
-		return NULL;
-	pthread_mutex_lock(&cache->lock);
 	for (mem = *gm_rm_bucket(cache, id); mem; mem = mem->next)
 		if (mem->id == id && addr >= mem->addr &&
 		    addr - mem->addr <= mem->length &&
@@ -199,37 +197,92 @@ struct gm_rm_mem *gm_rm_cache_find(struct gm_rm_cache *cache,
 			break;
 	if (mem && !mem->pins++)
 		gm_rm_mem_set_busy(cache, mem);
+	return mem;
+}
+
+struct gm_rm_mem *gm_rm_cache_find(struct gm_rm_cache *cache,
+				   unsigned long long id, uint64_t addr,
+				   uint64_t length)
+{
+	struct gm_rm_mem *mem;
+
+	if (!id)
+		return NULL;
+	pthread_mutex_lock(&cache->lock);
+	mem = gm_rm_cache_look_up(cache, id, addr, length);
 	pthread_mutex_unlock(&cache->lock);
 	return mem;
 }
 
-void gm_rm_cache_add(struct gm_rm_cache *cache, struct gm_rm_mem *mem)
+struct gm_rm_mem *gm_rm_cache_add(struct gm_rm_cache *cache,
+				  struct gm_rm_mem *mem)
 {
 	struct gm_rm_mem **bucket = gm_rm_bucket(cache, mem->id);
+	struct gm_rm_mem *there = NULL;
 
 	pthread_mutex_lock(&cache->lock);
-	mem->pins = 1;
-	gm_fork_block();
-	mem->next = *bucket;
-	*bucket = mem;
-	gm_fork_allow();
+	if (mem->id)
+		there = gm_rm_cache_look_up(cache, mem->id, mem->addr,
+					    mem->length);
+	if (!there) {
+		mem->pins = 1;
+		gm_fork_block();
+		mem->next = *bucket;
+		*bucket = mem;
+		gm_fork_allow();
+	}
 	pthread_mutex_unlock(&cache->lock);
+	if (!there)
+		return mem;
+	gm_rm_mem_free(cache, mem);
+	return there;
 }
 
-bool gm_rm_cache_is_proven(struct gm_rm_cache *cache, struct gm_rm_mem *mem)
+/* Whether a memory's allocation is still there. */
+static bool gm_rm_mem_lives(const struct gm_rm_cache *cache,
+			    unsigned long long id, uint64_t addr)
 {
-	bool proven;
-
-	pthread_mutex_lock(&cache->lock);
-	proven = mem->proven;
-	pthread_mutex_unlock(&cache->lock);
-	return proven;
+	return id && gm_cuda_buffer_id(&cache->session->cuda, addr) == id;
 }
 
-void gm_rm_cache_proven(struct gm_rm_cache *cache, struct gm_rm_mem *mem)
+bool gm_rm_cache_knows(struct gm_rm_cache *cache, uint32_t memory,
+		       unsigned long long id)
+{
+	unsigned long long known = 0;
+	uint64_t addr = 0;
+	bool same = false;
+
+	gm_error_hush(true);
+	pthread_mutex_lock(&cache->lock);
+	for (int i = 0; i < GM_RM_BUCKETS && !same; i++)
+		for (const struct gm_rm_mem *mem = cache->bucket[i];
+		     mem && !same; mem = mem->next) {
+			if (mem->id == id ||
+			    gm_rm_are_same(cache->rm, mem->memory, memory,
+					   &same))
+				continue;
+			known = mem->id;
+			addr = mem->addr;
+		}
+	pthread_mutex_unlock(&cache->lock);
+	gm_error_hush(false);
+	return same && gm_rm_mem_lives(cache, known, addr);
+}
+
+bool gm_rm_cache_is_verified(struct gm_rm_cache *cache, struct gm_rm_mem *mem)
+{
+	bool verified;
+
+	pthread_mutex_lock(&cache->lock);
+	verified = mem->verified;
+	pthread_mutex_unlock(&cache->lock);
+	return verified;
+}
+
+void gm_rm_cache_verified(struct gm_rm_cache *cache, struct gm_rm_mem *mem)
 {
 	pthread_mutex_lock(&cache->lock);
-	mem->proven = true;
+	mem->verified = true;
 	pthread_mutex_unlock(&cache->lock);
 }
 
@@ -357,7 +410,7 @@ void gm_rm_cache_put(struct gm_rm_cache *cache, struct gm_rm_mem *mem,
 
 	pthread_mutex_lock(&cache->lock);
 	if (!--mem->pins) {
-		gone = !keep || !mem->id || !mem->proven ||
+		gone = !keep || !mem->id || !mem->verified ||
 		       mem->place.block > cache->memory_limit;
 		if (gone)
 			gm_rm_mem_unlink(cache, mem);
@@ -385,29 +438,66 @@ static void gm_rm_mem_set_dead(struct gm_rm_cache *cache, struct gm_rm_mem *mem)
 	cache->dead_memory += mem->place.block;
 }
 
-void gm_rm_cache_sweep(struct gm_rm_cache *cache, unsigned int most)
+/* The next of the memories without a user: its id and address, or false. */
+static bool gm_rm_cache_next_idle(struct gm_rm_cache *cache,
+				  unsigned long long *id, uint64_t *addr)
 {
-	const struct gm_cuda *cuda = &cache->session->cuda;
+	struct gm_rm_mem *mem;
+
+	pthread_mutex_lock(&cache->lock);
+	mem = cache->cursor ? cache->cursor : TAILQ_FIRST(&cache->idle_mems);
+	if (mem) {
+		cache->cursor = TAILQ_NEXT(mem, idle);
+		*id = mem->id;
+		*addr = mem->addr;
+	}
+	pthread_mutex_unlock(&cache->lock);
+	return mem;
+}
+
+/* Sets it aside, unless it has a user again. */
+static void gm_rm_cache_gone(struct gm_rm_cache *cache, unsigned long long id,
+			     uint64_t addr)
+{
+	struct gm_rm_mem *mem;
 	bool many;
 
 	pthread_mutex_lock(&cache->lock);
-	if (most > cache->idle_count)
-		most = cache->idle_count;
-	while (most--) {
-		struct gm_rm_mem *mem = cache->cursor;
-
-		if (!mem)
-			mem = TAILQ_FIRST(&cache->idle_mems);
-		if (!mem)
-			break;
-		cache->cursor = TAILQ_NEXT(mem, idle);
-		if (gm_rm_buffer_id(cuda, mem->addr) != mem->id)
-			gm_rm_mem_set_dead(cache, mem);
+	mem = gm_rm_cache_look_up(cache, id, addr, 0);
+	if (mem && !--mem->pins) {
+		gm_rm_mem_set_idle(cache, mem);
+		gm_rm_mem_set_dead(cache, mem);
 	}
 	many = cache->dead_memory > (uint64_t)GM_RM_DEAD_MIB << 20;
 	pthread_mutex_unlock(&cache->lock);
 	if (many)
 		gm_rm_cache_bury(cache);
+}
+
+static unsigned int gm_rm_cache_idle_count(struct gm_rm_cache *cache)
+{
+	unsigned int count;
+
+	pthread_mutex_lock(&cache->lock);
+	count = cache->idle_count;
+	pthread_mutex_unlock(&cache->lock);
+	return count;
+}
+
+void gm_rm_cache_sweep(struct gm_rm_cache *cache, unsigned int most)
+{
+	unsigned long long id;
+	uint64_t addr;
+
+	if (most > 1) {
+		const unsigned int count = gm_rm_cache_idle_count(cache);
+
+		most = most < count ? most : count;
+	}
+	/* CUDA is asked without a lock: it may be at something long. */
+	while (most-- && gm_rm_cache_next_idle(cache, &id, &addr))
+		if (!gm_rm_mem_lives(cache, id, addr))
+			gm_rm_cache_gone(cache, id, addr);
 }
 
 void gm_rm_cache_destroy(struct gm_rm_cache *cache)

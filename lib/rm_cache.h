@@ -22,7 +22,7 @@
 #include <sys/queue.h>
 
 #include "rm.h"
-#include "rm_proof.h"
+#include "rm_take.h"
 
 /*
  * What is kept without a user, at most: these parts of the GPU's memory and of
@@ -59,7 +59,7 @@ struct gm_rm_mem {
 	TAILQ_ENTRY(gm_rm_mem) idle;
 	struct gm_rm_view *views;
 	unsigned int pins;
-	bool proven;
+	bool verified;
 
 	/* Fixed once it is in the cache. */
 	unsigned long long id; /* CUDA's; 0: unknown, and never found */
@@ -76,7 +76,7 @@ struct gm_rm_cache {
 	uint64_t memory_limit;
 	uint64_t bar1_limit;
 
-	/* Held while a memory or a view is made, so that it is made once. */
+	/* Held while a view is made, so that it is made once. */
 	pthread_mutex_t build;
 
 	/*
@@ -108,12 +108,23 @@ struct gm_rm_mem *gm_rm_cache_find(struct gm_rm_cache *cache,
 				   unsigned long long id, uint64_t addr,
 				   uint64_t length);
 
-/* Adds a new memory, which has one user. */
-void gm_rm_cache_add(struct gm_rm_cache *cache, struct gm_rm_mem *mem);
+/*
+ * Adds a new memory, which has one user; or frees it, where another thread has
+ * added the same meanwhile, whose users are then one more. Returns what is there.
+ */
+struct gm_rm_mem *gm_rm_cache_add(struct gm_rm_cache *cache,
+				  struct gm_rm_mem *mem);
 
-/* Whether mappings of a memory are known to show what CUDA means by it. */
-bool gm_rm_cache_is_proven(struct gm_rm_cache *cache, struct gm_rm_mem *mem);
-void gm_rm_cache_proven(struct gm_rm_cache *cache, struct gm_rm_mem *mem);
+/* Whether a mapping of a memory was seen to show what CUDA means by it. */
+bool gm_rm_cache_is_verified(struct gm_rm_cache *cache, struct gm_rm_mem *mem);
+void gm_rm_cache_verified(struct gm_rm_cache *cache, struct gm_rm_mem *mem);
+
+/*
+ * Whether one of our handles is to a memory that is here for an allocation which
+ * is still there, other than that of an id.
+ */
+bool gm_rm_cache_knows(struct gm_rm_cache *cache, uint32_t memory,
+		       unsigned long long id);
 
 /* Ends the use of a memory; it is kept only if keep. */
 void gm_rm_cache_put(struct gm_rm_cache *cache, struct gm_rm_mem *mem,

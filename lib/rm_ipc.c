@@ -85,30 +85,6 @@ static int gm_rm_ipc_read(const struct gm_range *range,
 	return 0;
 }
 
-int gm_rm_ipc_sample(struct gm_session *session, size_t bytes,
-		     struct gm_rm_place *place)
-{
-	const struct gm_cuda *cuda = &session->cuda;
-	struct gm_range range = { .alloc_length = bytes };
-	CUipcMemHandle handle;
-	CUdeviceptr addr;
-	CUresult result;
-	int rc;
-
-	result = cuda->alloc(&addr, bytes);
-	if (result)
-		return gm_cuda_error(cuda, result,
-				     "rm: allocate a little memory, to learn "
-				     "where to look for that of cuMemCreate",
-				     "free some GPU memory");
-	range.addr = range.alloc_addr = addr;
-	result = cuda->ipc_handle(&handle, addr);
-	rc = result ? gm_rm_ipc_none(cuda, result, &range)
-		    : gm_rm_ipc_read(&range, &handle, place);
-	cuda->free(addr);
-	return rc;
-}
-
 int gm_rm_take_alloc(struct gm_session *session, struct gm_rm *rm,
 		     const struct gm_range *range, struct gm_rm_place *place,
 		     uint32_t *memory)
@@ -125,10 +101,6 @@ int gm_rm_take_alloc(struct gm_session *session, struct gm_rm *rm,
 	rc = gm_rm_ipc_read(range, &handle, place);
 	if (rc)
 		return rc;
-	if (!rm->seen_object && range->context == session->context) {
-		rm->seen_client = place->client;
-		rm->seen_object = place->object;
-	}
 	given = gm_clock_ns();
 	rc = gm_rm_dup(rm, place->client, place->object, memory);
 	gm_session_count(session, GM_COUNT_HANDLE_NS, given - start);

@@ -26,24 +26,14 @@ static int gm_rm_vmm_export(const struct gm_cuda *cuda,
 	return 1;
 }
 
-static int gm_rm_vmm_search(struct gm_session *session, struct gm_rm *rm,
-			    const struct gm_range *range, bool may_write,
-			    struct gm_rm_place *place, uint32_t *memory)
+static int gm_rm_vmm_scan(struct gm_session *session,
+			  const struct gm_range *range, bool may_write,
+			  struct gm_rm_place *place, uint32_t *memory)
 {
 	uint64_t start = gm_clock_ns();
 	int rc;
 
-	if (!may_write)
-		return gm_error(-EOPNOTSUPP,
-				"pin 0x%" PRIx64 ": this memory of cuMemCreate "
-				"cannot be exported, and to find it backend rm "
-				"has to change bytes of it for a moment; pin "
-				"without GPUMEM_PIN_NO_TRIAL_WRITE, create it "
-				"with requestedHandleTypes = "
-				"CU_MEM_HANDLE_TYPE_POSIX_FILE_DESCRIPTOR, or "
-				"use backend kmod",
-				range->addr);
-	rc = gm_rm_take_search(session, rm, range, place, memory);
+	rc = gm_rm_take_scan(session, range, may_write, place, memory);
 	gm_session_count(session, GM_COUNT_IMPORT_NS, gm_clock_ns() - start);
 	return rc;
 }
@@ -76,8 +66,7 @@ int gm_rm_take_vmm(struct gm_session *session, struct gm_rm *rm,
 	given = gm_clock_ns();
 	gm_session_count(session, GM_COUNT_HANDLE_NS, given - start);
 	if (rc)
-		return gm_rm_vmm_search(session, rm, range, may_write, place,
-					memory);
+		return gm_rm_vmm_scan(session, range, may_write, place, memory);
 	rc = gm_rm_import(rm, fd, memory);
 	close(fd);
 	gm_session_count(session, GM_COUNT_IMPORT_NS, gm_clock_ns() - given);

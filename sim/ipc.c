@@ -34,7 +34,13 @@ static void handle_fill(CUipcMemHandle *handle, const struct sim_alloc *alloc)
 
 	words[4] = (uint32_t)size;
 	words[5] = (uint32_t)(size >> 32);
-	words[6] = (uint32_t)(block->length / 4096);
+	/*
+	 * A block of several allocations is told whole, one's own block up to
+	 * the allocation's end (seen with 580.159.04).
+	 */
+	words[6] = (uint32_t)((block->shared ? block->length
+					     : alloc->size + 4095) /
+			      4096);
 	words[7] = (uint32_t)(alloc->addr - block->addr);
 	words[12] = block->client;
 	words[13] = block->memory;

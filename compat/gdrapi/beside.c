@@ -124,13 +124,10 @@ static int gdrapi_part_make(struct gdrapi_pin *pin, uint64_t addr, uint64_t end,
 			    bool all, struct gdrapi_part *part)
 {
 	struct gpumem_buf_info info = { .size = sizeof(info) };
-	struct gdrapi_source source = pin->source;
 	void *cpu;
 	int rc;
 
-	/* A kernel may work on the memory by now. */
-	source.flags |= GPUMEM_PIN_NO_TRIAL_WRITE;
-	rc = gdrapi_part_pin(&source, addr, end, pin->va + pin->mapped_size,
+	rc = gdrapi_part_pin(&pin->source, addr, end, pin->va + pin->mapped_size,
 			     all, &part->buf);
 	if (rc)
 		return rc;

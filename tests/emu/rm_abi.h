@@ -30,7 +30,9 @@
 #define RM_CLASS_SUBDEVICE 0x2080
 
 #define RM_CONTROL_GPU_GET_ID_INFO_V2 0x205
+#define RM_CONTROL_OBJECTS_ARE_DUPLICATES 0xd07
 #define RM_CONTROL_IMPORT_OBJECTS_FROM_FD 0x3d0c
+#define RM_CONTROL_GET_SURFACE_INFO 0x410110
 
 enum rm_status {
 	RM_OK = 0x00,
@@ -195,6 +197,27 @@ struct rm_import {
 	__u8 types[RM_IMPORT_OBJECTS]; /* out */
 	__u16 num;
 	__u16 index; /* of the first among those of the descriptor */
+};
+
+/* RM_CONTROL_GET_SURFACE_INFO: the size of the object, in units of 4 KiB. */
+#define RM_SURFACE_PHYS_SIZE 7
+#define RM_SURFACE_ITEMS 8
+struct rm_surface_item {
+	__u32 index; /* in */
+	__u32 data; /* out */
+};
+
+struct rm_surface_info {
+	__u32 count;
+	__u32 pad0;
+	__u64 items;
+};
+
+/* RM_CONTROL_OBJECTS_ARE_DUPLICATES */
+struct rm_duplicates {
+	__u32 object1;
+	__u32 object2;
+	__u32 same; /* out */
 };
 
 /* EXPORT_TO_DMABUF, before 570.86.15 and from it on. */

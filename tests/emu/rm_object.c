@@ -226,6 +226,76 @@ static u32 control_gpu_id_info(struct rm_control *arg)
 	return RM_OK;
 }
 
+/* Of a memory object, its size is all that this one tells. */
+static u32 control_surface_info(struct file *file, struct rm_control *arg)
+{
+	struct rm_surface_item item;
+	struct rm_surface_info info;
+	struct emu_client *client;
+	struct emu_object *object;
+	u32 status = RM_OK;
+	u64 pages = 0;
+	u32 i;
+
+	if (arg->params_size != sizeof(info))
+		return RM_ERR_INVALID_ARGUMENT;
+	if (copy_from_user(&info, u64_to_user_ptr(arg->params), sizeof(info)))
+		return RM_ERR_INVALID_POINTER;
+	if (!info.count || info.count > RM_SURFACE_ITEMS)
+		return RM_ERR_INVALID_ARGUMENT;
+	mutex_lock(&emu_lock);
+	client = emu_rm_client(file, arg->client);
+	object = client ? emu_object_find(client, arg->object) : NULL;
+	if (object && object->class == RM_CLASS_MEMORY)
+		pages = object->mem->pages;
+	else
+		status = RM_ERR_NOT_SUPPORTED;
+	mutex_unlock(&emu_lock);
+
+	for (i = 0; i < info.count && status == RM_OK; i++) {
+		void __user *user =
+			u64_to_user_ptr(info.items) + i * sizeof(item);
+
+		if (copy_from_user(&item, user, sizeof(item)))
+			return RM_ERR_INVALID_POINTER;
+		if (item.index != RM_SURFACE_PHYS_SIZE)
+			return RM_ERR_INVALID_ARGUMENT;
+		item.data = pages * (EMU_PAGE / 4096);
+		if (copy_to_user(user, &item, sizeof(item)))
+			return RM_ERR_INVALID_POINTER;
+	}
+	return status;
+}
+
+static u32 control_duplicates(struct file *file, struct rm_control *arg)
+{
+	void __user *user = u64_to_user_ptr(arg->params);
+	struct emu_object *object1, *object2;
+	struct rm_duplicates params;
+	struct emu_client *client;
+	u32 status = RM_OK;
+
+	if (arg->object != arg->client)
+		return RM_ERR_INVALID_OBJECT_HANDLE;
+	if (arg->params_size != sizeof(params))
+		return RM_ERR_INVALID_ARGUMENT;
+	if (copy_from_user(&params, user, sizeof(params)))
+		return RM_ERR_INVALID_POINTER;
+	mutex_lock(&emu_lock);
+	client = emu_rm_client(file, arg->client);
+	object1 = client ? emu_object_find(client, params.object1) : NULL;
+	object2 = client ? emu_object_find(client, params.object2) : NULL;
+	if (!object1 || !object2)
+		status = RM_ERR_OBJECT_NOT_FOUND;
+	else
+		params.same = object1->class == object2->class &&
+			      object1->mem == object2->mem;
+	mutex_unlock(&emu_lock);
+	if (status == RM_OK && copy_to_user(user, &params, sizeof(params)))
+		status = RM_ERR_INVALID_POINTER;
+	return status;
+}
+
 int emu_rm_control(struct file *file, void *data)
 {
 	struct rm_control *arg = data;
@@ -247,6 +317,10 @@ int emu_rm_control(struct file *file, void *data)
 		arg->status = control_gpu_id_info(arg);
 	else if (arg->cmd == RM_CONTROL_IMPORT_OBJECTS_FROM_FD)
 		arg->status = emu_rm_import(file, arg);
+	else if (arg->cmd == RM_CONTROL_GET_SURFACE_INFO)
+		arg->status = control_surface_info(file, arg);
+	else if (arg->cmd == RM_CONTROL_OBJECTS_ARE_DUPLICATES)
+		arg->status = control_duplicates(file, arg);
 	else
 		arg->status = RM_ERR_NOT_SUPPORTED;
 	return 0;

@@ -34,7 +34,7 @@ struct sandbox_call {
 	C(AFTER_OPEN, brk, "memory of the C library")                          \
 	C(AFTER_OPEN, mprotect, "the same, in threads")                        \
 	C(AFTER_OPEN, futex, "locks")                                          \
-	C(AFTER_OPEN, getrandom, "a trial write of a proof")                   \
+	C(AFTER_OPEN, getrandom, "random bytes to verify a mapping with")                 \
 	C(AFTER_OPEN, read, "`/proc/self/maps` for a refusal")                 \
 	C(AFTER_OPEN, newfstatat, "the same")                                  \
 	C(AFTER_OPEN, fstat, "the same, of other C libraries")                 \

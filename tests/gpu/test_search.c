@@ -1,9 +1,12 @@
 // SPDX-License-Identifier: MIT
 /*
- * Memory of cuMemCreate without a handle type, which backend rm searches for:
- * allocations that hold the same bytes are not taken for each other.
+ * Memory of cuMemCreate without a handle type, which backend rm looks for among
+ * all memory of its size: what holds the same bytes is refused, or told apart by
+ * writing to it where that is allowed.
  */
+#include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "gpu.h"
 #include "vmm.h"
@@ -31,7 +34,7 @@ static void shuffle(unsigned int *order, uint64_t *state)
 	}
 }
 
-static enum outcome make_equal(unsigned int i)
+static enum outcome make(unsigned int i, unsigned char byte)
 {
 	struct vmm *vmm = &memory[i].vmm;
 
@@ -40,7 +43,7 @@ static enum outcome make_equal(unsigned int i)
 	vmm->block[0].device = gpu.device.ordinal;
 	CHECK_CUDA(gpu.cuda.mem_alloc(&memory[i].plain, LENGTH));
 	CHECK_CUDA(vmm_alloc(vmm, VMM_NO_HANDLE_TYPE));
-	CHECK_CUDA(gpu.cuda.memset_d8(vmm->addr, 0x33, vmm->size));
+	CHECK_CUDA(gpu.cuda.memset_d8(vmm->addr, byte, vmm->size));
 	CHECK_CUDA(gpu.cuda.context_synchronize());
 	return PASSED;
 }
@@ -55,24 +58,36 @@ static enum outcome check_apart(uint64_t seed)
 	return PASSED;
 }
 
-static enum outcome search_round(uint64_t *state)
+static enum outcome pin(unsigned int i, unsigned int flags)
+{
+	CHECK_OK(gpumem_pin(gpu.session, memory[i].vmm.addr, LENGTH, flags,
+			    &memory[i].buf));
+	CHECK_OK(gpumem_map(memory[i].buf, &memory[i].cpu));
+	return PASSED;
+}
+
+/* All but what a pin of one says: each still holds its byte. */
+static enum outcome check_untouched(unsigned char first, unsigned char step)
+{
+	for (unsigned int i = 0; i < ALLOCATIONS; i++)
+		CHECK_PASSED(gpu_check_byte(memory[i].vmm.addr,
+					    memory[i].vmm.size,
+					    first + i * step));
+	return PASSED;
+}
+
+static enum outcome round_of(uint64_t *state, unsigned char step,
+			     unsigned int flags)
 {
 	unsigned int order[ALLOCATIONS];
 
 	for (unsigned int i = 0; i < ALLOCATIONS; i++)
-		CHECK_PASSED(make_equal(i));
+		CHECK_PASSED(make(i, 0x33 + i * step));
 	shuffle(order, state);
-	for (unsigned int i = 0; i < ALLOCATIONS; i++) {
-		unsigned int at = order[i];
-
-		CHECK_OK(gpumem_pin(gpu.session, memory[at].vmm.addr, LENGTH, 0,
-				    &memory[at].buf));
-		CHECK_OK(gpumem_map(memory[at].buf, &memory[at].cpu));
-	}
-	/* The search left no trace, in what it found and in the others. */
 	for (unsigned int i = 0; i < ALLOCATIONS; i++)
-		CHECK_PASSED(gpu_check_byte(memory[i].vmm.addr,
-					    memory[i].vmm.size, 0x33));
+		CHECK_PASSED(pin(order[i], flags));
+	/* No trace is left, in what was found and in the others. */
+	CHECK_PASSED(check_untouched(0x33, step));
 	CHECK_PASSED(check_apart(random_next(state)));
 	shuffle(order, state);
 	for (unsigned int i = 0; i < ALLOCATIONS; i++) {
@@ -83,18 +98,58 @@ static enum outcome search_round(uint64_t *state)
 	return PASSED;
 }
 
+static uint64_t trial_writes(void)
+{
+	struct gpumem_stats stats = { .size = sizeof(stats) };
+
+	return gpumem_stats_get(gpu.session, &stats) ? 0 : stats.trial_writes;
+}
+
+static bool has_vmm(void)
+{
+	return !vmm_open(gpu.session) && vmm_granularity(gpu.device.ordinal);
+}
+
+static enum outcome test_distinct(void)
+{
+	const uint64_t wrote = trial_writes();
+	uint64_t state = gpu.seed;
+
+	if (!has_vmm())
+		return test_skip("this CUDA has no cuMemCreate");
+	for (int round = 0; round < 10; round++)
+		CHECK_PASSED(round_of(&state, 1, 0));
+	CHECK(trial_writes() == wrote);
+	return PASSED;
+}
+
 static enum outcome test_equal(void)
 {
 	uint64_t state = gpu.seed;
+	struct gpumem_buf *buf;
 
-	if (vmm_open(gpu.session) || !vmm_granularity(gpu.device.ordinal))
+	if (!has_vmm())
 		return test_skip("this CUDA has no cuMemCreate");
-	for (int round = 0; round < 20; round++)
-		CHECK_PASSED(search_round(&state));
+	for (int round = 0; round < 10; round++)
+		CHECK_PASSED(round_of(&state, 0, GPUMEM_PIN_VERIFY_WRITE));
+	for (unsigned int i = 0; i < ALLOCATIONS; i++)
+		CHECK_PASSED(make(i, 0x44));
+	if (!strcmp(gpu.backend, "rm")) {
+		CHECK_GIVES(-EOPNOTSUPP,
+			    gpumem_pin(gpu.session, memory[0].vmm.addr, LENGTH,
+				       0, &buf));
+		CHECK(strstr(gpumem_last_error(), "GPUMEM_PIN_VERIFY_WRITE"));
+	}
+	CHECK_PASSED(check_untouched(0x44, 0));
+	for (unsigned int i = 0; i < ALLOCATIONS; i++) {
+		CHECK_CUDA(vmm_free(&memory[i].vmm));
+		CHECK_CUDA(gpu.cuda.mem_free(memory[i].plain));
+	}
 	return PASSED;
 }
 
 const struct test search_tests[] = {
+	{ "memory of cuMemCreate, no handle type", test_distinct },
 	{ "equal memory of cuMemCreate, no handle type", test_equal },
 	{ 0 },
 };

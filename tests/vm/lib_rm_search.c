@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * Memory of cuMemCreate that cannot be exported, which the rm backend searches
- * for, over the emulated driver.
+ * Memory of cuMemCreate that cannot be exported, which the rm backend looks for
+ * among all memory, over the emulated driver.
  */
 #include "t_lib.h"
 #include "t_vmm.h"
@@ -35,11 +35,12 @@ static struct vmm vmm_new(size_t length)
 	return vmm;
 }
 
-static void vmm_pin(struct vmm *vmm, uint64_t offset, uint64_t length)
+static void vmm_pin(struct vmm *vmm, uint64_t offset, uint64_t length,
+		    unsigned int flags)
 {
 	void *cpu = NULL;
 
-	vmm->buf = t_lib_pin(session, vmm->addr + offset, length, 0);
+	vmm->buf = t_lib_pin(session, vmm->addr + offset, length, flags);
 	t_lib_ok(gpumem_map(vmm->buf, &cpu), "gpumem_map");
 	need(cpu, "no address");
 	vmm->cpu = cpu;
@@ -61,15 +62,20 @@ static void vmm_free(struct vmm *vmm, size_t length)
 	vmm_unpin(vmm);
 }
 
-/* The same bytes in each. */
-static void vmm_fill(const struct vmm *vmm, size_t length)
+static void vmm_fill_with(const struct vmm *vmm, size_t length, uint8_t byte)
 {
 	uint8_t *bytes = malloc(length);
 
 	need(bytes, "no memory");
-	memset(bytes, 0xa7, length);
+	memset(bytes, byte, length);
 	need(!vmm_cuda.to_device(vmm->addr, bytes, length), "cuMemcpyHtoD");
 	free(bytes);
+}
+
+/* The same bytes in each. */
+static void vmm_fill(const struct vmm *vmm, size_t length)
+{
+	vmm_fill_with(vmm, length, 0xa7);
 }
 
 static void vmm_check_filled(const struct vmm *vmm, size_t length,
@@ -119,7 +125,7 @@ static void spend_handles(unsigned int count)
 	check(!vmm_cuda.release(handle), "cuMemRelease");
 }
 
-/* Equal allocations, pinned in every order. */
+/* Equal allocations, pinned in every order: writing tells them apart. */
 static void mode_orders(void)
 {
 	static const int orders[][3] = { { 0, 1, 2 }, { 0, 2, 1 }, { 1, 0, 2 },
@@ -137,7 +143,8 @@ static void mode_orders(void)
 			vmm_fill(&vmm[i], length[i]);
 		}
 		for (i = 0; i < 3; i++)
-			vmm_pin(&vmm[orders[o][i]], 0, o % 2 ? 100 : 2 * MIB);
+			vmm_pin(&vmm[orders[o][i]], 0, o % 2 ? 100 : 2 * MIB,
+				GPUMEM_PIN_VERIFY_WRITE);
 		for (i = 0; i < 3; i++)
 			vmm_check_filled(&vmm[i], length[i], "after the pins");
 		vmm_check_apart(vmm, 3, 100 * o);
@@ -151,6 +158,55 @@ static void mode_orders(void)
 	}
 	t_lib_close(session);
 	check_nothing_left("after all orders");
+}
+
+static uint64_t trial_writes(void)
+{
+	struct gpumem_stats stats = { .size = sizeof(stats) };
+
+	t_lib_ok(gpumem_stats_get(session, &stats), "gpumem_stats_get");
+	return stats.trial_writes;
+}
+
+/* What its contents tell from all other memory of its size is not written. */
+static void mode_distinct(void)
+{
+	struct vmm vmm[3], same[2];
+	struct gpumem_buf *buf;
+	int i;
+
+	session = vmm_session_open("rm");
+	for (i = 0; i < 3; i++) {
+		vmm[i] = vmm_new(2 * MIB);
+		vmm_fill_with(&vmm[i], 2 * MIB, 0x11 * (i + 1));
+	}
+	for (i = 2; i >= 0; i--)
+		vmm_pin(&vmm[i], 0, 100, i ? 0 : GPUMEM_PIN_NO_TRIAL_WRITE);
+	vmm_check_apart(vmm, 3, 42);
+	check(!trial_writes(), "%llu trial writes",
+	      (unsigned long long)trial_writes());
+
+	/* Two alike: of one that is known the other can be told. */
+	for (i = 0; i < 2; i++) {
+		same[i] = vmm_new(2 * MIB);
+		vmm_fill(&same[i], 2 * MIB);
+	}
+	t_lib_error(gpumem_pin(session, same[0].addr, 4096, 0, &buf),
+		    EOPNOTSUPP, "GPUMEM_PIN_VERIFY_WRITE", "two alike");
+	check(!trial_writes(), "a refused pin wrote");
+	vmm_pin(&same[0], 0, 4096, GPUMEM_PIN_VERIFY_WRITE);
+	check(trial_writes() == 1, "%llu trial writes",
+	      (unsigned long long)trial_writes());
+	vmm_pin(&same[1], 0, 4096, 0);
+	vmm_check_filled(&same[0], 2 * MIB, "two alike");
+	vmm_check_filled(&same[1], 2 * MIB, "two alike");
+	vmm_check_apart(same, 2, 7);
+	for (i = 0; i < 2; i++)
+		vmm_free(&same[i], 2 * MIB);
+	for (i = 0; i < 3; i++)
+		vmm_free(&vmm[i], 2 * MIB);
+	t_lib_close(session);
+	check_nothing_left("after distinct memory");
 }
 
 /* Old and new memory, one at two addresses, among other memory. */
@@ -174,7 +230,7 @@ static void mode_ages(void)
 				 "gpumem_unpin");
 	}
 	for (i = 2; i >= 0; i--)
-		vmm_pin(&old[i], 0, 2 * MIB);
+		vmm_pin(&old[i], 0, 2 * MIB, GPUMEM_PIN_VERIFY_WRITE);
 	vmm_check_apart(old, 3, 1);
 	/* Anew, near and farther off: handles are given out again. */
 	for (round = 0; round < 5; round++) {
@@ -188,7 +244,7 @@ static void mode_ages(void)
 		for (i = 0; i < 3; i++) {
 			old[i] = vmm_new(2 * MIB);
 			vmm_fill(&old[i], 2 * MIB);
-			vmm_pin(&old[i], 0, 2 * MIB);
+			vmm_pin(&old[i], 0, 2 * MIB, GPUMEM_PIN_VERIFY_WRITE);
 		}
 		vmm_check_apart(old, 3, 1000 * round);
 	}
@@ -196,8 +252,8 @@ static void mode_ages(void)
 	twice = second = vmm_new(2 * MIB);
 	second.addr = vmm_reserve(2 * MIB);
 	vmm_map(second.addr, 2 * MIB, second.handle);
-	vmm_pin(&twice, MIB, 3);
-	vmm_pin(&second, 2 * MIB - 1, 1);
+	vmm_pin(&twice, MIB, 3, GPUMEM_PIN_VERIFY_WRITE);
+	vmm_pin(&second, 2 * MIB - 1, 1, GPUMEM_PIN_VERIFY_WRITE);
 	second.cpu[0] = 0x5a;
 	__sync_synchronize();
 	t_lib_to_host(&i, twice.addr + 2 * MIB - 4, sizeof(i));
@@ -214,53 +270,38 @@ static void mode_ages(void)
 	check_nothing_left("after all ages");
 }
 
-/* Searches that fail, and leave the memory as it was. */
+/* What is not found, with the memory left as it was. */
 static void mode_refused(void)
 {
 	struct vmm_access read_only = { VMM_DEVICE, 0, VMM_READ };
 	struct gpumem_buf *buf;
 	struct vmm vmm;
-	uint64_t plain;
 
 	session = vmm_session_open("rm");
 	vmm = vmm_new(2 * MIB);
 	vmm_fill(&vmm, 2 * MIB);
-	t_lib_error(gpumem_pin(session, vmm.addr, 4096,
-			       GPUMEM_PIN_NO_TRIAL_WRITE, &buf),
-		    EOPNOTSUPP, "GPUMEM_PIN_NO_TRIAL_WRITE", "no trial write");
 	check(!vmm_cuda.access(vmm.addr, 2 * MIB, &read_only, 1),
 	      "cuMemSetAccess");
-	t_lib_error(gpumem_pin(session, vmm.addr, 4096, 0, &buf), EIO,
-		    "cuMemSetAccess", "memory that cannot be written");
+	t_lib_error(gpumem_pin(session, vmm.addr, 4096, GPUMEM_PIN_VERIFY_WRITE,
+			       &buf),
+		    EIO, "cuMemSetAccess", "memory that cannot be written");
 	vmm_check_filled(&vmm, 2 * MIB, "refused");
+	/* To read it is enough. */
+	vmm_pin(&vmm, 0, 4096, 0);
 	vmm_free(&vmm, 2 * MIB);
 
-	/*
-	 * Too far from what is known; and that was duplicated by the search,
-	 * so that this emulator's next handle is the lowest one again.
-	 */
-	plain = t_lib_alloc(2 * MIB);
-	t_lib_ok(gpumem_unpin(t_lib_pin(session, plain, 1, 0)), "gpumem_unpin");
-	t_lib_close(session);
-	session = vmm_session_open("rm");
-	t_lib_ok(gpumem_unpin(t_lib_pin(session, plain, 1, 0)), "gpumem_unpin");
+	/* Too far from what was known when the session was opened. */
 	spend_handles(5000);
 	vmm = vmm_new(2 * MIB);
 	vmm_fill(&vmm, 2 * MIB);
 	t_lib_error(gpumem_pin(session, vmm.addr, 4096, 0, &buf), EOPNOTSUPP,
 		    "CU_MEM_HANDLE_TYPE_POSIX_FILE_DESCRIPTOR", "too far");
 	printf("%s\n", gpumem_last_error());
+	t_lib_error(gpumem_pin(session, vmm.addr, 4096, GPUMEM_PIN_VERIFY_WRITE,
+			       &buf),
+		    EOPNOTSUPP, "CU_MEM_HANDLE_TYPE_POSIX_FILE_DESCRIPTOR",
+		    "too far");
 	vmm_check_filled(&vmm, 2 * MIB, "not found");
-	vmm_free(&vmm, 2 * MIB);
-
-	/* Newer memory is far, but CUDA's newest is near to it. */
-	spend_handles(5000);
-	vmm = vmm_new(2 * MIB);
-	vmm_fill(&vmm, 2 * MIB);
-	t_lib_free(plain);
-	vmm_pin(&vmm, 0, 2 * MIB);
-	vmm_check_filled(&vmm, 2 * MIB, "found");
-	vmm_check_apart(&vmm, 1, 77);
 	vmm_free(&vmm, 2 * MIB);
 	t_lib_close(session);
 	check_nothing_left("after refusals");
@@ -276,7 +317,7 @@ static void mode_fork(void)
 	session = vmm_session_open("rm");
 	for (i = 0; i < 2; i++)
 		vmm[i] = vmm_new(2 * MIB);
-	vmm_pin(&vmm[0], 0, MIB);
+	vmm_pin(&vmm[0], 0, MIB, GPUMEM_PIN_VERIFY_WRITE);
 	fflush(stdout);
 	pid = fork();
 	need(pid >= 0, "fork: %s", strerror(errno));
@@ -292,7 +333,7 @@ static void mode_fork(void)
 	need(waitpid(pid, &status, 0) == pid, "waitpid");
 	check(WIFEXITED(status) && !WEXITSTATUS(status), "the child: %#x",
 	      (unsigned int)status);
-	vmm_pin(&vmm[1], 0, MIB);
+	vmm_pin(&vmm[1], 0, MIB, 0);
 	vmm_check_apart(vmm, 2, 0xF0);
 	for (i = 0; i < 2; i++)
 		vmm_free(&vmm[i], 2 * MIB);
@@ -300,27 +341,43 @@ static void mode_fork(void)
 	check_nothing_left("after the child's end");
 }
 
-/* The case has left no BAR1 for a page. */
+static void set_bar1(const char *value)
+{
+	int fd = open("/sys/module/gpumem_emu/parameters/bar1_size",
+		      O_WRONLY | O_CLOEXEC);
+
+	need(fd >= 0 && write(fd, value, strlen(value)) > 0, "bar1_size: %s",
+	     strerror(errno));
+	close(fd);
+}
+
+/* No BAR1 for a page; the case puts it back. */
 static void mode_full(void)
 {
+	struct gpumem_options options = { .size = sizeof(options),
+					  .backend = "rm" };
+	struct gpumem *other;
 	struct gpumem_buf *buf;
 	struct vmm vmm;
 
 	session = vmm_session_open("rm");
 	vmm = vmm_new(2 * MIB);
 	vmm_fill(&vmm, 2 * MIB);
+	set_bar1("1");
 	t_lib_error(gpumem_pin(session, vmm.addr, 4096, 0, &buf), ENOMEM,
 		    "not enough BAR1", "no BAR1");
 	vmm_check_filled(&vmm, 2 * MIB, "no BAR1");
+	t_lib_error(gpumem_open(&options, &other), ENOMEM, "BAR1",
+		    "a session without BAR1");
 	vmm_free(&vmm, 2 * MIB);
 	t_lib_close(session);
 	check_nothing_left("after it found no BAR1");
 }
 
 static const struct t_mode modes[] = {
-	{ "orders", mode_orders },   { "ages", mode_ages },
-	{ "refused", mode_refused }, { "fork", mode_fork },
-	{ "full", mode_full },
+	{ "orders", mode_orders }, { "distinct", mode_distinct },
+	{ "ages", mode_ages },	   { "refused", mode_refused },
+	{ "fork", mode_fork },	   { "full", mode_full },
 };
 
 int main(int argc, char **argv)

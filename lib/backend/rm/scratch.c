@@ -1,0 +1,232 @@
+// SPDX-License-Identifier: MIT
+#include <fcntl.h>
+#include <inttypes.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "backend_rm.h"
+#include "base/clock.h"
+#include "error.h"
+#include "range.h"
+
+#define GM_SCRATCH_PAGE 4096ull
+#define GM_SCRATCH_SMALL 4096u
+#define GM_SCRATCH_LARGE ((size_t)2 << 20)
+
+/* Both ways through a mapping of all pages of the memory. */
+static int gm_rm_scratch_view(struct gm_session *session,
+			      const struct gm_range *range,
+			      const struct gm_rm_place *place, uint32_t memory)
+{
+	struct gm_rm_session *own = session->backend;
+	const uint64_t first = place->offset & ~(GM_SCRATCH_PAGE - 1);
+	const uint64_t end =
+		(place->offset + range->alloc_length + GM_SCRATCH_PAGE - 1) &
+		~(GM_SCRATCH_PAGE - 1);
+	struct gm_verify_view view = { .addr = range->alloc_addr,
+				       .length = range->alloc_length };
+	struct gm_rm_map map;
+	char *cpu;
+	int rc;
+
+	rc = gm_rm_map(&own->rm, memory, first, end - first, &map);
+	if (rc)
+		return rc;
+	cpu = gm_backend_mmap(map.fd, end - first, 0);
+	gm_rm_map_done(&map);
+	if (cpu) {
+		view.cpu = cpu + (place->offset - first);
+		rc = gm_verify_own(&own->verifier, &view);
+		munmap(cpu, end - first);
+	} else {
+		rc = gm_rm_no_mmap(end - first);
+	}
+	gm_rm_unmap(&own->rm, memory, &map);
+	return rc;
+}
+
+/* Gets hold of one allocation as a pin does, and looks whether it is that. */
+static int gm_rm_scratch_check(struct gm_session *session, CUdeviceptr addr,
+			       size_t length)
+{
+	struct gm_rm_session *own = session->backend;
+	struct gm_rm_place place;
+	struct gm_range range;
+	uint32_t memory;
+	int rc;
+
+	rc = gm_range_find(session, addr, length, &range);
+	if (!rc)
+		rc = gm_rm_take(session, &range, false, &place, &memory);
+	if (rc)
+		return rc;
+	rc = gm_rm_scratch_view(session, &range, &place, memory);
+	gm_rm_free(&own->rm, memory);
+	gm_debug("rm: scratch memory of %zu bytes, at %" PRIu64 " of %" PRIu64
+		 ": %s",
+		 length, place.offset, place.block, rc ? "failed" : "as known");
+	if (!rc && place.client)
+		own->scratch.known = place;
+	return rc;
+}
+
+static int gm_rm_scratch_alloc(struct gm_session *session, CUdeviceptr *addr,
+			       size_t length)
+{
+	CUresult result = session->cuda.alloc(addr, length);
+
+	if (!result)
+		return 0;
+	*addr = 0;
+	return gm_cuda_error(&session->cuda, result,
+			     "open: allocate a little memory to verify the way "
+			     "to the GPU's memory with",
+			     "free some GPU memory");
+}
+
+static void gm_rm_scratch_free_vmm(const struct gm_cuda *cuda,
+				   struct gm_rm_scratch *scratch)
+{
+	if (!scratch->vmm)
+		return;
+	cuda->vmm_unmap(scratch->vmm, GM_SCRATCH_LARGE);
+	cuda->vmm_unreserve(scratch->vmm, GM_SCRATCH_LARGE);
+	scratch->vmm = 0;
+}
+
+/* Maps an allocation that is made already. */
+static CUresult gm_rm_scratch_map_vmm(const struct gm_cuda *cuda,
+				      const CUmemAllocationProp *prop,
+				      struct gm_rm_scratch *scratch)
+{
+	const CUmemAccessDesc access = {
+		.location = prop->location,
+		.flags = CU_MEM_ACCESS_FLAGS_PROT_READWRITE,
+	};
+	CUdeviceptr addr;
+	CUresult result;
+
+	result = cuda->vmm_reserve(&addr, GM_SCRATCH_LARGE, 0, 0, 0);
+	if (result)
+		return result;
+	result = cuda->vmm_map(addr, GM_SCRATCH_LARGE, 0, scratch->handle, 0);
+	if (result) {
+		cuda->vmm_unreserve(addr, GM_SCRATCH_LARGE);
+		return result;
+	}
+	scratch->vmm = addr;
+	result = cuda->vmm_access(addr, GM_SCRATCH_LARGE, &access, 1);
+	if (result)
+		gm_rm_scratch_free_vmm(cuda, scratch);
+	return result;
+}
+
+static void gm_rm_scratch_export(const struct gm_cuda *cuda,
+				 struct gm_rm_scratch *scratch)
+{
+	if (cuda->vmm_export(&scratch->fd, scratch->handle,
+			     CU_MEM_HANDLE_TYPE_POSIX_FILE_DESCRIPTOR, 0))
+		scratch->fd = -1;
+	else
+		fcntl(scratch->fd, F_SETFD, FD_CLOEXEC);
+}
+
+/* Where there is none to be had, there is none to be pinned either. */
+static int gm_rm_scratch_check_vmm(struct gm_session *session)
+{
+	const struct gm_cuda *cuda = &session->cuda;
+	struct gm_rm_session *own = session->backend;
+	const CUmemAllocationProp prop = {
+		.type = CU_MEM_ALLOCATION_TYPE_PINNED,
+		.requestedHandleTypes =
+			CU_MEM_HANDLE_TYPE_POSIX_FILE_DESCRIPTOR,
+		.location = { .type = CU_MEM_LOCATION_TYPE_DEVICE,
+			      .id = session->ordinal },
+	};
+	CUresult result;
+
+	if (!cuda->vmm_create || !cuda->vmm_release || !cuda->vmm_reserve ||
+	    !cuda->vmm_unreserve || !cuda->vmm_map || !cuda->vmm_unmap ||
+	    !cuda->vmm_access || !cuda->vmm_retain || !cuda->vmm_export)
+		return 0;
+	result = cuda->vmm_create(&own->scratch.handle, GM_SCRATCH_LARGE, &prop,
+				  0);
+	if (!result) {
+		result = gm_rm_scratch_map_vmm(cuda, &prop, &own->scratch);
+		if (!result)
+			gm_rm_scratch_export(cuda, &own->scratch);
+		/* The mapping holds it. */
+		cuda->vmm_release(own->scratch.handle);
+	}
+	if (result) {
+		gm_debug("rm: no scratch memory of cuMemCreate: CUDA error %d",
+			 (int)result);
+		return 0;
+	}
+	return gm_rm_scratch_check(session, own->scratch.vmm, GM_SCRATCH_LARGE);
+}
+
+/* With the session's context current. */
+static int gm_rm_scratch_check_all(struct gm_session *session)
+{
+	struct gm_rm_session *own = session->backend;
+	int rc = 0;
+
+	for (int i = 0; i < GM_RM_SCRATCHES && !rc; i++) {
+		const size_t length = i == GM_RM_SCRATCHES - 1
+					      ? GM_SCRATCH_LARGE
+					      : GM_SCRATCH_SMALL;
+
+		rc = gm_rm_scratch_alloc(session, &own->scratch.alloc[i],
+					 length);
+		if (!rc)
+			rc = gm_rm_scratch_check(session, own->scratch.alloc[i],
+						 length);
+	}
+	return rc ? rc : gm_rm_scratch_check_vmm(session);
+}
+
+int gm_rm_scratch_verify(struct gm_session *session)
+{
+	const uint64_t start = gm_clock_ns();
+	struct gm_rm_session *own = session->backend;
+	struct gm_cuda_scope scope;
+	int rc;
+
+	own->scratch.fd = -1;
+	rc = gm_cuda_enter(&scope, &session->cuda, session->context);
+	if (rc)
+		return rc;
+	rc = gm_rm_scratch_check_all(session);
+	gm_cuda_leave(&scope);
+	if (rc)
+		gm_rm_scratch_free(session);
+	gm_debug("rm: the driver's handles are %s, %.1f us",
+		 rc ? "not as known" : "verified",
+		 (gm_clock_ns() - start) / 1e3);
+	return rc;
+}
+
+void gm_rm_scratch_free(struct gm_session *session)
+{
+	const struct gm_cuda *cuda = &session->cuda;
+	struct gm_rm_session *own = session->backend;
+	struct gm_cuda_scope scope;
+
+	gm_rm_scratch_drop(&own->scratch);
+	if (gm_session_is_reset(session) ||
+	    gm_cuda_enter(&scope, cuda, session->context))
+		return;
+	for (int i = 0; i < GM_RM_SCRATCHES; i++)
+		if (own->scratch.alloc[i])
+			cuda->free(own->scratch.alloc[i]);
+	gm_rm_scratch_free_vmm(cuda, &own->scratch);
+	gm_cuda_leave(&scope);
+}
+
+void gm_rm_scratch_drop(struct gm_rm_scratch *scratch)
+{
+	if (scratch->fd >= 0)
+		close(scratch->fd);
+	scratch->fd = -1;
+}
