@@ -100,6 +100,7 @@ static int head_measure(struct head *head)
 	cell.what[1] = "long read";
 	cell.bytes[1] = head->host.length;
 	cell.figures = 2;
+	cell.joined = true;
 	cell.time_us *= TIMES;
 	cell.once = loop_read_once;
 	cell.block = head_block;

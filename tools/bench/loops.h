@@ -66,6 +66,7 @@ struct loop_row {
 	const char *loop, *what;
 	uint64_t bytes;
 	bool pinned;
+	bool joined; /* with the loop's other times in one drawing */
 	int processes; /* 0: this one alone */
 	double us[LOOP_COPIES]; /* medians; 0: not measured */
 	struct ratio to_cuda, to_without;
@@ -154,6 +155,7 @@ struct loop_cell {
 	/* The time is of work that does not stop: shown per second too. */
 	bool per_second[LOOP_FIGURES_MAX];
 	int figures;
+	bool joined; /* the figures are points of one drawing */
 	bool pinned;
 	int processes;
 	double time_us; /* of a block */

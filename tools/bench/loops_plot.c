@@ -24,7 +24,8 @@ static void series_name(const struct loop_row *row, char *name, size_t room)
 	size_t used = 0;
 	char text[96];
 
-	snprintf(text, sizeof(text), "%s %s %s", row->loop, row->what,
+	snprintf(text, sizeof(text), "%s %s %s", row->loop,
+		 row->joined ? "" : row->what,
 		 row->pinned ? "pinned" : "pageable");
 	if (row->processes)
 		snprintf(text, sizeof(text), "%s %d", row->loop,
@@ -40,7 +41,8 @@ static void series_name(const struct loop_row *row, char *name, size_t room)
 
 static bool same_series(const struct loop_row *a, const struct loop_row *b)
 {
-	return !strcmp(a->loop, b->loop) && !strcmp(a->what, b->what) &&
+	return !strcmp(a->loop, b->loop) &&
+	       (a->joined || !strcmp(a->what, b->what)) &&
 	       a->pinned == b->pinned && a->processes == b->processes;
 }
 

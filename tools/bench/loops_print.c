@@ -156,6 +156,7 @@ int loops_row(const struct loop_cell *cell, int figure,
 	row->loop = cell->loop;
 	row->what = cell->what[figure];
 	row->bytes = cell->bytes[figure];
+	row->joined = cell->joined;
 	row->pinned = cell->pinned;
 	row->processes = cell->processes;
 	for (int i = 0; i < LOOP_COPIES; i++)
