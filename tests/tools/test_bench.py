@@ -19,6 +19,7 @@ import unittest
 
 GPUMEM = os.path.abspath(sys.argv.pop(1))
 FAKE_COPY = os.path.abspath(sys.argv.pop(1))
+TORCH = os.path.join(os.path.dirname(__file__), "../gpu/bench_torch.py")
 PLOT = os.path.join(os.path.dirname(__file__), "../../bench/plot.sh")
 
 OK, MISMATCH, USAGE, FAILED = 0, 1, 2, 3
@@ -593,6 +594,55 @@ class Loops(BenchTest):
                 text = svg.read()
             self.assertIn("SIMULATED", text)
             self.assertIn("gpumem without SM copy", text)
+
+
+class TorchLoop(unittest.TestCase):
+    """tests/gpu/bench_torch.py, as far as it goes without a GPU."""
+
+    def test_ratio(self):
+        sys.path.insert(0, os.path.dirname(TORCH))
+        self.addCleanup(sys.path.remove, os.path.dirname(TORCH))
+        import bench_torch  # pylint: disable=import-outside-toplevel
+
+        hundred = [100] * 9
+        for ours, verdict in (
+            ([104, 105, 106] * 3, "worse"),
+            ([80, 90, 95, 110, 110, 110, 120, 130, 140], "same"),
+            ([102.9] * 9, "same"),
+            ([50, 51, 52] * 3, "faster"),
+        ):
+            ratio = bench_torch.ratio(ours, hundred)
+            self.assertEqual(ratio["verdict"], verdict)
+        ratio = bench_torch.ratio(range(10, 100, 10), hundred)
+        for key, value in (("p25", 0.3), ("median", 0.5), ("p75", 0.7)):
+            self.assertAlmostEqual(ratio[key], value)
+
+    def test_usage(self):
+        for args, status in (
+            (["--lib=/none", "--blocks=8"], USAGE),
+            (["--lib=/none", "--size=3"], USAGE),
+            ([], USAGE),
+        ):
+            done = subprocess.run(
+                [sys.executable, TORCH, *args], check=False,
+                capture_output=True,
+            )
+            self.assertEqual(done.returncode, status, done.stderr)
+
+    def test_skip(self):
+        """No PyTorch: a reason, not an error."""
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        for name in ("numpy", "torch"):
+            with open(f"{folder.name}/{name}.py", "w", encoding="ascii") as out:
+                out.write("raise ImportError('none here')\n")
+        done = subprocess.run(
+            [sys.executable, TORCH, "--lib=/none"], check=False, text=True,
+            env={**os.environ, "PYTHONPATH": folder.name},
+            capture_output=True,
+        )
+        self.assertEqual(done.returncode, 77, done.stderr)
+        self.assertRegex(done.stdout, r"^skip - .* cannot be imported")
 
 
 class Others(BenchTest):
