@@ -9,6 +9,7 @@
 /* What neighbouring words differ by: odd, so that 2^32 of them all differ. */
 #define WORD_STEP 0x9e3779b1u
 #define SAMPLE_WORDS 1024u
+#define OWN_BLOCK ((uint64_t)2 << 20)
 
 /* Word `index` of a side. */
 static uint32_t word_at(uint32_t first, uint64_t index)
@@ -129,9 +130,11 @@ static int side_pin(struct loop_side *side, struct gpumem *session)
 	return 0;
 }
 
+/* Not in a block of CUDA's that it shares with memory that is pinned. */
 static int side_alloc(struct loop_side *side)
 {
-	int result = side->loops->gpu.cuda.mem_alloc(&side->addr, side->length);
+	uint64_t size = side->length < OWN_BLOCK ? OWN_BLOCK : side->length;
+	int result = side->loops->gpu.cuda.mem_alloc(&side->addr, size);
 
 	if (!result)
 		return 0;
