@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "../text.h"
 #include "loops.h"
 #include "loops_gnuplot.h"
 #include "plot.h"
@@ -81,8 +82,8 @@ static int plot_data(const struct loops *loops)
 	if (!out)
 		return TOOL_FAILED;
 	bench_machine_get(&loops->gpu, &machine);
-	fprintf(out, "# %s, driver %s, %s, %s\n", machine.gpu, machine.driver,
-		machine.cpu, machine.date);
+	text_line(out, 0, "# %s, driver %s, %s, %s", machine.gpu,
+		  machine.driver, machine.cpu, machine.date);
 	for (int i = 0; i < loops->row_count; i++)
 		plot_series(loops, i, out);
 	return plot_close(out, loops->plot, data);
