@@ -10,7 +10,7 @@
 # --dry-run-sim    run a little of everything on the simulated GPU instead, to
 #                  test this script: its figures say nothing about a real one
 #
-# About four minutes on an H100. Where there is gnuplot the copies are drawn into
+# About six minutes on an H100. Where there is gnuplot the copies are drawn into
 # bench/plots there (scripts/setup.sh bench installs it); bench/plot.sh draws
 # them later and elsewhere from bench/copy.json.
 set -u
@@ -108,6 +108,40 @@ copies()
 	fi
 }
 
+# The loops too; those of PyTorch where it is.
+loops()
+{
+	if [ -n "$json" ]; then
+		set -- "$@" --save "$out/loops.json"
+	fi
+	measure loops txt "$tool" bench loops --backend "$backend" "$@"
+}
+
+torch()
+{
+	library=$(find "$build" -name 'libgpumem.so.[0-9]' ! -path '*.p/*' |
+		head -n 1)
+	python3 "$root/tests/gpu/bench_torch.py" --lib "$library" \
+		--backend "$backend" >"$out/torch.txt" 2>"$out/stderr"
+	status=$?
+	case $status in
+	0)
+		say "## torch.txt$label"
+		cat "$out/torch.txt"
+		;;
+	77)
+		say "# not measured: $(tail -n 1 "$out/torch.txt")"
+		rm -f "$out/torch.txt"
+		;;
+	*)
+		say "not ok - PyTorch's loop: exit $status:" \
+			"$(tail -n 1 "$out/stderr")"
+		failed=$((failed + 1))
+		;;
+	esac
+	rm -f "$out/stderr"
+}
+
 both pin "$tool" bench pin --backend "$backend" \
 	--size 1M --size 4K --size 64K --size 64M --size "$big"
 for size in 4K 1M "$big"; do
@@ -119,13 +153,17 @@ if [ -n "$small" ]; then
 	both threads "$tool" bench threads --backend "$backend" --size 64K \
 		--time 5
 	both stall "$tool" bench stall --backend "$backend" --seconds 1
-	say "# not measured: the ping-pong, which takes a GPU that runs kernels"
+	loops --time 1 --large 1M
+	say "# not measured: the ping-pong, which takes a GPU that runs kernels," \
+		"and PyTorch's loop"
 else
 	both api "$tool" bench api --backend "$backend"
 	copies
 	both pingpong "$tool" bench pingpong --backend "$backend"
 	both threads "$tool" bench threads --backend "$backend"
 	both stall "$tool" bench stall --backend "$backend"
+	loops
+	torch
 	measure tune txt "$tool" tune --dry-run --backend "$backend"
 fi
 say "results in $out$label"

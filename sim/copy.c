@@ -153,6 +153,11 @@ bool sim_device_read(void *dst, uint64_t addr, uint64_t length)
 	return dev_readable(addr, length) && !dev_read(dst, addr, length);
 }
 
+bool sim_device_write(uint64_t addr, const void *src, uint64_t length)
+{
+	return dev_writable(addr, length) && !dev_write(addr, src, length);
+}
+
 bool sim_device_read_checked(void *dst, uint64_t addr, uint64_t length)
 {
 	const struct sim_alloc *alloc = sim_alloc_find(addr);

@@ -13,7 +13,8 @@
  * is loaded, in that GPU's video memory.
  *
  * Kernels: of all the kernels in a module, the one by which libgpumem reads is
- * simulated, by a thread of this process, and gpumem_sim_spin, which runs until
+ * simulated, by a thread of this process, those of `gpumem bench loops`, whose
+ * launch returns when they have ended, and gpumem_sim_spin, which runs until
  * the word at its parameter, a device address, is not 0; any other is refused
  * with CUDA_ERROR_NOT_SUPPORTED. While a kernel runs in the null stream, calls
  * that allocate or register memory or load a module wait, as a driver's do. With

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT
 /*
  * Modules and kernels. No engine here runs a GPU's code: a kernel is known by
- * its name, and a thread of this process does what it would do. There are two,
- * the library's courier and one that tests wait with; any other is refused.
+ * its name, and a thread of this process does what it would do. There are the
+ * library's courier, one that tests wait with and those of the command's bench;
+ * any other is refused.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -23,7 +24,12 @@ struct CUmod_st {
 	struct CUmod_st *next;
 };
 
-static const struct sim_program *const programs[] = { &sim_courier, &sim_spin };
+static const struct sim_program *const programs[] = {
+	&sim_courier,
+	&sim_spin,
+	&sim_step,
+	&sim_product,
+};
 
 /* sim.lock */
 static struct CUmod_st *modules;
@@ -281,7 +287,7 @@ static bool function_live(CUfunction function)
 	return false;
 }
 
-/* One block of one row of threads. */
+/* A row of blocks of a row of threads: one, unless the kernel ends by itself. */
 CUresult cuLaunchKernel(CUfunction function, unsigned int grid_x,
 			unsigned int grid_y, unsigned int grid_z,
 			unsigned int block_x, unsigned int block_y,
@@ -290,6 +296,7 @@ CUresult cuLaunchKernel(CUfunction function, unsigned int grid_x,
 {
 	CUcontext ctx;
 	CUresult result = sim_lock_read(&ctx);
+	bool wait = false;
 
 	if (result)
 		return result;
@@ -299,13 +306,17 @@ CUresult cuLaunchKernel(CUfunction function, unsigned int grid_x,
 		result = CUDA_ERROR_INVALID_HANDLE;
 	else if (!block_x || block_x > MAX_THREADS || !parameters)
 		result = CUDA_ERROR_INVALID_VALUE;
-	else if (grid_x != 1 || grid_y != 1 || grid_z != 1 || block_y != 1 ||
-		 block_z != 1 || shared_bytes || extra)
+	else if ((grid_x != 1 && !function->program->ends) || grid_y != 1 ||
+		 grid_z != 1 || block_y != 1 || block_z != 1 || shared_bytes ||
+		 extra)
 		result = CUDA_ERROR_NOT_SUPPORTED;
 	else
 		result = kernel_launch(ctx, function->program, block_x, stream,
 				       parameters[0]);
+	wait = !result && function->program->ends;
 	sim_unlock();
+	if (wait)
+		sim_stream_wait(ctx, stream);
 	return result;
 }
 SIM_ALIAS(cuLaunchKernel_ptsz, cuLaunchKernel);
@@ -437,7 +448,7 @@ CUresult sim_kernel_write(const struct sim_kernel *kernel, uint64_t addr,
 		return result;
 	if (host_range(addr, length))
 		memcpy((void *)(uintptr_t)addr, src, length);
-	else
+	else if (!sim_device_write(addr, src, length))
 		result = CUDA_ERROR_ILLEGAL_ADDRESS;
 	sim_unlock();
 	return result;

@@ -19,11 +19,13 @@ struct sim_kernel {
 struct sim_program {
 	const char *name;
 	size_t parameter_size;
+	/* It ends by itself: any grid will do, and its launch waits for it. */
+	bool ends;
 	/* A failure is the context's, from then on. */
 	CUresult (*run)(struct sim_kernel *kernel);
 };
 
-extern const struct sim_program sim_courier, sim_spin;
+extern const struct sim_program sim_courier, sim_spin, sim_step, sim_product;
 
 /*
  * Memory as the kernel's threads see it: device memory, and host memory that

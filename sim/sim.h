@@ -269,6 +269,7 @@ void sim_host_clear(CUcontext ctx);
 
 /* copy.c; with sim.lock held. False: not all of it is device memory. */
 bool sim_device_read(void *dst, uint64_t addr, uint64_t length);
+bool sim_device_write(uint64_t addr, const void *src, uint64_t length);
 uint64_t sim_uninitialised_reads(void);
 /* The same for a kernel's read, which is counted where it finds such. */
 bool sim_device_read_checked(void *dst, uint64_t addr, uint64_t length);

@@ -8,6 +8,7 @@
 static const struct tool_command *const benches[] = {
 	&tool_bench_copy,  &tool_bench_pingpong, &tool_bench_threads,
 	&tool_bench_stall, &tool_bench_api,	 &tool_bench_pin,
+	&tool_bench_loops,
 };
 
 #define BENCH_COUNT (sizeof(benches) / sizeof(benches[0]))

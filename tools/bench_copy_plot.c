@@ -1,32 +1,12 @@
 // SPDX-License-Identifier: MIT
 #include <errno.h>
 #include <inttypes.h>
-#include <spawn.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
+#include "bench/plot.h"
 #include "bench_copy.h"
 #include "gnuplot.h"
-
-extern char **environ;
-
-static int plot_failed(const char *folder, const char *name)
-{
-	tool_error("--plot: %s%s%s: %s", folder, *name ? "/" : "", name,
-		   strerror(errno));
-	return TOOL_FAILED;
-}
-
-static FILE *plot_create(const char *folder, const char *name)
-{
-	char path[4096];
-
-	snprintf(path, sizeof(path), "%s/%s", folder, name);
-	return fopen(path, "we");
-}
 
 /* The cells of a direction and a kind of memory, at the first alignment. */
 static void plot_block(const struct bench_copy *copy, bool read, bool pinned,
@@ -68,84 +48,26 @@ static int plot_write_data(const struct bench_copy *copy)
 {
 	FILE *out = plot_create(copy->plot, "copy.dat");
 	struct bench_machine machine = { 0 };
-	int lost;
 
 	if (!out)
-		return plot_failed(copy->plot, "copy.dat");
+		return TOOL_FAILED;
 	bench_machine_get(&copy->gpu, &machine);
 	fprintf(out, "# %s, driver %s, %s, %s\n", machine.gpu, machine.driver,
 		machine.cpu, machine.date);
 	for (int block = 0; block < 8; block++)
 		plot_block(copy, block & 4, block & 2, block & 1, out);
-	lost = ferror(out);
-	if (fclose(out) || lost)
-		return plot_failed(copy->plot, "copy.dat");
-	return 0;
-}
-
-/* Runs gnuplot in the folder; what it says goes to stderr. */
-static int plot_gnuplot(const char *folder, char *const *argv)
-{
-	posix_spawn_file_actions_t actions;
-	int error, status;
-	pid_t child;
-
-	if (posix_spawn_file_actions_init(&actions))
-		return plot_failed(folder, "gnuplot");
-	error = posix_spawn_file_actions_addchdir_np(&actions, folder);
-	if (!error)
-		error = posix_spawn_file_actions_adddup2(&actions, 2, 1);
-	if (!error)
-		error = posix_spawnp(&child, "gnuplot", &actions, NULL, argv,
-				     environ);
-	posix_spawn_file_actions_destroy(&actions);
-	if (error == ENOENT) {
-		tool_error("gnuplot is not installed; install it (Debian: apt "
-			   "install gnuplot-nox)");
-		return TOOL_FAILED;
-	}
-	if (error) {
-		errno = error;
-		return plot_failed(folder, "gnuplot");
-	}
-	while (waitpid(child, &status, 0) < 0) {
-		if (errno != EINTR)
-			return plot_failed(folder, "gnuplot");
-	}
-	if (WIFEXITED(status) && !WEXITSTATUS(status))
-		return 0;
-	tool_error("gnuplot failed; its message says why");
-	return TOOL_FAILED;
+	return plot_close(out, copy->plot, "copy.dat");
 }
 
 int copy_plot_check(const char *folder)
 {
-	/* Both kinds of drawings take a gnuplot that was built with them. */
-	char *const argv[] = { "gnuplot", "-e",
-			       "set terminal pngcairo; set terminal svg",
-			       NULL };
 	static const char *const names[] = { "copy.dat", "copy.gp" };
-	char path[4096];
-	int status = plot_gnuplot(".", argv);
 
-	if (status)
-		return status;
-	if (mkdir(folder, 0777) && errno != EEXIST)
-		return plot_failed(folder, "");
-	for (int i = 0; i < 2; i++) {
-		snprintf(path, sizeof(path), "%s/%s", folder, names[i]);
-		status = tool_check_file("--plot", path, false);
-		if (status)
-			return status;
-	}
-	return 0;
+	return plot_check(folder, names, 2);
 }
 
 int copy_replot(const char *folder)
 {
-	char *const argv[] = { "gnuplot", "copy.gp", NULL };
-	FILE *out;
-	int lost;
 	char path[4096];
 
 	snprintf(path, sizeof(path), "%s/copy.dat", folder);
@@ -154,13 +76,7 @@ int copy_replot(const char *folder)
 			   strerror(errno));
 		return TOOL_FAILED;
 	}
-	out = plot_create(folder, "copy.gp");
-	if (!out)
-		return plot_failed(folder, "copy.gp");
-	lost = fputs(gnuplot_script, out) < 0;
-	if (fclose(out) || lost)
-		return plot_failed(folder, "copy.gp");
-	return plot_gnuplot(folder, argv);
+	return plot_draw(folder, "copy.gp", gnuplot_script);
 }
 
 int copy_plot(const struct bench_copy *copy)

@@ -38,6 +38,9 @@ void report_member(struct report *to, const char *key, struct report *member);
 /* Frees a report that was put into no other and is not to be printed. */
 void report_drop(struct report *report);
 
+/* To be written or dropped once more than otherwise. */
+void report_keep(struct report *report);
+
 /* Writes the report and frees it. */
 void report_write(struct report *report, FILE *out);
 /* The same to stdout. */

@@ -83,6 +83,11 @@ void report_member(struct report *to, const char *key, struct report *member)
 	put(to, key, (struct json_object *)member);
 }
 
+void report_keep(struct report *report)
+{
+	json_object_get((struct json_object *)report);
+}
+
 void report_drop(struct report *report)
 {
 	json_object_put((struct json_object *)report);

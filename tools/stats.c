@@ -27,16 +27,32 @@ static double quantile(const double *sorted, int count, double fraction)
 	return sorted[below] + (at - below) * (sorted[above] - sorted[below]);
 }
 
+/* Returns how many there are. */
+static int sort(const struct stats *stats, double *sorted)
+{
+	int count = stats->count;
+
+	memcpy(sorted, stats->sample, count * sizeof(sorted[0]));
+	qsort(sorted, count, sizeof(sorted[0]), compare);
+	return count;
+}
+
+double stats_quantile(const struct stats *stats, double fraction)
+{
+	double sorted[STATS_MAX];
+	int count = sort(stats, sorted);
+
+	return count ? quantile(sorted, count, fraction) : 0;
+}
+
 void stats_spread(const struct stats *stats, struct spread *spread)
 {
 	double sorted[STATS_MAX];
-	int count = stats->count;
+	int count = sort(stats, sorted);
 
 	memset(spread, 0, sizeof(*spread));
 	if (!count)
 		return;
-	memcpy(sorted, stats->sample, count * sizeof(sorted[0]));
-	qsort(sorted, count, sizeof(sorted[0]), compare);
 	spread->min = sorted[0];
 	spread->p10 = quantile(sorted, count, 0.1);
 	spread->median = quantile(sorted, count, 0.5);

@@ -22,6 +22,9 @@ void stats_add(struct stats *stats, double us);
 
 void stats_spread(const struct stats *stats, struct spread *spread);
 
+/* The value that a fraction of the samples is below; 0 for an empty series. */
+double stats_quantile(const struct stats *stats, double fraction);
+
 /* The median alone. */
 double stats_median(const struct stats *stats);
 

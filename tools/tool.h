@@ -34,6 +34,7 @@ extern const struct tool_command tool_doctor;
 extern const struct tool_command tool_bench;
 extern const struct tool_command tool_bench_api;
 extern const struct tool_command tool_bench_copy;
+extern const struct tool_command tool_bench_loops;
 extern const struct tool_command tool_bench_pin;
 extern const struct tool_command tool_bench_pingpong;
 extern const struct tool_command tool_bench_stall;

@@ -10,6 +10,7 @@ Usage: test_bench.py GPUMEM FAKE_COPY [unittest options]
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -18,10 +19,11 @@ import unittest
 
 GPUMEM = os.path.abspath(sys.argv.pop(1))
 FAKE_COPY = os.path.abspath(sys.argv.pop(1))
+TORCH = os.path.join(os.path.dirname(__file__), "../gpu/bench_torch.py")
 PLOT = os.path.join(os.path.dirname(__file__), "../../bench/plot.sh")
 
 OK, MISMATCH, USAGE, FAILED = 0, 1, 2, 3
-BENCHES = ("copy", "pingpong", "threads", "stall", "api", "pin")
+BENCHES = ("copy", "pingpong", "threads", "stall", "api", "pin", "loops")
 COMMANDS = [["bench", bench] for bench in BENCHES] + [["tune"]]
 
 
@@ -38,6 +40,15 @@ def gpumem(*args, env=None):
         text=True,
         check=False,
     )
+
+
+def fake_gnuplot(folder, text):
+    """A gnuplot that does as text says; where PATH has to point."""
+    path = os.path.join(folder, "gnuplot")
+    with open(path, "w", encoding="ascii") as script:
+        script.write("#!/bin/sh\n" + text)
+    os.chmod(path, 0o755)
+    return {"PATH": folder + ":" + os.environ["PATH"]}
 
 
 HAVE_JSON = gpumem("info", "--json").returncode == OK
@@ -111,6 +122,21 @@ class Options(BenchTest):
             (["threads", "--threads=17"], "--threads"),
             (["stall", "--seconds=0"], "--seconds"),
             (["api", "--sessions=0"], "--sessions"),
+            (["loops", "--loop=head"], "did you mean head-of-line?"),
+            (["loops", "--loop=nothing"], "--list names them"),
+            (["loops", "--loop="], 'no loop is called ""'),
+            (["loops", "--size=0"], "--size"),
+            (["loops", "--size=6"], "no multiple of 4"),
+            (["loops", "--size=2G"], "more than 1 GiB"),
+            (["loops", *["--size=4"] * 17], "16 times"),
+            (["loops", "--large=4"], "--large"),
+            (["loops", "--large=8G"], "more than 4 GiB"),
+            (["loops", "--time=10001"], "--time"),
+            (["loops", "--blocks=8"], "from 9 to 101"),
+            (["loops", "--blocks=102"], "from 9 to 101"),
+            (["loops", "--plot="], "give a folder"),
+            (["loops", "--list=all"], "takes no value"),
+            (["loops", "--worker"], "for the bench itself"),
         ):
             self.run_bad(USAGE, "bench", *args, says=says)
         self.run_bad(USAGE, "tune", "--show", "--reset", says="one of them")
@@ -121,6 +147,14 @@ class Options(BenchTest):
                 FAILED, "bench", bench, "--size=1000000G",
                 says="--size: 1000000 GiB is more than the GPU's memory of",
             )
+        self.run_bad(
+            FAILED, "bench", "loops", "--size=1G",
+            says="--size: 3 GiB is more than the GPU's memory of",
+        )
+        self.run_bad(
+            FAILED, "bench", "loops", "--loop=head-of-line", "--large=4G",
+            says="--large: 12 GiB is more than the GPU's memory of",
+        )
 
 
 class Copy(BenchTest):
@@ -226,13 +260,7 @@ class Copy(BenchTest):
         )
 
     def gnuplot(self, text):
-        """A gnuplot that does as text says; where PATH has to point."""
-        folder = self.folder()
-        path = os.path.join(folder, "gnuplot")
-        with open(path, "w", encoding="ascii") as script:
-            script.write("#!/bin/sh\n" + text)
-        os.chmod(path, 0o755)
-        return {"PATH": folder + ":" + os.environ["PATH"]}
+        return fake_gnuplot(self.folder(), text)
 
     def test_gnuplot_that_cannot_draw(self):
         done = gpumem(
@@ -330,6 +358,291 @@ class Copy(BenchTest):
                     self.assertIn("<svg", text)
                     self.assertIn("SIMULATED", text)
                     self.assertIn("cuMemcpy", text)
+
+
+class Loops(BenchTest):
+    SMALL = ("bench", "loops", "--time=0", "--large=64K")
+    TIMES = {
+        "kernel-sync-read": ["iteration"],
+        "write-launch-read": ["iteration"],
+        "read-beside-alloc": ["read", "alloc, free, synchronize"],
+        "processes": ["read"],
+        "busy-gpu": ["read", "product"],
+        "head-of-line": ["short read", "long read"],
+    }
+
+    def run_loop(self, name, *args):
+        """Its rows, by what they are of."""
+        out = self.run_json(*self.SMALL, "--loop", name, *args)
+        self.assertTrue(out["simulated"])
+        self.assertEqual(out["blocks"], 9)
+        for row in out["rows"]:
+            self.assertEqual(row["loop"], name)
+            self.check_row(row)
+        return {
+            (row["what"], row["bytes"], row["host"], row["processes"]): row
+            for row in out["rows"]
+        }
+
+    def check_row(self, row):
+        self.assertEqual(
+            list(row["us"]), ["gpumem", "without_sm_copy", "cuMemcpy"]
+        )
+        for figures in row["us"].values():
+            self.assertEqual(figures["count"], 9)
+            self.assertGreater(figures["min"], 0)
+        for ratio in row["ratio"].values():
+            self.assertLessEqual(ratio["p25"], ratio["median"])
+            self.assertLessEqual(ratio["median"], ratio["p75"])
+            self.assertIn(ratio["verdict"], ("faster", "same", "worse"))
+            if ratio["verdict"] == "worse":
+                self.assertGreaterEqual(ratio["median"], 1.03)
+                self.assertGreaterEqual(ratio["p25"], 1)
+        self.assertEqual(row["verdict"], row["ratio"]["cuMemcpy"]["verdict"])
+
+    def expect(self, rows, sizes, hosts=("pageable",), processes=(1,)):
+        (name,) = {row["loop"] for row in rows.values()}
+        self.assertEqual(
+            set(rows),
+            {
+                (what, size, host, count)
+                for what in self.TIMES[name]
+                for size in sizes
+                for host in hosts
+                for count in processes
+            },
+        )
+
+    SIZES = ("--size=64", "--size=64K")
+
+    @needs_json
+    def test_kernel_sync_read(self):
+        rows = self.run_loop("kernel-sync-read", *self.SIZES)
+        self.expect(rows, (64, 65536), hosts=("pageable", "pinned"))
+        for (_, _, host, _), row in rows.items():
+            also = ["async copy, one synchronize"] * (host == "pinned")
+            self.assertEqual(list(row["also_us"]), also)
+
+    @needs_json
+    def test_no_graph(self):
+        """The simulated CUDA has none: left out with a word, not an error."""
+        args = (*self.SMALL, "--loop=kernel-sync-read", "--size=64")
+        why = "libcuda has no cuStreamBeginCapture_v2"
+        self.assertIn(f"no CUDA graph: {why}\n", self.run_ok(*args))
+        self.assertEqual(self.run_json(*args)["no_graph"], why)
+
+    @needs_json
+    def test_write_launch_read(self):
+        self.expect(
+            self.run_loop("write-launch-read", *self.SIZES), (64, 65536)
+        )
+
+    @needs_json
+    def test_read_beside_alloc(self):
+        rows = self.run_loop("read-beside-alloc", *self.SIZES)
+        self.expect(rows, (64, 65536))
+        for (what, *_), row in rows.items():
+            self.assertEqual(
+                list(row["also_us"]), ["nobody reads"] * (what != "read")
+            )
+
+    @needs_json
+    def test_processes(self):
+        rows = self.run_loop("processes", *self.SIZES)
+        self.expect(rows, (64, 65536), processes=(1, 2, 4))
+
+    @needs_json
+    def test_busy_gpu(self):
+        rows = self.run_loop("busy-gpu", *self.SIZES)
+        self.expect(rows, (64, 65536))
+        for (what, *_), row in rows.items():
+            if what == "product":
+                self.assertEqual(len(row["per_second"]), 4)
+                self.assertIn("nobody reads", row["also_us"])
+            else:
+                self.assertNotIn("per_second", row)
+
+    @needs_json
+    def test_head_of_line(self):
+        self.assertEqual(
+            [key[:2] for key in self.run_loop("head-of-line", "--blocks=9")],
+            [("short read", 4096), ("long read", 65536)],
+        )
+
+    def test_text(self):
+        text = self.run_ok(
+            *self.SMALL, "--size=4K", "--loop=read-beside-alloc",
+            "--loop=head-of-line",
+        )
+        self.assertIn("SIMULATED", text)
+        self.assertIn("every read was right\n", text)
+        self.assertRegex(text, r"worse than cuMemcpy: \d of 4 rows \(SIM")
+        rows = re.findall(
+            r"^(\S+) +(\S.*?) +(\d+) pageable +[0-9.]+ +[0-9.]+ +[0-9.]+  "
+            r"[0-9.]+ \([0-9.]+\) +[0-9.]+ \([0-9.]+\) +"
+            r"(?:faster|same|worse)$",
+            text, re.M,
+        )
+        self.assertEqual(
+            rows,
+            [
+                ("read-beside-alloc", "read", "4096"),
+                ("read-beside-alloc", "alloc, free, synchronize", "4096"),
+                ("head-of-line", "short read", "4096"),
+                ("head-of-line", "long read", "65536"),
+            ],
+        )
+
+    def test_list(self):
+        names = [
+            line.split()[0]
+            for line in self.run_ok("bench", "loops", "--list").splitlines()
+        ]
+        self.assertEqual(names, list(self.TIMES))
+
+    def test_wrong_words(self):
+        """A planted mistake ends each loop."""
+        env = {
+            "LD_PRELOAD": FAKE_COPY,
+            "ASAN_OPTIONS": "verify_asan_link_order=0",
+        }
+        for name in self.TIMES:
+            done = gpumem(
+                *self.SMALL, "--size=4K", "--loop", name, env=env
+            )
+            self.assertEqual(done.returncode, MISMATCH, done.stderr)
+            self.assertIn(
+                f"gpumem bench loops: {name}, gpumem: the word at offset 4092 "
+                "came back as",
+                done.stderr,
+            )
+
+    def test_worker_alone(self):
+        self.run_bad(
+            FAILED, "bench", "loops", "--worker", "--size=4K", says="is gone"
+        )
+
+    @needs_json
+    def test_save(self):
+        file = os.path.join(self.folder(), "loops.json")
+        args = (*self.SMALL, "--loop=write-launch-read", "--size=64")
+        self.assertIn("every read", self.run_ok(*args, "--save", file))
+        with open(file, encoding="utf-8") as saved:
+            self.assertEqual(len(json.load(saved)["rows"]), 1)
+        out = self.run_json(*args, "--save", file)
+        with open(file, encoding="utf-8") as saved:
+            self.assertEqual(json.load(saved), out)
+        done = self.run_bad(FAILED, *args, "--save=/dev/full", says="space")
+        self.assertIn("every read", done.stdout)
+
+    def test_places_that_cannot_be_written(self):
+        """Found before anything is measured."""
+        env = fake_gnuplot(self.folder(), "exit 0\n")
+        for args, says in (
+            (["--save=/nonexistent/f"], "--save: "),
+            (["--plot=/nonexistent/plots"], "--plot: "),
+        ):
+            if args[0].startswith("--save") and not HAVE_JSON:
+                continue
+            done = self.run_bad(
+                FAILED, *self.SMALL, *args, says=says, env=env
+            )
+            self.assertEqual(done.stdout, "")
+        done = self.run_bad(
+            FAILED, *self.SMALL, "--plot", self.folder(),
+            says="gnuplot is not installed", env={"PATH": "/nowhere"},
+        )
+        self.assertEqual(done.stdout, "")
+
+    ROWS = (
+        *SMALL, "--size=64", "--size=4K", "--loop=kernel-sync-read",
+        "--loop=processes", "--loop=head-of-line",
+    )
+    SERIES = (
+        "kernel-sync-read-iteration-pageable",
+        "kernel-sync-read-iteration-pinned",
+        "processes-1", "processes-2", "processes-4",
+        "head-of-line-pageable",
+    )
+
+    def test_plot_data(self):
+        """What gnuplot is given."""
+        folder = self.folder()
+        env = fake_gnuplot(self.folder(), "exit 0\n")
+        self.run_ok(*self.ROWS, "--plot", folder, env=env)
+        with open(folder + "/loops.dat", encoding="utf-8") as data:
+            title, *blocks = data.read().split("bytes:")
+        self.assertIn("SIMULATED", title)
+        self.assertEqual(
+            [block.split("\t")[0] for block in blocks], list(self.SERIES)
+        )
+        for block in blocks:
+            lines = block.strip().splitlines()
+            self.assertEqual(len(lines), 3)
+            for line in lines:
+                self.assertEqual(len(line.split("\t")), 4)
+        self.assertTrue(os.path.exists(folder + "/loops.gp"))
+
+    @needs_gnuplot
+    def test_plot(self):
+        folder = self.folder()
+        self.run_ok(*self.ROWS, "--plot", folder)
+        for name in self.SERIES:
+            with open(f"{folder}/loops-{name}.png", "rb") as png:
+                self.assertEqual(png.read(4), b"\x89PNG")
+            with open(f"{folder}/loops-{name}.svg", encoding="utf-8") as svg:
+                text = svg.read()
+            self.assertIn("SIMULATED", text)
+            self.assertIn("gpumem without SM copy", text)
+
+
+class TorchLoop(unittest.TestCase):
+    """tests/gpu/bench_torch.py, as far as it goes without a GPU."""
+
+    def test_ratio(self):
+        sys.path.insert(0, os.path.dirname(TORCH))
+        self.addCleanup(sys.path.remove, os.path.dirname(TORCH))
+        import bench_torch  # pylint: disable=import-outside-toplevel
+
+        hundred = [100] * 9
+        for ours, verdict in (
+            ([104, 105, 106] * 3, "worse"),
+            ([80, 90, 95, 110, 110, 110, 120, 130, 140], "same"),
+            ([102.9] * 9, "same"),
+            ([50, 51, 52] * 3, "faster"),
+        ):
+            ratio = bench_torch.ratio(ours, hundred)
+            self.assertEqual(ratio["verdict"], verdict)
+        ratio = bench_torch.ratio(range(10, 100, 10), hundred)
+        for key, value in (("p25", 0.3), ("median", 0.5), ("p75", 0.7)):
+            self.assertAlmostEqual(ratio[key], value)
+
+    def test_usage(self):
+        for args, status in (
+            (["--lib=/none", "--blocks=8"], USAGE),
+            (["--lib=/none", "--size=3"], USAGE),
+            ([], USAGE),
+        ):
+            done = subprocess.run(
+                [sys.executable, TORCH, *args], check=False,
+                capture_output=True,
+            )
+            self.assertEqual(done.returncode, status, done.stderr)
+
+    def test_skip(self):
+        """No PyTorch: a reason, not an error."""
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        for name in ("numpy", "torch"):
+            with open(f"{folder.name}/{name}.py", "w", encoding="ascii") as out:
+                out.write("raise ImportError('none here')\n")
+        done = subprocess.run(
+            [sys.executable, TORCH, "--lib=/none"], check=False, text=True,
+            env={**os.environ, "PYTHONPATH": folder.name},
+            capture_output=True,
+        )
+        self.assertEqual(done.returncode, 77, done.stderr)
+        self.assertRegex(done.stdout, r"^skip - .* cannot be imported")
 
 
 class Others(BenchTest):

@@ -17,7 +17,7 @@ import unittest
 GPUMEM = os.path.abspath(sys.argv.pop(1))
 
 OK, USAGE, FAILED = 0, 2, 3
-BENCHES = ("copy", "pingpong", "threads", "stall", "api", "pin")
+BENCHES = ("copy", "pingpong", "threads", "stall", "api", "pin", "loops")
 COMMANDS = [["demo"], ["info"], ["dma"], ["doctor"], ["tune"]] + [
     ["bench", bench] for bench in BENCHES
 ]
