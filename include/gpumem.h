@@ -742,15 +742,18 @@ struct gpumem_copy_settings {
 	 */
 	unsigned int courier;
 	/**
-	 * that kernel ends after so many microseconds without work (200); where
-	 * reads come one by one after such pauses, they start none
+	 * that kernel ends after so many microseconds without work (10), or up to
+	 * six times as many where reads come regularly at longer intervals. A
+	 * cuCtxSynchronize after a read waits so long for it: so reads that come
+	 * one by one start none, and where it ends in vain it is started more and
+	 * more rarely
 	 */
 	unsigned int courier_idle_us;
 	/**
-	 * it ends after so many microseconds even with work (500), once it has
-	 * done the copy in hand (1 MiB at most), and no other begins in the 60
-	 * us after that. An application's cuCtxSynchronize, cuMemAlloc and
-	 * cuMemFree wait so long when they meet one. They may wait several
+	 * it ends after so many microseconds even with work (500), but not
+	 * before the end of the gpumem_read() in hand, and no other begins in
+	 * the 60 us after that. cuCtxSynchronize, cuMemAlloc and cuMemFree of
+	 * other threads wait so long when they meet one. They may wait several
 	 * times in one call, and meet another each time while a thread reads
 	 * without a pause: ten lives (5 ms) are the bound that `gpumem bench
 	 * stall` compares the worst with

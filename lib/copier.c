@@ -14,9 +14,12 @@
 #include "guard.h"
 #include "handle.h"
 
-#define GM_COURIER_IDLE_US 200
+#define GM_COURIER_IDLE_US 10
 #define GM_COURIER_LIFE_US 500
 #define GM_LIMIT_MAX_US 10000
+
+/* Another thread's read up to this is waited for: a few microseconds. */
+#define GM_COURIER_SHORT ((size_t)64 << 10)
 
 /* How long gpumem_open() waits for the null stream, and copies do not ask. */
 #define GM_BUSY_OPEN_NS 50000000ull
@@ -255,7 +258,8 @@ static bool gm_copier_is_busy(struct gm_copier *copier)
 	return true;
 }
 
-struct gm_courier *gm_copier_courier(struct gm_copier *copier)
+/* Under the part's lock, which it lets go of where there is no courier. */
+static struct gm_courier *gm_copier_courier_make(struct gm_copier *copier)
 {
 	const struct gm_courier_limits limits = { copier->idle_us,
 						  copier->life_us };
@@ -263,13 +267,6 @@ struct gm_courier *gm_copier_courier(struct gm_copier *copier)
 	struct gm_courier *made = NULL;
 	int rc;
 
-	if (!copier->courier_on) {
-		gm_error(-EOPNOTSUPP,
-			 "courier: it is switched off; set GPUMEM_COURIER=1 or "
-			 "gpumem_copy_settings.courier");
-		return NULL;
-	}
-	pthread_mutex_lock(&part->lock);
 	if (!part->made && !gm_part_refused(part) &&
 	    !gm_copier_is_busy(copier)) {
 		rc = gm_courier_new(copier->session, &limits, &made);
@@ -285,6 +282,37 @@ struct gm_courier *gm_copier_courier(struct gm_copier *copier)
 		return part->made;
 	pthread_mutex_unlock(&part->lock);
 	return NULL;
+}
+
+struct gm_courier *gm_copier_courier(struct gm_copier *copier)
+{
+	struct gm_copier_part *part = &copier->courier;
+
+	if (!copier->courier_on) {
+		gm_error(-EOPNOTSUPP,
+			 "courier: it is switched off; set GPUMEM_COURIER=1 or "
+			 "gpumem_copy_settings.courier");
+		return NULL;
+	}
+	if (pthread_mutex_trylock(&part->lock)) {
+		copier->courier_waiting++;
+		pthread_mutex_lock(&part->lock);
+		copier->courier_waiting--;
+	}
+	return gm_copier_courier_make(copier);
+}
+
+struct gm_courier *gm_copier_courier_soon(struct gm_copier *copier)
+{
+	struct gm_copier_part *part = &copier->courier;
+
+	if (!copier->courier_on)
+		return NULL;
+	if (!pthread_mutex_trylock(&part->lock))
+		return gm_copier_courier_make(copier);
+	return copier->courier_length > GM_COURIER_SHORT
+		       ? NULL
+		       : gm_copier_courier(copier);
 }
 
 struct gm_engine *gm_copier_engine(struct gm_copier *copier)

@@ -12,6 +12,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "copy/meter.h"
 #include "courier.h"
 #include "engine.h"
 #include "known.h"
@@ -40,6 +41,13 @@ struct gm_copier {
 	_Atomic uint32_t threads; /* for a large copy, the caller included */
 	_Atomic bool courier_on;
 	_Atomic uint32_t idle_us, life_us;
+
+	/* Of reads that the courier might do, and did. */
+	struct gm_meter meter;
+	_Atomic uint64_t read_end; /* gm_clock_ns() of the last one's end */
+	/* Bytes of the read that has the courier, and threads that wait for it. */
+	_Atomic size_t courier_length;
+	_Atomic unsigned int courier_waiting;
 
 	pthread_rwlock_t plan_lock;
 	struct gm_plan plan; /* plan_lock */
@@ -81,6 +89,12 @@ struct gm_pool *gm_copier_pool(struct gm_copier *copier);
  */
 struct gm_courier *gm_copier_courier(struct gm_copier *copier);
 struct gm_engine *gm_copier_engine(struct gm_copier *copier);
+
+/*
+ * The same, unless another thread's long read has the courier: then NULL, and no
+ * reason is stored.
+ */
+struct gm_courier *gm_copier_courier_soon(struct gm_copier *copier);
 
 /* failed: a call of it did; it is not used again, for the reason stored. */
 void gm_copier_put(struct gm_copier_part *part, int failed);

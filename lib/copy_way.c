@@ -4,7 +4,9 @@
  * both ends is, and a fall back to the mapping where that one cannot be taken.
  */
 #include <errno.h>
+#include <sched.h>
 
+#include "base/clock.h"
 #include "copier.h"
 #include "copy.h"
 #include "copy_way.h"
@@ -19,12 +21,13 @@
 #define GM_STAGED_MAX ((size_t)32 << 10)
 
 /*
- * A read that finds no courier, after a pause: up to the first by the CPU, then
- * by the engine, where the host memory is not pinned up to the second: it takes
- * longer ones more time than to start the courier.
+ * Longer than this, where the host memory is not pinned, the engine takes more
+ * time for a read than to start the courier.
  */
-#define GM_LONE_CPU ((size_t)8 << 10)
-#define GM_LONE_ENGINE ((size_t)64 << 10)
+#define GM_ISOLATED_ENGINE ((size_t)64 << 10)
+
+/* Of a long read for who waits for the courier, at most: it may want no more. */
+#define GM_GIVE_WAY_YIELDS 1000
 
 static void gm_copy_cpu(const struct gm_copy *copy)
 {
@@ -85,6 +88,7 @@ static void gm_copy_look_at_host(struct gm_copy *copy)
 	};
 	void *values[] = { &type, &start, &size, &gpu };
 
+	copy->looked = true;
 	copy->pinned = false;
 	copy->host_gpu = 0;
 	if (!cuda->pointer_get_all ||
@@ -103,52 +107,122 @@ static void gm_copy_look_aside(void *copy)
 	gm_copy_look_at_host(copy);
 }
 
+/*
+ * Whether the device memory is still what was pinned: its address means nothing
+ * else, and the GPU may touch it.
+ */
+static bool gm_copy_alive(void *arg)
+{
+	const struct gm_copy *copy = arg;
+	const struct gm_buf *buf = copy->buf;
+
+	return gm_cuda_buffer_id(&buf->session->cuda, buf->addr) ==
+	       buf->memory_id;
+}
+
+/* Whether another thread waits for the courier. */
+static bool gm_copy_awaited(void *arg)
+{
+	const struct gm_copy *copy = arg;
+
+	return copy->buf->session->copier->courier_waiting;
+}
+
+/* Skips what has been copied. */
+static void gm_copy_skip(struct gm_copy *copy, size_t done)
+{
+	copy->gpu += done;
+	copy->map += done;
+	copy->host += done;
+	copy->length -= done;
+	if (copy->host_gpu)
+		copy->host_gpu += done;
+}
+
+/* Lets those who wait have the courier, which the caller has, and takes it back. */
+static struct gm_courier *gm_copy_give_way(struct gm_copier *copier)
+{
+	gm_copier_put(&copier->courier, 0);
+	for (int i = 0; copier->courier_waiting && i < GM_GIVE_WAY_YIELDS; i++)
+		sched_yield();
+	return gm_copier_courier(copier);
+}
+
+/*
+ * By the courier, whose lock is held, and let go of. What is freed meanwhile is
+ * read through the mapping from there on.
+ */
+static int gm_copy_courier_held(struct gm_copier *copier,
+				struct gm_courier *courier,
+				const struct gm_copy *whole,
+				unsigned int threads)
+{
+	struct gm_copy copy = *whole;
+	struct gm_courier_watch watch = { .alive = gm_copy_alive,
+					  .give_way = gm_copy_awaited,
+					  .arg = &copy };
+	struct gm_pool *pool = threads > 1 ? gm_copier_pool(copier) : NULL;
+	int rc;
+
+	for (;;) {
+		copier->courier_length = copy.length;
+		gm_courier_watch(courier, &watch);
+		rc = gm_courier_read(courier, copy.gpu, copy.host,
+				     copy.host_gpu, copy.length, pool, threads);
+		copier->courier_length = 0;
+		if (rc != -EAGAIN)
+			break;
+		gm_copy_skip(&copy, watch.done);
+		courier = gm_copy_give_way(copier);
+		if (!courier)
+			return -EOPNOTSUPP;
+	}
+	/* Busy is the GPU, for now. */
+	gm_copier_put(&copier->courier, rc == -EBUSY || rc == -ESTALE ? 0 : rc);
+	if (rc != -ESTALE)
+		return rc;
+	gm_copy_skip(&copy, watch.done);
+	return gm_copy_threads(copier, &copy, copier->threads);
+}
+
 static int gm_copy_courier(struct gm_copier *copier, struct gm_copy *copy,
 			   unsigned int threads)
 {
 	struct gm_courier *courier = gm_copier_courier(copier);
-	int rc;
 
-	if (!courier)
-		return -EOPNOTSUPP;
-	if (copy->planned && (copy->pinned || copy->length <= GM_LONE_ENGINE))
-		copy->lone = copy->lone || gm_courier_lone(courier);
-	if (copy->lone) {
-		gm_copier_put(&copier->courier, 0);
-		return -EAGAIN;
-	}
-	if (copy->look_later)
-		gm_courier_meanwhile(courier, gm_copy_look_aside, copy);
-	rc = gm_courier_read(courier, copy->gpu, copy->host, copy->host_gpu,
-			     copy->length,
-			     threads > 1 ? gm_copier_pool(copier) : NULL,
-			     threads);
-	/* Busy is the GPU, for now. */
-	gm_copier_put(&copier->courier, rc == -EBUSY ? 0 : rc);
-	return rc;
+	return courier ? gm_copy_courier_held(copier, courier, copy, threads)
+		       : -EOPNOTSUPP;
 }
 
-static int gm_copy_engine(struct gm_copier *copier, struct gm_copy *copy,
-			  unsigned int threads)
+static struct gm_engine_copy gm_copy_for_engine(struct gm_copy *copy)
 {
+	return (struct gm_engine_copy){
+		.gpu = copy->gpu,
+		.host = copy->host,
+		.length = copy->length,
+		.read = copy->read,
+		.pinned = copy->pinned,
+		.alive = gm_copy_alive,
+		.arg = copy,
+	};
+}
+
+static int gm_copy_engine(struct gm_copier *copier, struct gm_copy *copy)
+{
+	const struct gm_engine_copy by = gm_copy_for_engine(copy);
 	struct gm_engine *engine = gm_copier_engine(copier);
-	struct gm_pool *pool;
 	int rc;
 
 	if (!engine)
 		return -EOPNOTSUPP;
-	pool = threads > 1 && !copy->pinned ? gm_copier_pool(copier) : NULL;
-	if (copy->read)
-		rc = gm_engine_read(engine, copy->gpu, copy->host, copy->length,
-				    copy->pinned, pool, threads);
-	else
-		rc = gm_engine_write(engine, copy->gpu, copy->host,
-				     copy->length, copy->pinned, pool, threads);
+	rc = gm_engine_copy(engine, &by);
+	gm_copier_put(&copier->engine, rc == -ESTALE ? 0 : rc);
+	if (rc == -ESTALE)
+		return gm_copy_threads(copier, copy, copier->threads);
 	if (copy->pinned &&
 	    !gm_known_holds(&copier->known, copy->host, copy->length))
 		gm_known_learn(&copier->known, copy->pinned_start,
 			       copy->pinned_size);
-	gm_copier_put(&copier->engine, rc);
 	return rc;
 }
 
@@ -160,14 +234,9 @@ static int gm_copy_engine(struct gm_copier *copier, struct gm_copy *copy,
 static void gm_copy_look_at_gpu(struct gm_copy *copy)
 {
 	struct gm_buf *buf = copy->buf;
-	const struct gm_cuda *cuda = &buf->session->cuda;
-	uint64_t id = 0;
 
 	copy->why_not = gm_buf_gpu_reach(buf);
-	if (copy->why_not)
-		return;
-	if (cuda->pointer_get(&id, CU_POINTER_ATTRIBUTE_BUFFER_ID, buf->addr) ||
-	    id != buf->memory_id)
+	if (!copy->why_not && !gm_copy_alive(copy))
 		copy->why_not = "the memory was freed after it was pinned";
 }
 
@@ -184,7 +253,7 @@ static int gm_copy_by(struct gm_copier *copier, struct gm_copy *copy,
 					"%s; use GPUMEM_COPY_CPU or _THREADS",
 					copy->call, copy->why_not);
 		if (step->method == GPUMEM_COPY_ENGINE)
-			return gm_copy_engine(copier, copy, step->threads);
+			return gm_copy_engine(copier, copy);
 		if (!copy->read)
 			return gm_error(-EOPNOTSUPP,
 					"%s: the courier reads only; use "
@@ -200,108 +269,217 @@ static int gm_copy_by(struct gm_copier *copier, struct gm_copy *copy,
 }
 
 /*
- * A long copy of memory that was pinned when the engine copied it before, and
- * that the engine does whatever else is found out: so it begins, and what the
- * memory is now is asked while it is at work. False: to be copied otherwise.
+ * A copy by the engine of memory that was pinned when the engine copied it before:
+ * so it begins, and what the memory is now is asked while it is at work. False: to
+ * be copied otherwise.
  */
-static bool gm_copy_again(struct gm_copier *copier, struct gm_copy *copy)
+static bool gm_copy_known(struct gm_copier *copier, struct gm_copy *copy)
 {
+	const struct gm_engine_copy by = gm_copy_for_engine(copy);
 	struct gm_cuda_scope scope;
 	struct gm_engine *engine;
 	int rc;
 
-	if (copy->length <
-		    (copy->read ? copier->read_long : copier->write_long) ||
-	    !gm_known_holds(&copier->known, copy->host, copy->length) ||
+	if (!gm_known_holds(&copier->known, copy->host, copy->length) ||
 	    copy->why_not)
 		return false;
 	engine = gm_copier_engine(copier);
 	if (!engine)
 		return false;
-	rc = gm_engine_begin(engine, copy->gpu, copy->host, copy->length,
-			     copy->read, &scope);
+	rc = gm_engine_begin(engine, &by, &scope);
 	if (!rc) {
 		gm_copy_look_at_host(copy);
 		rc = gm_engine_end(engine, &scope);
 	}
-	if (!copy->pinned)
+	if (rc != -ESTALE && !copy->pinned)
 		gm_known_forget(&copier->known, copy->host);
-	gm_copier_put(&copier->engine, copy->pinned ? rc : 0);
+	gm_copier_put(&copier->engine, copy->pinned && rc != -ESTALE ? rc : 0);
 	return !rc;
 }
 
-/*
- * A read by the courier into memory that was not pinned at the last read:
- * through the staging memory, which is right for pinned memory too, if slower.
- * What the memory is now is asked meanwhile. False: to be copied otherwise.
- */
-static bool gm_copy_staged_again(struct gm_copier *copier, struct gm_copy *copy)
+/* One that the engine does whatever else is found out. */
+static bool gm_copy_known_long(struct gm_copier *copier, struct gm_copy *copy)
 {
-	struct gpumem_plan_step step;
-	int rc;
+	return copy->length >=
+		       (copy->read ? copier->read_long : copier->write_long) &&
+	       gm_copy_known(copier, copy);
+}
 
-	if (!copy->read || copy->length <= GM_STAGED_MAX || copy->why_not ||
-	    !gm_plain_holds(&copier->plain, copy->host))
-		return false;
-	step = gm_copier_step(copier, GPUMEM_COPY_READ, copy->length);
-	if (step.method != GPUMEM_COPY_COURIER)
-		return false;
-	copy->look_later = true;
-	rc = gm_copy_courier(copier, copy, step.threads);
-	copy->look_later = false;
-	if (copy->pinned)
-		gm_plain_forget(&copier->plain, copy->host);
-	return !rc;
+static unsigned int gm_copy_flags(const struct gm_copy *copy)
+{
+	return (copy->read ? GPUMEM_COPY_READ : 0) |
+	       (copy->pinned ? GPUMEM_COPY_PINNED : 0);
 }
 
 /* The plan's way, and where it cannot be taken the next best. */
 static int gm_copy_planned(struct gm_copier *copier, struct gm_copy *copy)
 {
-	unsigned int flags = (copy->read ? GPUMEM_COPY_READ : 0) |
-			     (copy->pinned ? GPUMEM_COPY_PINNED : 0);
 	struct gpumem_plan_step step =
-		gm_copier_step(copier, flags, copy->length);
+		gm_copier_step(copier, gm_copy_flags(copy), copy->length);
 
 	if (!gm_copy_by(copier, copy, &step))
 		return 0;
-	if (copy->lone && copy->length <= GM_LONE_CPU) {
-		gm_copy_cpu(copy);
-		return 0;
-	}
-	if (step.method == GPUMEM_COPY_COURIER) {
-		step.method = GPUMEM_COPY_ENGINE;
-		if ((copy->lone || copy->length >= GM_ENGINE_MIN) &&
-		    !gm_copy_by(copier, copy, &step))
-			return 0;
-	}
 	step.method = GPUMEM_COPY_THREADS;
 	step.threads = copier->threads;
 	return gm_copy_by(copier, copy, &step);
 }
 
+/* At memory that was pinned at the last copy. */
+static void gm_copy_look_again(struct gm_copier *copier, struct gm_copy *copy)
+{
+	gm_copy_look_at_host(copy);
+	if (copy->pinned)
+		return;
+	gm_known_forget(&copier->known, copy->host);
+	gm_plain_learn(&copier->plain, copy->host);
+}
+
+/*
+ * A read that the plan gives to the courier, by it: where it runs, or is worth
+ * its start. -EAGAIN: it is not, and nothing was copied; else an error.
+ */
+static int gm_copy_by_courier(struct gm_copier *copier, struct gm_copy *copy,
+			      const struct gpumem_plan_step *step, uint64_t now)
+{
+	const bool always = copy->length > GM_ISOLATED_ENGINE && !copy->pinned;
+	struct gm_courier *courier;
+
+	/* Times of a simulated GPU say nothing. */
+	if (!copy->buf->session->cuda.simulated &&
+	    !gm_meter_wants_sm(&copier->meter, copy->length, now))
+		return -EAGAIN;
+	courier = gm_copier_courier_soon(copier);
+	if (!courier)
+		return -EAGAIN;
+	if (!gm_courier_runs(courier) &&
+	    !gm_courier_wants_start(courier, now - copier->read_end, always)) {
+		gm_copier_put(&copier->courier, 0);
+		return -EAGAIN;
+	}
+	if (copy->look_later)
+		gm_courier_meanwhile(courier, gm_copy_look_aside, copy);
+	else if (copy->pinned && !copy->looked)
+		gm_copy_look_again(copier, copy);
+	return gm_copy_courier_held(copier, courier, copy, step->threads);
+}
+
+/* The same read without the courier. */
+static int gm_copy_by_others(struct gm_copier *copier, struct gm_copy *copy,
+			     bool look)
+{
+	struct gpumem_plan_step step = { .method = GPUMEM_COPY_ENGINE,
+					 .threads = copier->threads };
+
+	if (copy->length <= GM_ISOLATED_CPU) {
+		gm_copy_cpu(copy);
+		return 0;
+	}
+	if (look && !copy->looked) {
+		copy->pinned = false;
+		if (gm_copy_known(copier, copy))
+			return 0;
+		gm_copy_look_at_host(copy);
+	}
+	if (!gm_copy_by(copier, copy, &step))
+		return 0;
+	step.method = GPUMEM_COPY_THREADS;
+	return gm_copy_by(copier, copy, &step);
+}
+
+static int gm_copy_metered(struct gm_copier *copier, struct gm_copy *copy,
+			   const struct gpumem_plan_step *step, bool look)
+{
+	const size_t length = copy->length;
+	const uint64_t begin = gm_clock_ns();
+	const bool later = copy->look_later;
+	uint64_t end;
+	int rc;
+
+	rc = gm_copy_by_courier(copier, copy, step, begin);
+	if (!rc) {
+		if (later && copy->pinned)
+			gm_plain_forget(&copier->plain, copy->host);
+		end = gm_clock_ns();
+		gm_meter_sm(&copier->meter, length, end - begin, end);
+	} else {
+		rc = gm_copy_by_others(copier, copy, look);
+		end = gm_clock_ns();
+		gm_meter_other(&copier->meter, length, end - begin);
+	}
+	copier->read_end = end;
+	return rc;
+}
+
+/*
+ * Looks at what the host memory is, where it makes a difference to a read: short
+ * ones come through staging memory as fast in any case. Memory that was not
+ * pinned at the last read is looked at while the courier is at work.
+ */
+static void gm_copy_look_for_read(struct gm_copier *copier,
+				  struct gm_copy *copy, bool by_courier)
+{
+	if (copy->length <= GM_STAGED_MAX)
+		return;
+	if (by_courier && gm_plain_holds(&copier->plain, copy->host)) {
+		copy->look_later = true;
+		return;
+	}
+	/* What it is is asked when it matters, or while the engine is at work. */
+	if (by_courier &&
+	    gm_known_holds(&copier->known, copy->host, copy->length)) {
+		copy->pinned = true;
+		return;
+	}
+	gm_copy_look_at_host(copy);
+	if (copy->pinned)
+		gm_plain_forget(&copier->plain, copy->host);
+	else
+		gm_plain_learn(&copier->plain, copy->host);
+}
+
+static int gm_copy_auto_read(struct gm_copier *copier, struct gm_copy *copy,
+			     bool look)
+{
+	struct gpumem_plan_step step;
+
+	step = gm_copier_step(copier, GPUMEM_COPY_READ, copy->length);
+	if (look)
+		gm_copy_look_for_read(
+			copier, copy,
+			!copy->why_not && step.method == GPUMEM_COPY_COURIER);
+	if (copy->pinned)
+		step = gm_copier_step(copier, gm_copy_flags(copy),
+				      copy->length);
+	if (step.method != GPUMEM_COPY_COURIER || copy->why_not)
+		return gm_copy_planned(copier, copy);
+	return gm_copy_metered(copier, copy, &step, look);
+}
+
+static int gm_copy_auto(struct gm_copier *copier, struct gm_copy *copy,
+			bool look)
+{
+	if (look && gm_copy_known_long(copier, copy))
+		return 0;
+	if (copy->read)
+		return gm_copy_auto_read(copier, copy, look);
+	if (look)
+		gm_copy_look_at_host(copy);
+	return gm_copy_planned(copier, copy);
+}
+
 int gm_copy_run(struct gm_copy *copy, const struct gpumem_copy_options *options)
 {
 	struct gm_copier *copier = copy->buf->session->copier;
-	struct gpumem_plan_step step = { 0 };
+	const bool look = !(options->flags & GPUMEM_COPY_PAGEABLE);
+	struct gpumem_plan_step step = { .method = options->method };
 
-	copy->planned = options->method == GPUMEM_COPY_AUTO;
-	gm_copy_look_at_gpu(copy);
-	if (!(options->flags & GPUMEM_COPY_PAGEABLE)) {
-		if (copy->planned && (gm_copy_again(copier, copy) ||
-				      gm_copy_staged_again(copier, copy)))
-			return 0;
-		/* A short read comes through staging memory as fast in any case. */
-		if (!copy->read || copy->length > GM_STAGED_MAX) {
-			gm_copy_look_at_host(copy);
-			if (copy->read && copy->pinned)
-				gm_plain_forget(&copier->plain, copy->host);
-			else if (copy->read)
-				gm_plain_learn(&copier->plain, copy->host);
-		}
+	if (options->method == GPUMEM_COPY_AUTO) {
+		copy->why_not = gm_buf_gpu_reach(copy->buf);
+		return gm_copy_auto(copier, copy, look);
 	}
-	if (copy->planned)
-		return gm_copy_planned(copier, copy);
-	step.method = options->method;
+	gm_copy_look_at_gpu(copy);
+	if (look && (!copy->read || copy->length > GM_STAGED_MAX))
+		gm_copy_look_at_host(copy);
 	step.threads = options->threads ? options->threads : copier->threads;
 	return gm_copy_by(copier, copy, &step);
 }

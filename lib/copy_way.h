@@ -9,6 +9,9 @@
 
 #include "session.h"
 
+/* A read that goes without the courier: up to this by the CPU, then the engine. */
+#define GM_ISOLATED_CPU ((size_t)6 << 10)
+
 /* A copy whose arguments are checked and whose buffer is mapped. */
 struct gm_copy {
 	struct gm_buf *buf;
@@ -25,9 +28,8 @@ struct gm_copy {
 	size_t pinned_size;
 	uint64_t host_gpu; /* what the GPU calls host then, or 0 */
 	const char *why_not; /* the GPU may not touch the memory, and why */
+	bool looked; /* at host: pinned is found out */
 	bool look_later; /* at host, while the GPU is at work */
-	bool planned; /* the way is the library's choice */
-	bool lone; /* it is not to start the courier */
 };
 
 /*

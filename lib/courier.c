@@ -166,10 +166,10 @@ static void gm_courier_tag(struct gm_courier_part *part, uint32_t how)
 
 /*
  * Sends a part on its way. host_gpu: where the GPU is to write it, or 0. alone:
- * no other part is out.
+ * no other part is out. more: the read has more.
  */
 static int gm_courier_send(struct gm_courier_part *part, uint64_t gpu,
-			   uint64_t host_gpu, bool alone)
+			   uint64_t host_gpu, bool alone, bool more)
 {
 	struct gm_courier *courier = part->courier;
 	const uint64_t number = ++courier->number;
@@ -202,6 +202,10 @@ static int gm_courier_send(struct gm_courier_part *part, uint64_t gpu,
 		job->to = courier->memory_gpu + stage + gpu % GM_COURIER_ALIGN;
 		job->how |= GM_COURIER_WHOLE;
 	}
+	/* Of other calls at work too. */
+	courier->more = more || courier->holds > 1;
+	if (courier->more)
+		job->how |= GM_COURIER_MORE;
 	part->stage = courier->memory + stage;
 	part->skew = job->to % GM_COURIER_ALIGN;
 	if (waves) {
@@ -227,20 +231,38 @@ static void gm_courier_aside(struct gm_courier *courier)
 	courier->aside = NULL;
 }
 
+/* Whether the rest of a read is not to be sent, and why. */
+static int gm_courier_stop(const struct gm_courier *courier, size_t sent)
+{
+	const struct gm_courier_watch *watch = courier->watch;
+
+	if (!gm_courier_alive(courier))
+		return -ESTALE;
+	return sent && watch && watch->give_way && watch->give_way(watch->arg)
+		       ? -EAGAIN
+		       : 0;
+}
+
 static int gm_courier_copy(struct gm_courier *courier, uint64_t gpu, char *host,
 			   uint64_t host_gpu, size_t length,
 			   struct gm_pool *pool, unsigned int threads)
 {
 	struct gm_courier_part parts[GM_COURIER_SLOTS];
 	unsigned int sent_parts = 0, done_parts = 0;
-	size_t sent = 0;
-	int rc = 0;
+	size_t sent = 0, done = 0;
+	int rc = 0, stop = 0;
 
+	courier->holds++;
 	while (!rc && (sent < length || done_parts < sent_parts)) {
 		struct gm_courier_part *part;
 
 		if (sent < length &&
 		    sent_parts - done_parts < GM_COURIER_SLOTS) {
+			stop = gm_courier_stop(courier, sent);
+			if (stop) {
+				length = sent;
+				continue;
+			}
 			part = &parts[sent_parts % GM_COURIER_SLOTS];
 			*part = (struct gm_courier_part){
 				.courier = courier,
@@ -254,7 +276,8 @@ static int gm_courier_copy(struct gm_courier *courier, uint64_t gpu, char *host,
 				       part->length >= GM_COURIER_SHARE;
 			rc = gm_courier_send(part, gpu + sent,
 					     host_gpu ? host_gpu + sent : 0,
-					     sent_parts == done_parts);
+					     sent_parts == done_parts,
+					     sent + part->length < length);
 			if (part->shared)
 				gm_pool_rouse(pool, threads);
 			gm_courier_aside(courier);
@@ -264,9 +287,13 @@ static int gm_courier_copy(struct gm_courier *courier, uint64_t gpu, char *host,
 		}
 		part = &parts[done_parts % GM_COURIER_SLOTS];
 		rc = gm_courier_finish(part, !host_gpu, pool, threads);
+		done += rc ? 0 : part->length;
 		done_parts++;
 	}
-	return rc;
+	gm_courier_unhold(courier);
+	if (courier->watch)
+		courier->watch->done = done;
+	return rc ? rc : stop;
 }
 
 /* Whether the GPU brings what the CPU wrote, before anyone relies on it. */
@@ -285,6 +312,8 @@ static int gm_courier_prove(struct gm_courier *courier)
 	if (rc)
 		return rc;
 	courier->proven = !memcmp(wrote, read, sizeof(read));
+	/* What it says of reads to come is nothing. */
+	courier->judged = courier->start;
 	if (courier->proven)
 		return 0;
 	return courier->dead = gm_error(
@@ -293,24 +322,26 @@ static int gm_courier_prove(struct gm_courier *courier)
 				    "report this machine");
 }
 
-/* Reads come one soon after the other, by what the last kernel had to do. */
-static bool gm_courier_in_demand(const struct gm_courier *courier)
+bool gm_courier_runs(const struct gm_courier *courier)
 {
-	return courier->prompted || courier->number != courier->first;
+	return courier->start && !gm_courier_retired(courier);
 }
 
-bool gm_courier_lone(struct gm_courier *courier)
+bool gm_courier_wants_start(struct gm_courier *courier, uint64_t gap_ns,
+			    bool always)
 {
-	uint64_t now;
-
-	if (!courier->start || !gm_courier_retired(courier) ||
-	    gm_courier_in_demand(courier))
-		return false;
-	now = gm_clock_ns();
-	if (now - courier->lone_time < courier->limits.idle_us * GM_US)
-		return false;
-	courier->lone_time = now;
-	return true;
+	if (courier->judged != courier->start) {
+		courier->judged = courier->start;
+		gm_sm_launch_served(&courier->launch,
+				    courier->number - courier->first + 1);
+	}
+	courier->always = always;
+	courier->wait_ns = 0;
+	if (always)
+		return true;
+	courier->wait_ns = gm_sm_launch_wanted(&courier->launch, gap_ns,
+					       courier->limits.idle_us * GM_US);
+	return courier->wait_ns;
 }
 
 /* Before a read: 0 where the kernel runs or can be started. */
@@ -333,13 +364,25 @@ int gm_courier_read(struct gm_courier *courier, uint64_t gpu, void *host,
 		    uint64_t host_gpu, size_t length, struct gm_pool *pool,
 		    unsigned int threads)
 {
-	int rc = gm_courier_ready(courier);
+	struct gm_courier_watch *watch = courier->watch;
+	int rc;
 
+	courier->watch = NULL;
+	rc = gm_courier_ready(courier);
+	courier->watch = watch;
 	if (!rc)
 		rc = gm_courier_copy(courier, gpu, host, host_gpu, length, pool,
 				     threads);
 	courier->aside = NULL;
+	courier->watch = NULL;
 	return rc;
+}
+
+void gm_courier_watch(struct gm_courier *courier,
+		      struct gm_courier_watch *watch)
+{
+	watch->done = 0;
+	courier->watch = watch;
 }
 
 void gm_courier_meanwhile(struct gm_courier *courier, void (*aside)(void *arg),

@@ -160,7 +160,8 @@ DEVICE void push_pieces(u64 to, u64 end, u64 by, u32 lane)
 				      at + i * step < end);
 #pragma unroll
 		for (int i = 0; i < FLIGHT; i++)
-			store_piece_if(at + i * step, p[i], at + i * step < end);
+			store_piece_if(at + i * step, p[i],
+				       at + i * step < end);
 	}
 }
 
@@ -200,7 +201,8 @@ DEVICE void push_shifted(u64 to, u64 end, u64 by, u32 lane)
 	const u32 skip = by % PIECE;
 
 	by -= skip;
-	for (u64 at = to + lane * PIECE; at < end; at += step * FLIGHT_SHIFTED) {
+	for (u64 at = to + lane * PIECE; at < end;
+	     at += step * FLIGHT_SHIFTED) {
 		struct piece p[FLIGHT_SHIFTED] = {}, q[FLIGHT_SHIFTED] = {};
 
 #pragma unroll
@@ -378,23 +380,23 @@ DEVICE void push_waves(const struct gm_courier_job *job, u64 number, u64 done,
 
 /* Waits for a job; one with GM_COURIER_END when it is time to retire. */
 DEVICE struct gm_courier_job next_job(const struct gm_courier_start *start,
-				      u64 born, u64 number)
+				      u64 born, u64 number, u32 more)
 {
-	const u64 slot =
-		start->bell + number % GM_COURIER_SLOTS *
-				      sizeof(((struct gm_courier_bell *)0)
-						     ->slot[0]);
+	const u64 slot = start->bell +
+			 number % GM_COURIER_SLOTS *
+				 sizeof(((struct gm_courier_bell *)0)->slot[0]);
 	struct gm_courier_job job = {};
 	const u64 idle_since = time_ns();
+	const u64 patience = more ? start->hold_ns : start->idle_ns;
 
 	for (;;) {
 		u64 now = time_ns();
 
-		if (now - idle_since > start->idle_ns) {
+		if (now - idle_since > patience) {
 			job.how = GM_COURIER_END;
 			return job;
 		}
-		if (now - born > start->life_ns) {
+		if (!more && now - born > start->life_ns) {
 			job.how = GM_COURIER_END | GM_COURIER_AGED;
 			return job;
 		}
@@ -402,7 +404,8 @@ DEVICE struct gm_courier_job next_job(const struct gm_courier_start *start,
 			struct piece a = load_piece(slot);
 			struct piece b = load_piece(slot + PIECE);
 
-			if (a.word[3] != (u32)number || b.word[3] != (u32)number)
+			if (a.word[3] != (u32)number ||
+			    b.word[3] != (u32)number)
 				continue;
 			job.from = (u64)a.word[1] << 32 | a.word[0];
 			job.length = a.word[2];
@@ -420,7 +423,8 @@ DEVICE struct gm_courier_job next_job(const struct gm_courier_start *start,
  */
 DEVICE struct gm_courier_job first_job(const struct gm_courier_start *start)
 {
-	struct gm_courier_flags *flags = (struct gm_courier_flags *)start->flags;
+	struct gm_courier_flags *flags =
+		(struct gm_courier_flags *)start->flags;
 	struct gm_courier_bell *bell = (struct gm_courier_bell *)start->bell;
 	struct gm_courier_job job = start->job;
 
@@ -431,9 +435,10 @@ DEVICE struct gm_courier_job first_job(const struct gm_courier_start *start)
 	return job;
 }
 
-extern "C" __attribute__((global, launch_bounds(GM_COURIER_GROUP *
-						GM_COURIER_GROUPS))) void
-gpumem_courier(struct gm_courier_start start)
+extern "C"
+	__attribute__((global,
+		       launch_bounds(GM_COURIER_GROUP *GM_COURIER_GROUPS))) void
+	gpumem_courier(struct gm_courier_start start)
 {
 	/*
 	 * Two, used in turn: a thread that is late still reads the last job
@@ -456,18 +461,25 @@ gpumem_courier(struct gm_courier_start start)
 		job = jobs[number % GM_COURIER_SLOTS];
 		if (job.how & GM_COURIER_END)
 			break;
-		if (job.how & GM_COURIER_WAVES)
+		if (!job.length) {
+			if (first)
+				store_word((u64)flags->done[number %
+							    GM_COURIER_SLOTS],
+					   number);
+		} else if (job.how & GM_COURIER_WAVES)
 			push_waves(&job, number,
 				   (u64)flags->done[number % GM_COURIER_SLOTS],
-				   start.tagged + number % GM_COURIER_SLOTS *
-							  GM_COURIER_TAGGED_ROOM);
+				   start.tagged +
+					   number % GM_COURIER_SLOTS *
+						   GM_COURIER_TAGGED_ROOM);
 		else
 			push_job(&job, number,
 				 (u64)flags->done[number % GM_COURIER_SLOTS]);
 		number++;
 		if (first)
 			jobs[number % GM_COURIER_SLOTS] =
-				next_job(&start, born, number);
+				next_job(&start, born, number,
+					 job.how & GM_COURIER_MORE);
 	}
 	/* All threads came here through the barrier, with all that they did. */
 	if (first) {

@@ -44,6 +44,16 @@ void gm_courier_drop(struct gm_courier *courier);
 void gm_courier_set_limits(struct gm_courier *courier,
 			   const struct gm_courier_limits *limits);
 
+/* What a read asks before each part of it, and what it tells. */
+struct gm_courier_watch {
+	/* Whether the memory is there still: else the GPU is not to touch it. */
+	bool (*alive)(void *arg);
+	/* Whether another thread waits for the courier, or NULL. */
+	bool (*give_way)(void *arg);
+	void *arg;
+	size_t done; /* out: bytes from the start on that have come */
+};
+
 /*
  * Copies device memory to the host. One call at a time; the caller locks.
  *
@@ -57,6 +67,8 @@ void gm_courier_set_limits(struct gm_courier *courier,
  * to be copied another way. Nothing or a part was copied, and nothing will be
  * written later. The courier can be used again: it says the same at once while
  * that lasts, and for a while afterwards.
+ * -ESTALE, -EAGAIN: the memory is gone, or others wait, see gm_courier_watch():
+ * its done bytes have come, and nothing will be written later. Store no reason.
  * -EIO, -ETIMEDOUT: the kernel could not be started or does not answer; nothing
  * or a part was copied, and the courier is not to be used again.
  */
@@ -65,12 +77,22 @@ int gm_courier_read(struct gm_courier *courier, uint64_t gpu, void *host,
 		    unsigned int threads);
 
 /*
- * Whether a read had better go another way: no kernel runs, the last one was
- * started for a single read, and none came since for as long as one that has
- * nothing to do lives. One that is started for a single read is late, and keeps a
- * multiprocessor for nothing. The caller locks.
+ * What the next read asks; without it the memory stays, and nobody waits. The
+ * caller locks.
  */
-bool gm_courier_lone(struct gm_courier *courier);
+void gm_courier_watch(struct gm_courier *courier,
+		      struct gm_courier_watch *watch);
+
+/* Whether a kernel runs and looks for jobs. The caller locks. */
+bool gm_courier_runs(const struct gm_courier *courier);
+
+/*
+ * Where none runs: whether a read is to start one; see copy/sm/launch.h. gap_ns:
+ * since the end of the last read. always: in any case, so that it says nothing of
+ * reads to come. The caller locks.
+ */
+bool gm_courier_wants_start(struct gm_courier *courier, uint64_t gap_ns,
+			    bool always);
 
 /*
  * What the next read is to do once, while the GPU is at work; not at all where

@@ -43,6 +43,12 @@
 #define GM_COURIER_END 0x200u
 #define GM_COURIER_AGED 0x800u
 /*
+ * More jobs are coming: the kernel waits for the next one whatever its age, and
+ * for start.hold_ns before it takes it for lost. A job of no bytes does nothing
+ * but say so, or that none is coming; its first flag is set.
+ */
+#define GM_COURIER_MORE 0x1000u
+/*
  * With GM_COURIER_WHOLE: the chunks begin at the target itself, and all threads
  * do one after the other, which is told before the next one is stored. What lies
  * beside a chunk in 16 bytes of the next one's comes with it. A block of n
@@ -137,6 +143,7 @@ struct gm_courier_start {
 	uint64_t tagged; /* the same of GM_COURIER_TAGGED_ROOM for each slot */
 	uint64_t idle_ns;
 	uint64_t life_ns;
+	uint64_t hold_ns;
 };
 
 #endif /* GM_COURIER_ABI_H */

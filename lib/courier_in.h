@@ -11,6 +11,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "copy/sm/launch.h"
 #include "courier.h"
 #include "courier_abi.h"
 
@@ -62,6 +63,7 @@ struct gm_courier {
 
 	void (*aside)(void *arg); /* for the next read, or NULL */
 	void *aside_arg;
+	struct gm_courier_watch *watch; /* of the read at work, or NULL */
 
 	bool proven; /* a read brought what was expected */
 	uint64_t number; /* the last job's */
@@ -70,9 +72,13 @@ struct gm_courier {
 	uint64_t start; /* the last start's number */
 	uint64_t start_time;
 	uint64_t first; /* the first job of that start */
-	bool prompted; /* it came soon after a lone read */
 	uint64_t look_time; /* when the stream was asked last */
-	uint64_t lone_time; /* when a read was last sent another way */
+	struct gm_sm_launch launch;
+	uint64_t judged; /* the last start that launch was told of, or never is */
+	bool always; /* the next start is not to be judged */
+	uint64_t wait_ns; /* for the next read, of the next start */
+	unsigned int holds; /* calls at work that the kernel is to outlive */
+	bool more; /* the last job said that more come */
 	bool given_up; /* the last start was cancelled before it began */
 	int dead; /* why it is not to be used again */
 };
@@ -109,9 +115,13 @@ void gm_courier_unload(struct gm_courier *courier);
  */
 int gm_courier_place(struct gm_courier *courier);
 
+/* Whether the memory of the read at work is there; without a watch it is. */
+bool gm_courier_alive(const struct gm_courier *courier);
+
 /*
- * Starts the kernel with a job; a later one that is out already is rung for
- * again. The last one has retired.
+ * Starts the kernel and rings for a job; a later one that is out already is rung
+ * for again. The last one has retired. -ESTALE: the memory is gone, and the job
+ * will not be done.
  */
 int gm_courier_launch(struct gm_courier *courier, uint64_t number);
 
@@ -120,6 +130,16 @@ int gm_courier_launch(struct gm_courier *courier, uint64_t number);
  * GPU memory. If it retires just then the job is left to gm_courier_wait().
  */
 void gm_courier_ring(struct gm_courier *courier, uint64_t number);
+
+/* Makes a job of no bytes; how: 0, or GM_COURIER_MORE. */
+void gm_courier_set_empty(struct gm_courier *courier, uint64_t number,
+			  uint32_t how);
+
+/*
+ * At the end of a call that counted as one of holds: lets the kernel go, where it
+ * was told of more.
+ */
+void gm_courier_unhold(struct gm_courier *courier);
 
 /* A word that shows that something is there: when it has this value there. */
 struct gm_courier_sign {

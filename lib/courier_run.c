@@ -19,6 +19,12 @@
 #define GM_COURIER_GAP_NS (60 * GM_US)
 #define GM_COURIER_RECENT_NS (200 * GM_US)
 
+/*
+ * A kernel that was told of more waits so long for it: the host may be stopped in
+ * the middle of a call.
+ */
+#define GM_COURIER_HOLD_NS (100 * GM_MS)
+
 /* Looks at a flag between two looks at the clock. */
 #define GM_COURIER_SPINS 64u
 /* Then others may need the CPU more. */
@@ -127,20 +133,59 @@ static void gm_courier_make_way(const struct gm_courier *courier)
 		gm_clock_spin(GM_COURIER_GAP_NS);
 }
 
-/* No kernel looks at the bell now. */
+void gm_courier_set_empty(struct gm_courier *courier, uint64_t number,
+			  uint32_t how)
+{
+	courier->jobs[number % GM_COURIER_SLOTS] = (struct gm_courier_job){
+		.number = (uint32_t)number,
+		.how = how,
+		.number_again = (uint32_t)number,
+	};
+	courier->more = how & GM_COURIER_MORE;
+}
+
+bool gm_courier_alive(const struct gm_courier *courier)
+{
+	const struct gm_courier_watch *watch = courier->watch;
+
+	return !watch || watch->alive(watch->arg);
+}
+
+/*
+ * The host takes out of the staging memory more slowly than the GPU brings it
+ * there, and asks for no more meanwhile: so much longer does a kernel wait that
+ * is started for a read of so many bytes.
+ */
+static uint64_t gm_courier_idle_ns(const struct gm_courier *courier,
+				   const struct gm_courier_job *job)
+{
+	const uint64_t idle_ns = courier->limits.idle_us * GM_US;
+
+	return (courier->wait_ns > idle_ns ? courier->wait_ns : idle_ns) +
+	       (job->how & GM_COURIER_WHOLE ? job->length / 32 : 0);
+}
+
+/*
+ * No kernel looks at the bell now. The kernel is started without a job: while it
+ * runs cuMemFree() waits for it, so that the memory which is there when it is
+ * rung for stays there.
+ */
 int gm_courier_launch(struct gm_courier *courier, uint64_t number)
 {
 	const struct gm_cuda *cuda = &courier->session->cuda;
 	const struct gm_courier_job silent = { 0 };
+	const struct gm_courier_job *job =
+		&courier->jobs[number % GM_COURIER_SLOTS];
 	struct gm_courier_start start = {
-		.job = courier->jobs[number % GM_COURIER_SLOTS],
-		.number = number,
+		.job = { .how = GM_COURIER_MORE },
+		.number = number - 1,
 		.start = courier->start + 1,
 		.bell = courier->bell_gpu,
 		.flags = courier->memory_gpu +
 			 (uint64_t)((char *)courier->flags - courier->memory),
-		.idle_ns = courier->limits.idle_us * GM_US,
+		.idle_ns = gm_courier_idle_ns(courier, job),
 		.life_ns = courier->limits.life_us * GM_US,
+		.hold_ns = GM_COURIER_HOLD_NS,
 		.tagged = courier->memory_gpu +
 			  (uint64_t)(courier->tagged - courier->memory),
 	};
@@ -150,11 +195,13 @@ int gm_courier_launch(struct gm_courier *courier, uint64_t number)
 	int rc;
 
 	gm_courier_make_way(courier);
+	if (!gm_courier_alive(courier)) {
+		courier->more = false;
+		return -ESTALE;
+	}
 	/* Old numbers would come round again after 2^32 jobs. */
 	for (unsigned int i = 0; i < GM_COURIER_SLOTS; i++)
 		gm_cpu()->store32(&courier->bell->slot[i].job, &silent);
-	if (courier->number != number)
-		gm_courier_store_job(courier, courier->number);
 	gm_cpu_fence();
 	rc = gm_cuda_enter(&scope, cuda, courier->session->context);
 	if (rc)
@@ -169,9 +216,24 @@ int gm_courier_launch(struct gm_courier *courier, uint64_t number)
 	courier->start++;
 	courier->start_time = courier->look_time = gm_clock_ns();
 	courier->first = number;
-	courier->prompted = courier->start_time - courier->lone_time <
-			    courier->limits.idle_us * GM_US;
-	return 0;
+	if (courier->always)
+		courier->judged = courier->start;
+	if (!gm_courier_alive(courier)) {
+		rc = -ESTALE;
+		gm_courier_set_empty(courier, number, 0);
+	}
+	for (uint64_t n = number; n <= courier->number; n++)
+		gm_courier_store_job(courier, n);
+	gm_cpu_fence();
+	return rc;
+}
+
+void gm_courier_unhold(struct gm_courier *courier)
+{
+	if (--courier->holds || !courier->more || !gm_courier_runs(courier))
+		return;
+	gm_courier_set_empty(courier, ++courier->number, 0);
+	gm_courier_ring(courier, courier->number);
 }
 
 int gm_courier_busy(void)

@@ -54,11 +54,6 @@ struct gpumem_sim_info;
 	  (void *host, CUdeviceptr addr, size_t bytes, CUstream stream))       \
 	F(copy_to_device, "cuMemcpyHtoDAsync_v2",                              \
 	  (CUdeviceptr addr, const void *host, size_t bytes, CUstream stream)) \
-	F(event_create, "cuEventCreate",                                       \
-	  (CUevent * event, unsigned int flags))                               \
-	F(event_destroy, "cuEventDestroy_v2", (CUevent event))                 \
-	F(event_record, "cuEventRecord", (CUevent event, CUstream stream))     \
-	F(event_query, "cuEventQuery", (CUevent event))                        \
 	F(host_alloc, "cuMemHostAlloc",                                        \
 	  (void **host, size_t bytes, unsigned int flags))                     \
 	F(host_free, "cuMemFreeHost", (void *host))                            \

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Copies by the GPU's copy engine: straight to pinned host memory, and in
- * chunks through pinned staging memory for any other, so that the engine and
- * the CPU work at the same time.
+ * Copies by the GPU's copy engine: straight to pinned host memory, and through
+ * pinned staging memory for short ones to any other.
  */
 #ifndef GM_ENGINE_H
 #define GM_ENGINE_H
@@ -15,10 +14,6 @@
 #include "session.h"
 
 struct gm_engine;
-struct gm_pool;
-
-/* Shorter copies than this are not worth the engine's start. */
-#define GM_ENGINE_MIN ((size_t)16 << 10)
 
 /* -EOPNOTSUPP, -ENOMEM, -EIO with the reason stored. */
 int gm_engine_new(struct gm_session *session, struct gm_engine **engine);
@@ -26,25 +21,40 @@ void gm_engine_free(struct gm_engine *engine);
 /* In a forked child: frees the host's memory alone. */
 void gm_engine_drop(struct gm_engine *engine);
 
+/* A copy between device memory, which is known to be allocated, and the host. */
+struct gm_engine_copy {
+	uint64_t gpu;
+	char *host;
+	size_t length;
+	bool read;
+	bool pinned; /* the host memory is CUDA's own */
+	/* Whether the memory is there still: asked before the call of CUDA's. */
+	bool (*alive)(void *arg);
+	void *arg;
+};
+
+/* Copies up to this go through staging memory, where host is not pinned. */
+#define GM_ENGINE_STAGED ((size_t)512 << 10)
+
 /*
- * Copy between device memory, which is known to be allocated, and host memory.
- * One call at a time; the caller locks. pinned: the host memory is CUDA's own.
- * Return when the data is there. -EIO with its reason.
+ * Copies; the caller locks. Returns when the data is there. -ESTALE: the memory is
+ * gone, nothing was copied; stores no reason. -EIO with its reason.
+ *
+ * One copy is one call of CUDA's, for whose end cuMemFree() waits. A copy in
+ * several could not be safe from one: a call that comes while cuMemFree() waits
+ * for those before it waits too, and then copies what is freed, which ends the
+ * context (seen with 580.159.04). So long copies of memory that is not pinned are
+ * CUDA's own.
  */
-int gm_engine_read(struct gm_engine *engine, uint64_t gpu, void *host,
-		   size_t length, bool pinned, struct gm_pool *pool,
-		   unsigned int threads);
-int gm_engine_write(struct gm_engine *engine, uint64_t gpu, const void *host,
-		    size_t length, bool pinned, struct gm_pool *pool,
-		    unsigned int threads);
+int gm_engine_copy(struct gm_engine *engine, const struct gm_engine_copy *copy);
 
 /*
  * The same in two steps, for host memory that should be pinned: any other CUDA
  * copies itself, and takes longer. After a failure to begin there is nothing to
- * end.
+ * end. -ESTALE: the memory is gone; stores no reason.
  */
-int gm_engine_begin(struct gm_engine *engine, uint64_t gpu, void *host,
-		    size_t length, bool read, struct gm_cuda_scope *scope);
+int gm_engine_begin(struct gm_engine *engine, const struct gm_engine_copy *copy,
+		    struct gm_cuda_scope *scope);
 int gm_engine_end(struct gm_engine *engine, struct gm_cuda_scope *scope);
 
 #endif /* GM_ENGINE_H */

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "copier.h"
+#include "copy_way.h"
 #include "cpu.h"
 #include "error.h"
 #include "handle.h"
@@ -74,10 +75,10 @@ int gpumem_copy_explain(struct gpumem *handle, uint64_t length,
 	} else {
 		step = gm_copier_step(copier, flags, length);
 		if (step.method == GPUMEM_COPY_COURIER && !copier->courier_on) {
-			step.method = length >= GM_ENGINE_MIN
+			step.method = length > GM_ISOLATED_CPU
 					      ? GPUMEM_COPY_ENGINE
-					      : GPUMEM_COPY_THREADS;
-			step.threads = copier->threads;
+					      : GPUMEM_COPY_CPU;
+			step.threads = 1;
 		}
 		step.flags = flags;
 		*plan = (struct gpumem_copy_plan){

@@ -176,6 +176,7 @@ static CUresult look(const struct sim_kernel *kernel, uint64_t slot,
 static CUresult next_job(const struct sim_kernel *kernel, uint64_t born,
 			 uint64_t number, struct gm_courier_job *job)
 {
+	const bool more = job->how & GM_COURIER_MORE;
 	const struct gm_courier_start *start = kernel->parameter;
 	const uint64_t slot =
 		start->bell + offsetof(struct gm_courier_bell, slot) +
@@ -188,11 +189,12 @@ static CUresult next_job(const struct sim_kernel *kernel, uint64_t born,
 	for (;;) {
 		uint64_t now = sim_clock_ns();
 
-		if (now - idle_since > start->idle_ns) {
+		if (now - idle_since >
+		    (more ? start->hold_ns : start->idle_ns)) {
 			job->how = GM_COURIER_END;
 			return CUDA_SUCCESS;
 		}
-		if (now - born > start->life_ns) {
+		if (!more && now - born > start->life_ns) {
 			job->how = GM_COURIER_END | GM_COURIER_AGED;
 			return CUDA_SUCCESS;
 		}
@@ -240,6 +242,22 @@ static void far_delay(const struct gm_courier_start *start)
 		sim_clock_wait(FAR_NS);
 }
 
+static CUresult ring_answer(const struct sim_kernel *kernel,
+			    const struct gm_courier_job *job, uint64_t number)
+{
+	const struct gm_courier_start *start = kernel->parameter;
+	const uint64_t done =
+		start->flags + offsetof(struct gm_courier_flags, done) +
+		number % GM_COURIER_SLOTS *
+			sizeof(((struct gm_courier_flags *)0)->done[0]);
+
+	/* A kernel may be started without a job, or kept without one. */
+	if (!job->length)
+		return sim_kernel_signal(kernel, done, number);
+	far_delay(start);
+	return push_job(kernel, job, number, done);
+}
+
 static CUresult courier_run(struct sim_kernel *kernel)
 {
 	const struct gm_courier_start *start = kernel->parameter;
@@ -252,13 +270,7 @@ static CUresult courier_run(struct sim_kernel *kernel)
 		return CUDA_ERROR_LAUNCH_FAILED;
 	result = first_job(kernel, &job);
 	while (!result && !(job.how & GM_COURIER_END)) {
-		far_delay(start);
-		result = push_job(
-			kernel, &job, number,
-			start->flags + offsetof(struct gm_courier_flags, done) +
-				number % GM_COURIER_SLOTS *
-					sizeof(((struct gm_courier_flags *)0)
-						       ->done[0]));
+		result = ring_answer(kernel, &job, number);
 		number++;
 		if (!result)
 			result = next_job(kernel, born, number, &job);

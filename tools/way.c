@@ -12,6 +12,10 @@
 /* A call that takes longer finds nothing cold that a call before it warmed. */
 #define WARM_US 500.0
 
+/* As many before these, of short calls, or for so long. */
+#define ROW_CALLS 8
+#define ROW_US 200.0
+
 static const struct {
 	const char *name;
 	enum way_kind kind;
@@ -317,6 +321,19 @@ static bool way_estimate(const struct way *way, const struct way_job *job,
 	return true;
 }
 
+/*
+ * A turn is a row of calls out of a loop that does nothing else: those before the
+ * ones that are timed come as often as in one.
+ */
+static int way_warm_calls(const struct turn *turn)
+{
+	double calls = ROW_US / (turn->estimate + 0.001);
+
+	if (calls > ROW_CALLS)
+		calls = ROW_CALLS;
+	return turn->calls > calls ? turn->calls : (int)calls;
+}
+
 static void way_turn(const struct way *way, const struct way_job *job,
 		     const struct way_limits *limits, const struct turn *turn,
 		     struct way_result *result)
@@ -329,7 +346,7 @@ static void way_turn(const struct way *way, const struct way_job *job,
 		while (tool_now() - start < limits->pause_us)
 			;
 	} else if (turn->estimate < WARM_US && !error) {
-		error = way_copies(way, job, calls, result->why,
+		error = way_copies(way, job, way_warm_calls(turn), result->why,
 				   sizeof(result->why));
 	}
 	start = tool_now();

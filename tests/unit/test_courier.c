@@ -283,36 +283,124 @@ static void it_says_why_it_retired(void **state)
 	}
 }
 
-/* A kernel was started for one read; nobody reads for a while, then twice. */
-static void reads_one_by_one_are_lone(void **state)
+/* One that serves many reads is started again at once, others later and later. */
+static void starts_are_judged_by_what_they_served(void **state)
 {
 	static const struct gm_courier_limits limits = { 10000, 20000 };
-	const uint64_t idle = limits.idle_us * CLOCK_US;
+	unsigned int tries[3] = { 0 };
 
 	gm_courier_set_limits(courier, &limits);
-	for (int i = 0; i < 3; i++) {
-		/* This one begins a kernel, not soon after a lone one. */
-		end_kernels();
-		clock_move(idle);
-		check_read(i, host + BESIDE, false, 1000, 1);
-		assert_false(gm_courier_lone(courier));
-		end_kernels();
-		assert_true(gm_courier_lone(courier));
-		clock_move(idle - 1);
-		assert_false(gm_courier_lone(courier));
-		clock_move(1);
-		assert_true(gm_courier_lone(courier));
-		/* And this one soon after it: there is a demand. */
-		clock_move(idle - 1);
-		check_read(i, host + BESIDE, false, 1000, 1);
-		end_kernels();
-		clock_move(idle);
-		assert_false(gm_courier_lone(courier));
-		/* As after a kernel that did more than one. */
-		check_read(i, host + BESIDE, false, 1000, 1);
-		check_read(i, host + BESIDE, false, 1000, 1);
-		end_kernels();
-		assert_false(gm_courier_lone(courier));
+	assert_false(gm_courier_runs(courier));
+	for (int many = 0; many < 2; many++)
+		for (int i = 0; i < 3; i++) {
+			for (int k = 0; k < (many ? 20 : 1); k++)
+				check_read(i, host + BESIDE, false, 1000, 1);
+			assert_true(gm_courier_runs(courier));
+			end_kernels();
+			assert_false(gm_courier_runs(courier));
+			assert_false(gm_courier_wants_start(
+				courier,
+				GM_SM_LAUNCH_IDLE_MAX * limits.idle_us *
+					CLOCK_US,
+				false));
+			tries[i] = 0;
+			while (!gm_courier_wants_start(courier, 5000, false))
+				tries[i]++;
+			if (many)
+				assert_int_equal(tries[i], 0);
+			else if (i)
+				assert_true(tries[i] > tries[i - 1]);
+		}
+}
+
+/* Asked before each part, and at each start; what it may do, and how often. */
+struct asked {
+	unsigned int alive, give_way; /* times that it still is, does not */
+	unsigned int asked;
+};
+
+static bool still_alive(void *arg)
+{
+	struct asked *asked = arg;
+
+	asked->asked++;
+	return asked->alive && asked->alive--;
+}
+
+static bool now_gives_way(void *arg)
+{
+	struct asked *asked = arg;
+
+	return !asked->give_way || !asked->give_way--;
+}
+
+/* Returns what the read did, with what it left alone still as it was. */
+static int read_watched(struct asked *asked, size_t length, size_t *done,
+			unsigned int threads)
+{
+	struct gm_courier_watch watch = { .alive = still_alive,
+					  .give_way = now_gives_way,
+					  .arg = asked };
+	int rc;
+
+	memset(host, GUARD, length);
+	gm_courier_watch(courier, &watch);
+	rc = gm_courier_read(courier, memory, host, 0, length, pool, threads);
+	*done = watch.done;
+	assert_memory_equal(host, bytes, *done);
+	for (size_t i = *done; i < length; i++)
+		if (host[i] != GUARD)
+			fail_msg("byte %zu was written, of %zu done", i, *done);
+	return rc;
+}
+
+static void memory_that_is_gone_is_not_read(void **state)
+{
+	struct gpumem_sim_info before, info;
+	size_t done;
+
+	check_read(0, host + BESIDE, false, 1000, 1);
+	for (unsigned int alive = 0; alive < 8; alive++) {
+		struct asked asked = { .alive = alive, .give_way = 100 };
+		int rc;
+
+		rest(alive % 2 ? 1000 : 0);
+		assert_int_equal(unit_cuda.sim_info(&before), 0);
+		rc = read_watched(&asked, 3 * MIB, &done, 1 + alive % 4);
+		assert_int_equal(unit_cuda.sim_info(&info), 0);
+		assert_true(info.jobs - before.jobs <= alive);
+		assert_int_equal(rc, done == 3 * MIB ? 0 : -ESTALE);
+		/* It is asked for each of three parts, and at a start. */
+		assert_true(!rc || asked.asked == alive + 1);
+	}
+	/* That is forgotten with the read. */
+	check_read(77, host + BESIDE, false, 3 * MIB, 4);
+}
+
+/* One read is one life, whatever its age: what frees memory waits for its end. */
+static void a_long_read_is_one_life(void **state)
+{
+	uint64_t starts;
+
+	gm_courier_set_limits(courier, &hasty);
+	for (int i = 0; i < 10; i++) {
+		assert_true(gm_courier_ended(courier));
+		starts = gm_courier_starts(courier);
+		check_read(i, host + BESIDE, false, 5 * MIB, 1 + i % 4);
+		assert_int_equal(gm_courier_starts(courier), starts + 1);
+	}
+}
+
+static void a_long_read_gives_way(void **state)
+{
+	size_t done;
+
+	for (unsigned int parts = 1; parts < 5; parts++) {
+		struct asked asked = { .alive = 1000, .give_way = parts - 1 };
+		int rc = read_watched(&asked, 4 * MIB, &done, 1);
+
+		assert_int_equal(rc, parts < 4 ? -EAGAIN : 0);
+		assert_int_equal(done, parts * MIB);
 	}
 }
 
@@ -633,7 +721,10 @@ int main(void)
 		STOPPED(one_kernel_does_many_jobs),
 		CALM(it_is_started_again_after_it_retired),
 		STOPPED(it_says_why_it_retired),
-		STOPPED(reads_one_by_one_are_lone),
+		STOPPED(starts_are_judged_by_what_they_served),
+		CALM(memory_that_is_gone_is_not_read),
+		CALM(a_long_read_gives_way),
+		CALM(a_long_read_is_one_life),
 		HASTY(no_job_is_lost_when_it_retires),
 		CALM(numbers_go_round),
 		CALM(tags_go_round),

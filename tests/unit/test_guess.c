@@ -3,6 +3,7 @@
  * What copies take for granted until they know: what host memory was at the last
  * copy, and that reads come as they came before.
  */
+#include "../../lib/copy/sm/launch.h"
 #include "clock.h"
 #include "unit.h"
 
@@ -100,7 +101,10 @@ static void memory_that_is_pinned_no_longer_is_noticed(void **state)
 
 	assert_int_equal(unregister_host(host[5]), 0);
 	there_and_back(buf, host[5], &pageable);
+	assert_int_equal(cuda_copied(), before);
+	/* The engine leaves long copies of it to CUDA, in one call. */
 	there_and_back(buf, host[5], &by_engine);
+	before += 2;
 	assert_int_equal(cuda_copied(), before);
 	there_and_back(buf, host[5] + 99, NULL);
 	assert_int_equal(cuda_copied(), before + 1);
@@ -158,8 +162,8 @@ static int go_on(void **state)
 
 /*
  * Reads so much into host, and counts jobs, of which so many were staged. A read
- * that finds no kernel may be taken for a lone one; then the next is none, as no
- * time passes.
+ * that finds no kernel may be an isolated one; then those that follow are none, as
+ * no time passes, and start it before long.
  */
 static void read_by_courier(struct gpumem_buf *buf, unsigned char *host,
 			    size_t length, unsigned int jobs,
@@ -167,7 +171,7 @@ static void read_by_courier(struct gpumem_buf *buf, unsigned char *host,
 {
 	struct gpumem_sim_info before, info;
 
-	for (int i = 0; i < 2; i++) {
+	for (int i = 0; i < 100; i++) {
 		assert_int_equal(unit_cuda.sim_info(&before), 0);
 		memset(host, 0, length);
 		assert_int_equal(gpumem_read(buf, 0, host, length), 0);
@@ -299,12 +303,15 @@ static uint64_t read_after_pause(struct gpumem_buf *buf, unsigned char *host,
 				 size_t length, uint64_t *copies)
 {
 	end_kernels();
-	clock_move(IDLE_US * CLOCK_US);
+	clock_move(GM_SM_LAUNCH_IDLE_MAX * IDLE_US * CLOCK_US);
 	return read_once(buf, host, length, copies);
 }
 
-/* Where reads come one by one the courier is started for none of them. */
-static void lone_reads_start_no_courier(void **state)
+/*
+ * A read after a pause goes without the courier, one right after another starts
+ * it; a long one into memory that is not pinned in any case.
+ */
+static void isolated_reads_start_no_courier(void **state)
 {
 	static const size_t sizes[] = { 4000, 9000, 60000 };
 	CUdeviceptr addr = unit_alloc(BYTES);
@@ -315,43 +322,77 @@ static void lone_reads_start_no_courier(void **state)
 	assert_non_null(host);
 	unit_fill(pattern, BYTES, 78);
 	assert_int_equal(unit_cuda.to_device(addr, pattern, BYTES), 0);
+	/* Many in a row: what was learnt before is forgotten. */
+	for (int i = 0; i < 200; i++)
+		read_once(buf, host, 20000, &copies);
 	for (unsigned int i = 0; i < 6; i++) {
 		size_t length = sizes[i % 3];
 		bool pinned = i >= 3;
 
+		end_kernels();
 		if (i == 3) {
 			assert_int_equal(register_host(host, 4 * MIB), 0);
 			/* Once it is taken for what it was. */
 			read_after_pause(buf, host, 70000, &copies);
 		}
-		/* Several in a row, then one, which may be the first of some. */
-		for (int k = 0; k < 2; k++)
-			read_once(buf, host, length, &copies);
-		assert_int_equal(read_once(buf, host, length, &copies), 1);
-		assert_int_equal(copies, 0);
-		assert_int_equal(read_after_pause(buf, host, length, &copies),
-				 1);
-		assert_int_equal(copies, 0);
-		/* As it was not, those that follow are taken for lone ones. */
-		for (int k = 0; k < 2; k++) {
+		for (int k = 0; k < 3; k++) {
 			assert_int_equal(read_after_pause(buf, host, length,
 							  &copies),
 					 0);
-			assert_int_equal(copies, length > 8192);
+			assert_int_equal(copies, length > 6144);
 		}
-		/* One that comes sooner is none, and nor is the next. */
-		end_kernels();
-		clock_move(IDLE_US * CLOCK_US - 1);
+		/* The last of them was right now. */
+		for (int k = 0; k < 20; k++) {
+			assert_int_equal(read_once(buf, host, length, &copies),
+					 1);
+			assert_int_equal(copies, 0);
+		}
+		/* A kernel that runs still is used after a pause too. */
+		clock_move(IDLE_US * CLOCK_US / 2);
 		assert_int_equal(read_once(buf, host, length, &copies), 1);
-		assert_int_equal(read_after_pause(buf, host, length, &copies),
-				 1);
-		/* Nor a long one into memory that is not pinned. */
 		assert_int_equal(read_after_pause(buf, host, 70000, &copies),
 				 !pinned);
 		assert_int_equal(copies, pinned);
 	}
 	assert_int_equal(unregister_host(host), 0);
 	assert_int_equal(gpumem_unpin(buf), 0);
+	unit_free(addr);
+	free(host);
+}
+
+/* Starts that served a read or two cost what waits for the GPU: fewer and fewer. */
+static void starts_in_vain_become_rare(void **state)
+{
+	CUdeviceptr addr = unit_alloc(BYTES);
+	struct gpumem_buf *buf = unit_pin(addr, BYTES);
+	unsigned char *host = aligned_alloc(65536, 4 * MIB);
+	unsigned int jobs = 0, late = 0;
+	uint64_t copies;
+
+	assert_non_null(host);
+	unit_fill(pattern, BYTES, 78);
+	assert_int_equal(unit_cuda.to_device(addr, pattern, BYTES), 0);
+	/* Many in a row: what was learnt before is forgotten. */
+	for (int i = 0; i < 200; i++)
+		read_once(buf, host, 20000, &copies);
+	/* A kernel of the program's own, of less than the idle time, and a read. */
+	for (int i = 0; i < 2000; i++) {
+		unsigned int job;
+
+		end_kernels();
+		clock_move(IDLE_US * CLOCK_US / 2);
+		job = (unsigned int)read_once(buf, host, 20000, &copies);
+		jobs += job;
+		late += i >= 1000 ? job : 0;
+	}
+	assert_in_range(jobs, 2, 20);
+	assert_in_range(late, 0, 2);
+	/* Reads in a row have it again before long. */
+	for (int i = 0; i < 100; i++)
+		jobs = (unsigned int)read_once(buf, host, 20000, &copies);
+	assert_int_equal(jobs, 1);
+	assert_int_equal(gpumem_unpin(buf), 0);
+	end_kernels();
 	unit_free(addr);
 	free(host);
 }
@@ -432,7 +473,8 @@ int main(void)
 		IN_STOPPED_TIME(a_copy_of_known_memory_is_one_copy),
 		cmocka_unit_test(an_engine_that_fails_loses_nothing),
 		cmocka_unit_test(what_was_pinned_is_asked_of_the_plan_too),
-		IN_STOPPED_TIME(lone_reads_start_no_courier),
+		IN_STOPPED_TIME(isolated_reads_start_no_courier),
+		IN_STOPPED_TIME(starts_in_vain_become_rare),
 		IN_STOPPED_TIME(memory_that_was_pinned_since_is_noticed),
 	};
 

@@ -1,0 +1,102 @@
+// SPDX-License-Identifier: MIT
+/* When reads are left to others than the SM copy, by the times that they took. */
+#include "../../lib/copy/meter.h"
+#include "unit.h"
+
+#define US 1000ull
+#define MS 1000000ull
+
+static struct gm_meter meter;
+static uint64_t now;
+
+static int setup(void **state)
+{
+	memset(&meter, 0, sizeof(meter));
+	now = 1000 * MS;
+	return 0;
+}
+
+/* Reads for so long, and returns the part of them that went by the SM copy. */
+static double read_for(uint64_t time, size_t length, uint64_t sm,
+		       uint64_t other)
+{
+	const uint64_t end = now + time;
+	unsigned int by_sm = 0, all = 0;
+
+	for (; now < end; all++) {
+		const bool wanted = gm_meter_wants_sm(&meter, length, now);
+
+		by_sm += wanted;
+		now += wanted ? sm : other;
+		if (wanted)
+			gm_meter_sm(&meter, length, sm, now);
+		else
+			gm_meter_other(&meter, length, other);
+	}
+	return (double)by_sm / all;
+}
+
+static void what_is_faster_is_taken(void **state)
+{
+	assert_true(read_for(1000 * MS, 4096, 3 * US, 10 * US) > 0.99);
+	assert_true(read_for(1000 * MS, 65536, 17 * US, 15 * US) < 0.1);
+	/* Later still less: each look takes place after a longer rest. */
+	assert_true(read_for(9000 * MS, 65536, 17 * US, 15 * US) < 0.02);
+	/* By a tenth at least. */
+	assert_true(read_for(1000 * MS, 20000, 8900, 10000) > 0.9);
+	assert_true(read_for(1000 * MS, 9000, 9500, 10000) < 0.1);
+}
+
+static void other_sizes_are_not_meant(void **state)
+{
+	assert_true(read_for(1000 * MS, 65536, 30 * US, 15 * US) < 0.1);
+	assert_true(read_for(1000 * MS, 4096, 3 * US, 10 * US) > 0.99);
+	assert_true(read_for(1000 * MS, 1 << 20, 30 * US, 90 * US) > 0.99);
+	assert_true(read_for(1000 * MS, 1 << 28, 30 * MS, 90 * MS) > 0.3);
+	assert_true(read_for(MS, 1, 100, 200) > 0.99);
+}
+
+static void it_comes_back_when_it_is_faster_again(void **state)
+{
+	read_for(5000 * MS, 32768, 20 * US, 10 * US);
+	/* It may rest for a second more. */
+	read_for(1100 * MS, 32768, 5 * US, 10 * US);
+	assert_true(read_for(1000 * MS, 32768, 5 * US, 10 * US) > 0.99);
+}
+
+static void a_read_that_was_preempted_is_not_believed(void **state)
+{
+	assert_true(read_for(100 * MS, 4096, 3 * US, 10 * US) > 0.99);
+	/* Of the other way, that it takes long. */
+	gm_meter_other(&meter, 4096, 100 * MS);
+	assert_true(read_for(100 * MS, 4096, 12 * US, 10 * US) < 0.9);
+	/* Of the SM copy, once. */
+	setup(NULL);
+	read_for(100 * MS, 4096, 3 * US, 10 * US);
+	gm_meter_sm(&meter, 4096, 10 * MS, now);
+	assert_true(read_for(100 * MS, 4096, 3 * US, 10 * US) > 0.99);
+}
+
+static void times_of_nothing_divide_nothing(void **state)
+{
+	for (int i = 0; i < 10000; i++) {
+		gm_meter_other(&meter, 4096, 0);
+		gm_meter_sm(&meter, 4096, 0, now);
+		gm_meter_wants_sm(&meter, 0, now);
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup(what_is_faster_is_taken, setup),
+		cmocka_unit_test_setup(other_sizes_are_not_meant, setup),
+		cmocka_unit_test_setup(it_comes_back_when_it_is_faster_again,
+				       setup),
+		cmocka_unit_test_setup(
+			a_read_that_was_preempted_is_not_believed, setup),
+		cmocka_unit_test_setup(times_of_nothing_divide_nothing, setup),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
