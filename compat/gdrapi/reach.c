@@ -57,12 +57,11 @@ static int gdrapi_pin_range(struct gdrapi_reach *reach, uint64_t addr,
 	/* Asked for before, so that it never stands for later memory. */
 	source->memory_id = gdrapi_memory_id(source->gpu, addr);
 	rc = gdrapi_pin_flags(source, addr, length, flags, buf);
-#ifdef __x86_64__
-	if (rc == -EOPNOTSUPP && flags & GPUMEM_PIN_FORCE_BAR1) {
+	if (rc == -EOPNOTSUPP && flags & GPUMEM_PIN_FORCE_BAR1 &&
+	    !source->gpu->coherent) {
 		flags &= ~GPUMEM_PIN_FORCE_BAR1;
 		rc = gdrapi_pin_flags(source, addr, length, flags, buf);
 	}
-#endif
 	if (rc != -EOPNOTSUPP || flags & GPUMEM_PIN_FORCE_BAR1)
 		return rc;
 	rc = gdrapi_pin_flags(source, addr, length, 0, buf);
@@ -133,6 +132,7 @@ static int gdrapi_gpu_open(struct gdrapi_gpu *gpu, int ordinal)
 	}
 	*(void **)&gpu->pointer_get =
 		gpumem_cuda_symbol(gpu->session, "cuPointerGetAttribute");
+	gpu->coherent = gdrapi_is_coherent(gpu, ordinal);
 	gdrapi_log(GDRAPI_INFO, "GPU %d through backend %s", ordinal,
 		   gpumem_backend_name(gpu->session));
 	return 0;
