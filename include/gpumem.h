@@ -181,8 +181,8 @@ int gpumem_device_get(struct gpumem *session, int ordinal,
  * @param ordinal  receives the CUDA ordinal, as gpumem_options.device takes it
  * @return 0, or
  *   -EINVAL   the address is no device memory of this process (wrong, freed,
- *             host or managed memory), CUDA was not started in it, or
- *             GPUMEM_BACKEND names no backend
+ *             host or managed memory; a forked child's CUDA has none), CUDA
+ *             was not started in it, or GPUMEM_BACKEND names no backend
  *   -ELIBACC  libcuda.so.1 cannot be loaded or lacks a function
  */
 int gpumem_device_of(uint64_t addr, int *ordinal);
