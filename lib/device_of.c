@@ -72,7 +72,7 @@ static int gm_libcuda_get(struct gm_cuda **cuda)
 static int gm_device_of(uint64_t addr, int *ordinal)
 {
 	struct gm_cuda *cuda;
-	int found;
+	int found = -1;
 	int rc = gm_libcuda_get(&cuda);
 
 	if (!rc)

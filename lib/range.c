@@ -89,7 +89,7 @@ int gm_range_device(const struct gm_cuda *cuda, const char *call, uint64_t addr,
 /* Refuses addresses that are not memory of the session's GPU. */
 static int gm_range_check_kind(struct gm_session *session, uint64_t addr)
 {
-	int ordinal;
+	int ordinal = -1;
 	int rc = gm_range_device(&session->cuda, "pin", addr, &ordinal);
 
 	if (rc || ordinal == -1 || ordinal == session->ordinal)

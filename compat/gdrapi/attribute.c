@@ -20,7 +20,7 @@ bool gdrapi_is_coherent(const struct gdrapi_gpu *gpu, int ordinal)
 {
 	int (*device_attribute)(int *value, int attribute, int device);
 	int (*device_get)(int *device, int ordinal);
-	int value, device;
+	int value = 0, device = 0;
 
 	if (GDRAPI_ONLY_PCIE)
 		return false;

@@ -142,7 +142,7 @@ static int gdrapi_gpu_open(struct gdrapi_gpu *gpu, int ordinal)
 static int gdrapi_gpu_of(struct gdrapi_reach *reach, uint64_t addr)
 {
 	struct gdrapi_gpu *gpu;
-	int ordinal;
+	int ordinal = -1;
 	int rc = gpumem_device_of(addr, &ordinal);
 
 	if (rc)
