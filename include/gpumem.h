@@ -168,6 +168,25 @@ int gpumem_device_count(struct gpumem *session, int *count);
 int gpumem_device_get(struct gpumem *session, int ordinal,
 		      struct gpumem_device *device);
 
+/**
+ * Finds out which GPU the memory at an address is on: the one to open before
+ * gpumem_pin(). Needs no session, and no current context in the thread.
+ *
+ * Makes no context, on no GPU, and does not start CUDA: before the program has,
+ * no address is one of CUDA's. The libcuda that is asked is the one that
+ * gpumem_open() without a choice of a backend loads, which is loaded where that
+ * has not been done, and stays so.
+ *
+ * @param addr     device address (CUdeviceptr) of any byte of the memory
+ * @param ordinal  receives the CUDA ordinal, as gpumem_options.device takes it
+ * @return 0, or
+ *   -EINVAL   the address is no device memory of this process (wrong, freed,
+ *             host or managed memory; a forked child's CUDA has none), CUDA
+ *             was not started in it, or GPUMEM_BACKEND names no backend
+ *   -ELIBACC  libcuda.so.1 cannot be loaded or lacks a function
+ */
+int gpumem_device_of(uint64_t addr, int *ordinal);
+
 /** A backend and whether it can be used on this machine, by this user. */
 struct gpumem_backend {
 	size_t size; /**< in: sizeof(struct gpumem_backend) */

@@ -266,6 +266,27 @@ typedef struct {
 	char bytes[16];
 } CUuuid;
 
+/* What CU_POINTER_ATTRIBUTE_P2P_TOKENS gives. */
+typedef struct {
+	unsigned long long p2pToken;
+	unsigned int vaSpaceToken;
+} CUDA_POINTER_ATTRIBUTE_P2P_TOKENS;
+
+/* CUexecAffinityType */
+enum {
+	CU_EXEC_AFFINITY_TYPE_SM_COUNT = 0,
+};
+
+/* What cuCtxGetExecAffinity() gives. */
+typedef struct {
+	int type; /* CU_EXEC_AFFINITY_TYPE_... */
+	union {
+		struct {
+			unsigned int val;
+		} smCount;
+	} param;
+} CUexecAffinityParam;
+
 /* What cuCtxCreate_v4 takes beside flags. */
 typedef struct {
 	void *execAffinityParams;

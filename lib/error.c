@@ -89,11 +89,26 @@ static size_t gm_text_char(const unsigned char *text)
 	return 0;
 }
 
+/* How many characters the text begins with that any terminal takes. */
+static size_t gm_text_plain(const unsigned char *text)
+{
+	size_t length = 0;
+
+	while (text[length] >= 0x20 && text[length] < 0x7f)
+		length++;
+	return length;
+}
+
 void gm_text_escape(char *to, size_t size, const char *from)
 {
 	const unsigned char *text = (const unsigned char *)from;
-	size_t used = 0;
+	size_t used = gm_text_plain(text);
 
+	/* Mostly all of it: a search stores a reason for each of its tries. */
+	if (used >= size)
+		used = size - 1;
+	memcpy(to, text, used);
+	text += used;
 	while (*text) {
 		size_t length = gm_text_char(text);
 		size_t room = length ? length : sizeof("\\xNN") - 1;

@@ -26,56 +26,78 @@ static bool gm_host_readable(uint64_t addr)
 	return !madvise(at, page, MADV_POPULATE_READ);
 }
 
-static int gm_range_unknown(uint64_t addr)
+static int gm_range_unknown(const char *call, uint64_t addr)
 {
 	if (gm_host_readable(addr))
 		return gm_error(-EINVAL,
-				"pin 0x%" PRIx64 ": it is host memory: the CPU "
+				"%s 0x%" PRIx64 ": it is host memory: the CPU "
 				"reaches that without gpumem; pass a device "
 				"address from cuMemAlloc",
-				addr);
+				call, addr);
 	return gm_error(-EINVAL,
-			"pin 0x%" PRIx64 ": it is no CUDA memory of this "
+			"%s 0x%" PRIx64 ": it is no CUDA memory of this "
 			"process: never allocated, or freed already; pass a "
 			"live device address from cuMemAlloc",
-			addr);
+			call, addr);
+}
+
+static int gm_range_no_type(const char *call, uint64_t addr, CUresult result)
+{
+	if (result != CUDA_ERROR_NOT_INITIALIZED)
+		return gm_range_unknown(call, addr);
+	return gm_error(-EINVAL,
+			"%s 0x%" PRIx64 ": CUDA is not started in this "
+			"process, or was before a fork(), so that no address "
+			"is its memory; pass a device address that CUDA gave "
+			"to this process",
+			call, addr);
+}
+
+int gm_range_device(const struct gm_cuda *cuda, const char *call, uint64_t addr,
+		    int *ordinal)
+{
+	unsigned int managed = 0;
+	unsigned int type = 0;
+	CUresult result;
+
+	result = cuda->pointer_get(&type, CU_POINTER_ATTRIBUTE_MEMORY_TYPE,
+				   addr);
+	if (result)
+		return gm_range_no_type(call, addr, result);
+	if (cuda->pointer_get(&managed, CU_POINTER_ATTRIBUTE_IS_MANAGED, addr))
+		managed = 0;
+	if (managed)
+		return gm_error(-EINVAL,
+				"%s 0x%" PRIx64 ": it is managed memory, "
+				"which moves between CPU and GPU; allocate "
+				"with cuMemAlloc",
+				call, addr);
+	if (type == CU_MEMORYTYPE_HOST)
+		return gm_error(-EINVAL,
+				"%s 0x%" PRIx64 ": it is page-locked host "
+				"memory: the CPU reaches that without gpumem; "
+				"pass a device address from cuMemAlloc",
+				call, addr);
+	if (type != CU_MEMORYTYPE_DEVICE)
+		return gm_range_unknown(call, addr);
+	if (cuda->pointer_get(ordinal, CU_POINTER_ATTRIBUTE_DEVICE_ORDINAL,
+			      addr))
+		*ordinal = -1;
+	return 0;
 }
 
 /* Refuses addresses that are not memory of the session's GPU. */
 static int gm_range_check_kind(struct gm_session *session, uint64_t addr)
 {
-	const struct gm_cuda *cuda = &session->cuda;
-	unsigned int managed = 0;
-	unsigned int type = 0;
 	int ordinal = -1;
+	int rc = gm_range_device(&session->cuda, "pin", addr, &ordinal);
 
-	if (cuda->pointer_get(&type, CU_POINTER_ATTRIBUTE_MEMORY_TYPE, addr))
-		return gm_range_unknown(addr);
-	if (cuda->pointer_get(&managed, CU_POINTER_ATTRIBUTE_IS_MANAGED, addr))
-		managed = 0;
-	if (managed)
-		return gm_error(-EINVAL,
-				"pin 0x%" PRIx64 ": it is managed memory, "
-				"which moves between CPU and GPU; allocate "
-				"with cuMemAlloc",
-				addr);
-	if (type == CU_MEMORYTYPE_HOST)
-		return gm_error(-EINVAL,
-				"pin 0x%" PRIx64 ": it is page-locked host "
-				"memory: the CPU reaches that without gpumem; "
-				"pass a device address from cuMemAlloc",
-				addr);
-	if (type != CU_MEMORYTYPE_DEVICE)
-		return gm_range_unknown(addr);
-	if (!cuda->pointer_get(&ordinal, CU_POINTER_ATTRIBUTE_DEVICE_ORDINAL,
-			       addr) &&
-	    ordinal != session->ordinal)
-		return gm_error(-EXDEV,
-				"pin 0x%" PRIx64 ": the memory is on GPU %d, "
-				"the session on GPU %d; open a session for "
-				"GPU %d",
-				addr, ordinal, session->ordinal, ordinal);
-	return 0;
+	if (rc || ordinal == -1 || ordinal == session->ordinal)
+		return rc;
+	return gm_error(-EXDEV,
+			"pin 0x%" PRIx64 ": the memory is on GPU %d, the "
+			"session on GPU %d; open a session for GPU %d",
+			addr, ordinal, session->ordinal, ordinal);
 }
 
 static enum gm_memory gm_range_kind(const struct gm_cuda *cuda, uint64_t addr)
@@ -111,12 +133,12 @@ static int gm_range_alloc(const struct gm_cuda *cuda, uint64_t addr,
 	result = cuda->address_range(&base, &size, addr);
 	if (result == CUDA_ERROR_INVALID_VALUE ||
 	    result == CUDA_ERROR_NOT_FOUND)
-		return gm_range_unknown(addr);
+		return gm_range_unknown("pin", addr);
 	if (result)
 		return gm_cuda_error(cuda, result, "pin: find the allocation",
 				     "look for an earlier CUDA error");
 	if (addr < base || addr - base >= size)
-		return gm_range_unknown(addr);
+		return gm_range_unknown("pin", addr);
 	range->addr = addr;
 	range->alloc_addr = base;
 	range->alloc_length = size;

@@ -6,6 +6,14 @@
 #include "session.h"
 
 /*
+ * The GPU that the memory at an address is on; -1 where CUDA does not tell.
+ * -EINVAL, with the reason, which begins with call: it is no device memory. There
+ * need be no current context.
+ */
+int gm_range_device(const struct gm_cuda *cuda, const char *call, uint64_t addr,
+		    int *ordinal);
+
+/*
  * Finds the allocation that [addr, addr + length) lies in. -EINVAL, -ERANGE or
  * -EXDEV, with the reason, where the session cannot pin that range.
  */

@@ -348,6 +348,31 @@ CUresult cuCtxGetApiVersion(CUcontext ctx, unsigned int *version)
 	return version ? CUDA_SUCCESS : CUDA_ERROR_INVALID_VALUE;
 }
 
+/* No context here is limited to a part of its device. */
+CUresult cuCtxGetExecAffinity(CUexecAffinityParam *affinity, int type)
+{
+	CUcontext ctx;
+	CUresult result = sim_lock_read(&ctx);
+	int count = 0;
+
+	if (result)
+		return result;
+	if (!affinity)
+		result = CUDA_ERROR_INVALID_VALUE;
+	else if (type != CU_EXEC_AFFINITY_TYPE_SM_COUNT)
+		result = CUDA_ERROR_UNSUPPORTED_EXEC_AFFINITY;
+	else
+		result = cuDeviceGetAttribute(
+			&count, CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT,
+			ctx->dev);
+	sim_unlock();
+	if (result)
+		return result;
+	affinity->type = type;
+	affinity->param.smCount.val = (unsigned int)count;
+	return CUDA_SUCCESS;
+}
+
 CUresult cuCtxGetStreamPriorityRange(int *least, int *greatest)
 {
 	CUresult result = sim_lock_read(NULL);

@@ -181,15 +181,15 @@ CUresult cuMemAllocHost(void **host, unsigned int size)
 	return cuMemHostAlloc(host, size, 0);
 }
 
+/* As cuMemFree(). */
 CUresult cuMemFreeHost(void *host)
 {
-	CUresult result = sim_kernel_wait_current();
+	CUresult result = sim_memory_wait((uintptr_t)host);
 	struct sim_host **at;
 
-	if (!result)
-		result = sim_lock_write(NULL);
-	if (result)
+	if (result || !host)
 		return result;
+	pthread_rwlock_wrlock(&sim.lock);
 	at = host_link((uintptr_t)host, false);
 	if (at && !(*at)->managed)
 		host_remove(at);
@@ -228,13 +228,12 @@ SIM_ALIAS(cuMemHostRegister, cuMemHostRegister_v2);
 
 CUresult cuMemHostUnregister(void *host)
 {
-	CUresult result = sim_kernel_wait_current();
+	CUresult result = sim_memory_wait((uintptr_t)host);
 	struct sim_host **at;
 
-	if (!result)
-		result = sim_lock_write(NULL);
 	if (result)
 		return result;
+	pthread_rwlock_wrlock(&sim.lock);
 	at = host_link((uintptr_t)host, true);
 	if (at)
 		host_remove(at);

@@ -326,15 +326,36 @@ CUresult cuMemAllocPitch_v2(CUdeviceptr *addr, size_t *pitch, size_t width,
 	return result;
 }
 
-CUresult cuMemFree_v2(CUdeviceptr addr)
+CUresult sim_memory_wait(uint64_t addr)
 {
-	CUresult result = sim_kernel_wait_current();
-	struct sim_alloc *alloc;
+	CUresult result = sim_ready();
+	const struct sim_alloc *alloc;
+	const struct sim_host *host;
+	CUcontext ctx = NULL;
 
-	if (!result)
-		result = sim_lock_write(NULL);
 	if (result)
 		return result;
+	pthread_rwlock_rdlock(&sim.lock);
+	alloc = sim_alloc_find(addr);
+	host = alloc ? NULL : sim_host_find(addr);
+	if (alloc || host)
+		ctx = alloc ? alloc->ctx : host->ctx;
+	sim_unlock();
+	/* Memory that is mapped belongs to none. */
+	if (ctx)
+		sim_kernel_wait(ctx);
+	return CUDA_SUCCESS;
+}
+
+/* There need be no current context, and no memory at 0. */
+CUresult cuMemFree_v2(CUdeviceptr addr)
+{
+	CUresult result = sim_memory_wait(addr);
+	struct sim_alloc *alloc;
+
+	if (result || !addr)
+		return result;
+	pthread_rwlock_wrlock(&sim.lock);
 	alloc = sim_alloc_find(addr);
 	if (!alloc)
 		result = sim_managed_free(addr);

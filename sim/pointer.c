@@ -29,6 +29,17 @@ static CUresult give_pointer(void *data, void *value)
 	return CUDA_SUCCESS;
 }
 
+/* The tokens of a process without MPS; clients pass them on. */
+static CUresult give_tokens(void *data)
+{
+	static const unsigned int va_space = 0xfe00;
+	static const unsigned long long p2p;
+
+	memcpy(data, &p2p, sizeof(p2p));
+	memcpy((char *)data + sizeof(p2p), &va_space, sizeof(va_space));
+	return CUDA_SUCCESS;
+}
+
 static CUresult device_attribute(void *data, CUpointer_attribute attribute,
 				 const struct sim_alloc *alloc, uint64_t addr)
 {
@@ -45,7 +56,9 @@ static CUresult device_attribute(void *data, CUpointer_attribute attribute,
 	case CU_POINTER_ATTRIBUTE_DEVICE_POINTER:
 		return give_u64(data, addr);
 	case CU_POINTER_ATTRIBUTE_SYNC_MEMOPS:
-		return give_uint(data, alloc->sync_memops);
+		/* Of what is mapped it cannot be taken away. */
+		return give_uint(data,
+				 alloc->kind == SIM_VMM || alloc->sync_memops);
 	case CU_POINTER_ATTRIBUTE_BUFFER_ID:
 		return give_u64(data, alloc->id);
 	case CU_POINTER_ATTRIBUTE_IS_MANAGED:
@@ -80,7 +93,9 @@ static CUresult device_attribute(void *data, CUpointer_attribute attribute,
 		return give_u64(data, alloc->block->addr);
 	case CU_POINTER_ATTRIBUTE_MEMORY_BLOCK_ID:
 		return give_u64(data, alloc->block->memory);
-	default: /* no host pointer, no tokens */
+	case CU_POINTER_ATTRIBUTE_P2P_TOKENS:
+		return give_tokens(data);
+	default: /* no host pointer */
 		return CUDA_ERROR_INVALID_VALUE;
 	}
 }
@@ -107,6 +122,10 @@ static CUresult host_attribute(void *data, CUpointer_attribute attribute,
 	case CU_POINTER_ATTRIBUTE_IS_MANAGED:
 		return give_uint(data, host->managed);
 	case CU_POINTER_ATTRIBUTE_SYNC_MEMOPS:
+		return give_uint(data, host->sync_memops);
+	case CU_POINTER_ATTRIBUTE_P2P_TOKENS:
+		return host->managed ? give_tokens(data)
+				     : CUDA_ERROR_INVALID_VALUE;
 	case CU_POINTER_ATTRIBUTE_IS_LEGACY_CUDA_IPC_CAPABLE:
 	case CU_POINTER_ATTRIBUTE_IS_GPU_DIRECT_RDMA_CAPABLE:
 		return give_uint(data, 0);
@@ -198,7 +217,9 @@ CUresult cuPointerGetAttributes(unsigned int count,
 		return CUDA_ERROR_INVALID_VALUE;
 	pthread_rwlock_rdlock(&sim.lock);
 	for (unsigned int i = 0; i < count && !result; i++) {
-		if (!data[i])
+		/* Tokens are asked for alone. */
+		if (!data[i] ||
+		    attributes[i] == CU_POINTER_ATTRIBUTE_P2P_TOKENS)
 			result = CUDA_ERROR_INVALID_VALUE;
 		else if (attribute_get(data[i], attributes[i], addr))
 			result = no_attribute(data[i], attributes[i]);
@@ -207,11 +228,27 @@ CUresult cuPointerGetAttributes(unsigned int count,
 	return result;
 }
 
+/* With sim.lock held for writing. */
+static CUresult sync_memops_set(uint64_t addr, unsigned int on)
+{
+	struct sim_alloc *alloc = sim_alloc_find(addr);
+	struct sim_host *host = alloc ? NULL : sim_host_find(addr);
+
+	if (alloc && alloc->kind == SIM_VMM)
+		return CUDA_ERROR_NOT_SUPPORTED;
+	if (alloc)
+		alloc->sync_memops = on;
+	else if (host)
+		host->sync_memops = on;
+	else
+		return CUDA_ERROR_INVALID_VALUE;
+	return CUDA_SUCCESS;
+}
+
 CUresult cuPointerSetAttribute(const void *value, CUpointer_attribute attribute,
 			       CUdeviceptr addr)
 {
 	CUresult result = sim_ready();
-	struct sim_alloc *alloc;
 	unsigned int flag;
 
 	if (result)
@@ -220,11 +257,7 @@ CUresult cuPointerSetAttribute(const void *value, CUpointer_attribute attribute,
 		return CUDA_ERROR_INVALID_VALUE;
 	memcpy(&flag, value, sizeof(flag));
 	pthread_rwlock_wrlock(&sim.lock);
-	alloc = sim_alloc_find(addr);
-	if (alloc)
-		alloc->sync_memops = flag != 0;
-	else
-		result = CUDA_ERROR_INVALID_VALUE;
+	result = sync_memops_set(addr, flag != 0);
 	sim_unlock();
 	return result;
 }

@@ -60,6 +60,7 @@ static const struct sim_fn functions[] = {
 	SIM_FN(cuCtxGetCurrent, 4000, cuCtxGetCurrent),
 	SIM_FN(cuCtxGetDevice, 2000, cuCtxGetDevice),
 	SIM_FN(cuCtxGetDevice, 13000, cuCtxGetDevice_v2),
+	SIM_FN(cuCtxGetExecAffinity, 11040, cuCtxGetExecAffinity),
 	SIM_FN(cuCtxGetFlags, 7000, cuCtxGetFlags),
 	SIM_FN(cuCtxGetId, 12000, cuCtxGetId),
 	SIM_FN(cuCtxGetStreamPriorityRange, 5050, cuCtxGetStreamPriorityRange),

@@ -214,6 +214,12 @@ void sim_dead_check(const void *handle);
 struct sim_alloc *sim_alloc_find(uint64_t addr);
 /* The live allocation that holds all of [addr, addr + length), or NULL. */
 struct sim_alloc *sim_alloc_range(uint64_t addr, uint64_t length);
+/*
+ * Without sim.lock: waits for the kernels of the context that made the memory
+ * at an address, as a driver does before it frees that. The memory's context
+ * counts, and there need be no current one.
+ */
+CUresult sim_memory_wait(uint64_t addr);
 /* The RM handle of another block as large, if there is one; for tests. */
 uint32_t sim_block_other(const struct sim_block *block);
 bool sim_block_touches(uint64_t addr, uint64_t length);
@@ -257,6 +263,7 @@ struct sim_host {
 	bool registered; /* the caller's memory */
 	bool managed; /* cuMemAllocManaged() */
 	uint64_t id;
+	unsigned int sync_memops;
 	CUcontext ctx;
 	struct sim_host *next;
 };

@@ -243,30 +243,6 @@ int gdr_driver_get_version(gdr_t g, int *major, int *minor)
 	return 0;
 }
 
-int gdr_get_attribute(gdr_t g, gdr_attr_t attr, int *v)
-{
-	int error = gdrapi_get(g, "gdr_get_attribute");
-
-	if (error)
-		return error;
-	if (!v)
-		error = gdrapi_error(EINVAL, "gdr_get_attribute: v is NULL");
-	else if (attr == GDR_ATTR_USE_PERSISTENT_MAPPING)
-		*v = atomic_load(&g->persistent);
-	else if (attr == GDR_ATTR_SUPPORT_PIN_FLAG_FORCE_PCIE)
-		*v = 1;
-	else if (attr == GDR_ATTR_USING_DMA_BUF_MMAP ||
-		 attr == GDR_ATTR_VMA_INHERITED_ON_FORK)
-		*v = 0;
-	else
-		error = gdrapi_error(EINVAL,
-				     "gdr_get_attribute: there is no "
-				     "attribute %d",
-				     (int)attr);
-	gdrapi_put(g);
-	return error;
-}
-
 int gdr_get_mapping_type_string(gdr_mapping_type_t mapping_type,
 				const char **pstr)
 {

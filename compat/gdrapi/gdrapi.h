@@ -112,9 +112,17 @@ typedef enum gdr_copy_flags {
 typedef enum gdr_attr {
 	/** 1: the memory stays there after cuMemFree() until it is unpinned */
 	GDR_ATTR_USE_PERSISTENT_MAPPING = 1,
-	/** 1: GDR_PIN_FLAG_FORCE_PCIE is known */
+	/**
+	 * 1: pins with GDR_PIN_FLAG_FORCE_PCIE work; on x86 they all do.
+	 * Elsewhere it can become 1 with the first pin, which tells whether
+	 * the GPU has a coherent link
+	 */
 	GDR_ATTR_SUPPORT_PIN_FLAG_FORCE_PCIE = 2,
-	/** 1: without a kernel module's rules; always 0 */
+	/**
+	 * 1: buffers are mapped by mmap() of CUDA's dma-bufs (backend dmabuf),
+	 * which the first pin tells where GPUMEM_BACKEND does not. The rules
+	 * are those of GDRCopy's module all the same
+	 */
 	GDR_ATTR_USING_DMA_BUF_MMAP = 3,
 	/** 1: a forked child has its parent's mappings; always 0 */
 	GDR_ATTR_VMA_INHERITED_ON_FORK = 4,

@@ -14,9 +14,19 @@
 /* More GPUs than any machine has. */
 #define GDRAPI_GPUS 64
 
+/* Whether no CPU of this kind has a coherent link to a GPU. */
+#ifndef GDRAPI_ONLY_PCIE
+#ifdef __x86_64__
+#define GDRAPI_ONLY_PCIE 1
+#else
+#define GDRAPI_ONLY_PCIE 0
+#endif
+#endif
+
 /* A GPU, opened. */
 struct gdrapi_gpu {
 	struct gpumem *session; /* NULL: not open */
+	bool coherent; /* the CPU may reach its memory by such a link */
 	/* cuPointerGetAttribute() of its libcuda, or NULL. */
 	int (*pointer_get)(void *data, int attribute, uint64_t addr);
 };
@@ -169,6 +179,9 @@ int gdrapi_reach(struct gdr *g, uint64_t addr, uint64_t size, uint32_t flags,
  */
 void gdrapi_lengthen(const struct gdrapi_source *source, uint64_t addr,
 		     uint64_t there, uint64_t most, struct gpumem_buf **buf);
+
+/* Of an open GPU; true where CUDA does not tell. */
+bool gdrapi_is_coherent(const struct gdrapi_gpu *gpu, int ordinal);
 
 /*
  * CUDA's number of the allocation that an address is in now, which it never

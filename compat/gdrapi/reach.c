@@ -12,8 +12,7 @@
 /* cuMemAlloc aligns to this at least. */
 #define GDRAPI_ALIGN 512u
 
-/* CU_POINTER_ATTRIBUTE_MEMORY_TYPE and _BUFFER_ID */
-#define GDRAPI_CUDA_MEMORY_TYPE 2
+/* CU_POINTER_ATTRIBUTE_BUFFER_ID */
 #define GDRAPI_CUDA_BUFFER_ID 7
 
 /* What is asked for, where, and how it was pinned. */
@@ -32,15 +31,6 @@ uint64_t gdrapi_memory_id(const struct gdrapi_gpu *gpu, uint64_t addr)
 	    gpu->pointer_get(&id, GDRAPI_CUDA_BUFFER_ID, addr))
 		return 0;
 	return id;
-}
-
-/* Whether there may be something of CUDA's at an address. */
-static bool gdrapi_is_memory(const struct gdrapi_gpu *gpu, uint64_t addr)
-{
-	unsigned int type;
-
-	return !gpu->pointer_get ||
-	       !gpu->pointer_get(&type, GDRAPI_CUDA_MEMORY_TYPE, addr);
 }
 
 static int gdrapi_pin_flags(struct gdrapi_source *source, uint64_t addr,
@@ -67,12 +57,11 @@ static int gdrapi_pin_range(struct gdrapi_reach *reach, uint64_t addr,
 	/* Asked for before, so that it never stands for later memory. */
 	source->memory_id = gdrapi_memory_id(source->gpu, addr);
 	rc = gdrapi_pin_flags(source, addr, length, flags, buf);
-#ifdef __x86_64__
-	if (rc == -EOPNOTSUPP && flags & GPUMEM_PIN_FORCE_BAR1) {
+	if (rc == -EOPNOTSUPP && flags & GPUMEM_PIN_FORCE_BAR1 &&
+	    !source->gpu->coherent) {
 		flags &= ~GPUMEM_PIN_FORCE_BAR1;
 		rc = gdrapi_pin_flags(source, addr, length, flags, buf);
 	}
-#endif
 	if (rc != -EOPNOTSUPP || flags & GPUMEM_PIN_FORCE_BAR1)
 		return rc;
 	rc = gdrapi_pin_flags(source, addr, length, 0, buf);
@@ -80,12 +69,6 @@ static int gdrapi_pin_range(struct gdrapi_reach *reach, uint64_t addr,
 		gdrapi_log(GDRAPI_WARN, "the driver has no persistent pins: "
 					"mappings end with cuMemFree()");
 	return rc;
-}
-
-/* Where two of the answers are errors, the one that says more. */
-static int gdrapi_worse(int one, int other)
-{
-	return one == -EINVAL || one == -ERANGE ? other : one;
 }
 
 void gdrapi_lengthen(const struct gdrapi_source *source, uint64_t addr,
@@ -124,38 +107,17 @@ static int gdrapi_pin_longest(struct gdrapi_reach *reach, uint64_t addr,
 	return rc;
 }
 
-/* Pins through one session. -EXDEV: the memory is on another GPU. */
-static int gdrapi_reach_on(struct gdrapi_reach *reach, uint64_t addr,
-			   uint64_t size, struct gpumem_buf **buf)
+/* Pins from addr on all of the range, or what there is of it. */
+static int gdrapi_pin_first(struct gdrapi_reach *reach, uint64_t addr,
+			    uint64_t size, struct gpumem_buf **buf)
 {
-	uint64_t page_end = (addr & GPU_PAGE_MASK) + GPU_PAGE_SIZE;
-	uint64_t limit = page_end < reach->end ? page_end : reach->end;
-	int first;
-	int rc;
+	int rc = gdrapi_pin_range(reach, addr, reach->end - addr, buf);
 
-	rc = gdrapi_pin_range(reach, addr, reach->end - addr, buf);
 	if (rc == -ERANGE && addr + size < reach->end)
 		rc = gdrapi_pin_range(reach, addr, size, buf);
 	if (rc == -ERANGE)
 		rc = gdrapi_pin_longest(reach, addr, buf);
-	if (rc != -ERANGE && rc != -EINVAL)
-		return rc;
-	/*
-	 * The caller rounded it down out of its allocation, into another one's
-	 * end or into a gap: it begins later in the first page.
-	 */
-	if (addr % GPU_PAGE_SIZE || size % GPU_PAGE_SIZE)
-		return rc;
-	first = rc;
-	for (uint64_t at = addr + GDRAPI_ALIGN; at < limit;
-	     at += GDRAPI_ALIGN) {
-		if (!gdrapi_is_memory(reach->source.gpu, at))
-			continue;
-		rc = gdrapi_pin_longest(reach, at, buf);
-		if (rc != -ERANGE && rc != -EINVAL)
-			return gdrapi_worse(first, rc);
-	}
-	return first;
+	return rc;
 }
 
 static int gdrapi_gpu_open(struct gdrapi_gpu *gpu, int ordinal)
@@ -170,46 +132,62 @@ static int gdrapi_gpu_open(struct gdrapi_gpu *gpu, int ordinal)
 	}
 	*(void **)&gpu->pointer_get =
 		gpumem_cuda_symbol(gpu->session, "cuPointerGetAttribute");
+	gpu->coherent = gdrapi_is_coherent(gpu, ordinal);
 	gdrapi_log(GDRAPI_INFO, "GPU %d through backend %s", ordinal,
 		   gpumem_backend_name(gpu->session));
 	return 0;
 }
 
-/*
- * Tries the GPUs that are not open yet. One that does not have the memory is
- * closed again, so that no context stays on it.
- */
-static int gdrapi_reach_new(struct gdrapi_reach *reach, uint64_t addr,
-			    uint64_t size, struct gpumem_buf **buf)
+/* The GPU that an address is on, opened if it was not; no other one is. */
+static int gdrapi_gpu_of(struct gdrapi_reach *reach, uint64_t addr)
 {
-	int failed = 0;
-	int count = 1;
+	struct gdrapi_gpu *gpu;
+	int ordinal = -1;
+	int rc = gpumem_device_of(addr, &ordinal);
 
-	for (int i = 0; i < count && i < GDRAPI_GPUS; i++) {
-		struct gdrapi_gpu *gpu = &reach->gdr->gpus[i];
-		int rc;
+	if (rc)
+		return rc;
+	if (ordinal >= GDRAPI_GPUS)
+		return -ENODEV;
+	gpu = &reach->gdr->gpus[ordinal];
+	reach->source.gpu = gpu;
+	return gpu->session ? 0 : gdrapi_gpu_open(gpu, ordinal);
+}
 
-		if (gpu->session) {
-			gpumem_device_count(gpu->session, &count);
-			continue;
-		}
-		rc = gdrapi_gpu_open(gpu, i);
-		if (rc == -ENODEV || rc == -ELIBACC || rc == -ENOENT)
-			return failed ? failed : rc;
-		if (rc) {
-			failed = failed ? failed : rc;
-			count += count == i + 1;
-			continue;
-		}
-		gpumem_device_count(gpu->session, &count);
-		reach->source.gpu = gpu;
-		rc = gdrapi_reach_on(reach, addr, size, buf);
-		if (rc != -EXDEV)
+/* -EINVAL, -ERANGE: there is nothing to pin from there on. */
+static int gdrapi_reach_at(struct gdrapi_reach *reach, uint64_t at,
+			   uint64_t addr, uint64_t size,
+			   struct gpumem_buf **buf)
+{
+	int rc = gdrapi_gpu_of(reach, at);
+
+	if (rc)
+		return rc;
+	return at == addr ? gdrapi_pin_first(reach, addr, size, buf)
+			  : gdrapi_pin_longest(reach, at, buf);
+}
+
+/*
+ * Where nothing can be pinned from addr on, the caller may have rounded it down
+ * out of its allocation, into another one's end or into a gap: it begins later
+ * in the first page.
+ */
+static int gdrapi_reach_from(struct gdrapi_reach *reach, uint64_t addr,
+			     uint64_t size, struct gpumem_buf **buf)
+{
+	bool rounded = addr % GPU_PAGE_SIZE == 0 && size % GPU_PAGE_SIZE == 0;
+	uint64_t limit = rounded ? addr + GPU_PAGE_SIZE : addr;
+	uint64_t at = addr;
+	int rc;
+
+	do {
+		rc = gdrapi_reach_at(reach, at, addr, size, buf);
+		if (rc != -ERANGE && rc != -EINVAL)
 			return rc;
-		gpumem_close(gpu->session);
-		gpu->session = NULL;
-	}
-	return failed ? failed : -EXDEV;
+		at += GDRAPI_ALIGN;
+	} while (at < limit);
+	/* Once more for the reason that the caller's address is refused for. */
+	return rounded ? gdrapi_reach_at(reach, addr, addr, size, buf) : rc;
 }
 
 int gdrapi_reach(struct gdr *g, uint64_t addr, uint64_t size, uint32_t flags,
@@ -220,16 +198,10 @@ int gdrapi_reach(struct gdr *g, uint64_t addr, uint64_t size, uint32_t flags,
 		.flags = flags,
 		.end = (addr + size + GPU_PAGE_OFFSET) & GPU_PAGE_MASK,
 	};
-	int rc = -EXDEV;
+	int rc;
 
 	pthread_mutex_lock(&g->lock);
-	for (unsigned int i = 0; i < GDRAPI_GPUS && rc == -EXDEV; i++) {
-		reach.source.gpu = &g->gpus[i];
-		if (g->gpus[i].session)
-			rc = gdrapi_reach_on(&reach, addr, size, buf);
-	}
-	if (rc == -EXDEV)
-		rc = gdrapi_reach_new(&reach, addr, size, buf);
+	rc = gdrapi_reach_from(&reach, addr, size, buf);
 	pthread_mutex_unlock(&g->lock);
 	*source = reach.source;
 	return rc;

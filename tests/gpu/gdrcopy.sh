@@ -220,35 +220,18 @@ end_left()
 	done
 }
 
-# Why the simulated CUDA is no place for a test of sanity, or nothing.
-sim_lacks()
-{
-	case $1 in
-	basic_with_tokens | invalidation_fork_child_gdr_pin_parent_with_tokens)
-		say 'it has no CU_POINTER_ATTRIBUTE_P2P_TOKENS'
-		;;
-	basic_child_thread_pins_buffer_cumemalloc)
-		say 'its cuMemFree() wants a current context'
-		;;
-	esac
-}
-
 # sanity_test NAME
 sanity_test()
 {
 	limit 60 "$work/sanity" -v -s -t "$1" >"$work/log" 2>&1
 	status=$?
 	end_left sanity
-	lacks=
-	[ "$backend" != sim ] || lacks=$(sim_lacks "$1")
 	if [ "$status" -eq 0 ] && grep -q "^&&&& WAIVED $1\$" "$work/log"; then
 		why=$(grep -iE 'waiv' "$work/log" | grep -v '^&&&&' |
 			head -n 1 | cut -c 1-120)
 		result skip "sanity $1: it waives itself${why:+: $why}"
 	elif [ "$status" -eq 0 ] && grep -q "^&&&& PASSED $1\$" "$work/log"; then
 		result ok "sanity $1"
-	elif [ -n "$lacks" ] && grep -q '^CUDA error: ' "$work/log"; then
-		result skip "sanity $1: not with the simulated CUDA: $lacks"
 	else
 		tail -n 40 "$work/log" >"$work/tail"
 		mv "$work/tail" "$work/log"

@@ -129,6 +129,17 @@ static enum outcome side_free(struct two_side *side)
 	return PASSED;
 }
 
+/* Whose memory it is, without a session and without a context. */
+static enum outcome check_device_of(const struct two_side *side)
+{
+	int ordinal = -1;
+
+	CHECK_CUDA(gpu.cuda.context_set_current(NULL));
+	CHECK_OK(gpumem_device_of(side->addr, &ordinal));
+	CHECK(ordinal == side->device.ordinal);
+	return PASSED;
+}
+
 /*
  * Both at once from one thread, and never with the context of the GPU whose
  * memory is worked on: pin, map and the CPU's access do not depend on it.
@@ -140,6 +151,7 @@ static enum outcome test_at_once(void)
 	for (int i = 0; i < 2; i++)
 		CHECK_PASSED(side_alloc(&two_sides[i]));
 	for (int i = 0; i < 2; i++) {
+		CHECK_PASSED(check_device_of(&two_sides[i]));
 		CHECK_PASSED(enter(&two_sides[!i]));
 		CHECK_OK(gpumem_pin(two_sides[i].session, two_sides[i].addr,
 				    TWO_LENGTH, 0, &two_sides[i].buf));

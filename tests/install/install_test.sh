@@ -97,6 +97,17 @@ check_files DESTDIR
 escaped=$(find "$tree" -type f ! -path "$tree/$prefix/*" | head)
 check "DESTDIR: nothing outside /$prefix" [ -z "$escaped" ]
 
+# Clients open libgdrapi.so and the simulated libcuda.so without their headers.
+check "install what programs need to run" env DESTDIR="$work/runtime" \
+	"$MESON" install -C "$build" --tags runtime || exit 1
+tree=$work/runtime
+for file in bin/gpumem 'lib*/libgpumem.so.0' 'lib*/libgdrapi.so' \
+	'lib*/libgdrapi.so.2' 'lib*/gpumem/sim/libcuda.so' \
+	'lib*/gpumem/sim/libcuda.so.1'; do
+	check "runtime: $file" one_of "$file"
+done
+check "runtime: no header" [ ! -e "$tree/$prefix/include" ]
+
 check "configure a build for a prefix" "$MESON" setup "$work/build" "$root" \
 	--prefix="$work/prefix" --buildtype=release -Dtests=disabled || exit 1
 check "install into a prefix" "$MESON" install -C "$work/build" || exit 1

@@ -451,10 +451,15 @@ static size_t messages(const char *enable, const char *level, char *text,
 
 static int mistake(void)
 {
+	CUdeviceptr addr;
 	gdr_mh_t mh;
-	gdr_t g = gdr_open();
+	gdr_t g;
 
-	return !g || gdr_pin_buffer(g, 0x10000, 1, 0, 0, &mh) != EINVAL ||
+	if (unit_setup(NULL) || unit_cuda.alloc(&addr, 4096))
+		return 1;
+	g = gdr_open();
+	return !g || gdr_pin_buffer(g, addr, 4096, 0, 0, &mh) ||
+	       gdr_pin_buffer(g, 0x10000, 1, 0, 0, &mh) != EINVAL ||
 	       gdr_close(g);
 }
 
@@ -465,7 +470,8 @@ static void messages_come_when_asked_for(void **state)
 	assert_int_equal(messages(NULL, NULL, text, sizeof(text)), 0);
 	assert_int_equal(messages(NULL, "1", text, sizeof(text)), 0);
 	assert_true(messages("1", NULL, text, sizeof(text)) > 0);
-	assert_non_null(strstr(text, "ERR:  gdr_pin_buffer: pin 0x10000"));
+	assert_non_null(
+		strstr(text, "ERR:  gdr_pin_buffer: device_of 0x10000"));
 	assert_null(strstr(text, "INFO: "));
 	assert_true(messages("", "2", text, sizeof(text)) > 0);
 	assert_non_null(strstr(text, "ERR:  gdr_pin_buffer"));

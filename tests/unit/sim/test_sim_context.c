@@ -27,7 +27,7 @@ static void test_no_context(void **state)
 	assert_err(cuCtxPushCurrent_v2(NULL), INVALID_CONTEXT);
 	assert_err(cuCtxSetCurrent((CUcontext)&dev), INVALID_CONTEXT);
 	assert_err(cuMemAlloc_v2(&addr, 1), INVALID_CONTEXT);
-	assert_err(cuMemFree_v2(1), INVALID_CONTEXT);
+	assert_err(cuMemFree_v2(1), INVALID_VALUE);
 	assert_err(cuMemGetInfo_v2(&a, &b), INVALID_CONTEXT);
 	assert_err(cuMemcpyDtoH_v2(&a, 1, 1), INVALID_CONTEXT);
 	assert_err(cuFlushGPUDirectRDMAWrites(0, 100), INVALID_CONTEXT);

@@ -77,6 +77,7 @@ static void test_seam(void **state)
 static void test_attributes(void **state)
 {
 	CUmemGenericAllocationHandle handle[2], again;
+	CUDA_POINTER_ATTRIBUTE_P2P_TOKENS tokens;
 	CUmemAllocationProp prop;
 	CUipcMemHandle ipc;
 	CUdeviceptr addr;
@@ -94,6 +95,15 @@ static void test_attributes(void **state)
 	assert_ok(cuPointerGetAttribute(
 		&flag, CU_POINTER_ATTRIBUTE_IS_LEGACY_CUDA_IPC_CAPABLE, addr));
 	assert_int_equal(flag, 0);
+	/* Always on. */
+	assert_ok(cuPointerGetAttribute(&flag, CU_POINTER_ATTRIBUTE_SYNC_MEMOPS,
+					addr));
+	assert_int_equal(flag, 1);
+	assert_err(cuPointerSetAttribute(
+			   &flag, CU_POINTER_ATTRIBUTE_SYNC_MEMOPS, addr),
+		   NOT_SUPPORTED);
+	assert_ok(cuPointerGetAttribute(&tokens,
+					CU_POINTER_ATTRIBUTE_P2P_TOKENS, addr));
 	assert_err(cuIpcGetMemHandle(&ipc, addr), INVALID_VALUE);
 	assert_err(cuMemFree_v2(addr), INVALID_VALUE);
 
