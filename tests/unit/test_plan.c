@@ -239,6 +239,13 @@ static void a_file_that_is_no_plan_is_passed_over(void **state)
 		"gpumem plan 1\nread pageable cpu 99999 end\n",
 		"gpumem plan 1\nread pageable magic 1 end\n",
 		"gpumem plan 1\nread pageable cpu 1 -3x\n",
+		"gpumem plan 10\nwrite pageable cpu 1 end\n",
+		"gpumem plan 1\nwrite pageable cpu 1 end more\n",
+		/* Each is 1 or UINT64_MAX to those who let numbers wrap. */
+		"gpumem plan 1\nwrite pageable cpu 4294967297 end\n",
+		"gpumem plan 1\nwrite pageable cpu -4294967295 end\n",
+		"gpumem plan 1\nwrite pageable cpu 1 -1\n",
+		"gpumem plan 1\nwrite pageable cpu 1 18446744073709551616\n",
 	};
 	struct gpumem_options options = { .size = sizeof(options),
 					  .backend = "sim" };
@@ -260,6 +267,32 @@ static void a_file_that_is_no_plan_is_passed_over(void **state)
 		explained(session, 4, 0, "built in");
 		assert_int_equal(gpumem_close(session), 0);
 	}
+	assert_int_equal(
+		gpumem_plan_set(unit_session, NULL, 0, GPUMEM_PLAN_SAVE), 0);
+}
+
+static void a_long_comment_is_one_line(void **state)
+{
+	struct gpumem_options options = { .size = sizeof(options),
+					  .backend = "sim" };
+	const struct gpumem_plan_step step = { 0, GPUMEM_COPY_CPU, 1, 0,
+					       UINT64_MAX };
+	struct gpumem *session;
+	char path[512];
+	FILE *out;
+
+	assert_int_equal(gpumem_plan_path(unit_session, path, sizeof(path)), 0);
+	assert_int_equal(
+		gpumem_plan_set(unit_session, &step, 1, GPUMEM_PLAN_SAVE), 0);
+	out = fopen(path, "w");
+	assert_non_null(out);
+	fprintf(out, "gpumem plan 1\n#%0999d\nwrite pageable engine 3 end\n",
+		0);
+	assert_int_equal(fclose(out), 0);
+	assert_int_equal(gpumem_open(&options, &session), 0);
+	assert_int_equal(explained(session, 4, 0, "as measured"),
+			 GPUMEM_COPY_ENGINE);
+	assert_int_equal(gpumem_close(session), 0);
 	assert_int_equal(
 		gpumem_plan_set(unit_session, NULL, 0, GPUMEM_PLAN_SAVE), 0);
 }
@@ -383,6 +416,7 @@ int main(void)
 		cmocka_unit_test(bad_plans_change_nothing),
 		cmocka_unit_test(a_saved_plan_is_found_again),
 		cmocka_unit_test(a_file_that_is_no_plan_is_passed_over),
+		cmocka_unit_test(a_long_comment_is_one_line),
 		cmocka_unit_test(
 			a_file_that_others_may_have_made_is_passed_over),
 		cmocka_unit_test(a_folder_that_cannot_be_written_is_named),
