@@ -381,7 +381,8 @@ static void *copy_beside(void *arg)
 
 	for (unsigned int i = 0; !atomic_load(&shared.end); i++) {
 		gdr_mh_t mh = { atomic_load(&shared.mh) };
-		char *map = (char *)atomic_load(&shared.map) + at[i % 5];
+		uintptr_t addr = atomic_load(&shared.map) + at[i % 5];
+		void *map = (void *)addr;
 		int error;
 
 		memset(bytes, 1, sizeof(bytes));
