@@ -10,6 +10,7 @@
 
 #include "bench_copy.h"
 #include "gnuplot.h"
+#include "text.h"
 
 extern char **environ;
 
@@ -73,8 +74,8 @@ static int plot_write_data(const struct bench_copy *copy)
 	if (!out)
 		return plot_failed(copy->plot, "copy.dat");
 	bench_machine_get(&copy->gpu, &machine);
-	fprintf(out, "# %s, driver %s, %s, %s\n", machine.gpu, machine.driver,
-		machine.cpu, machine.date);
+	text_line(out, 0, "# %s, driver %s, %s, %s", machine.gpu,
+		  machine.driver, machine.cpu, machine.date);
 	for (int block = 0; block < 8; block++)
 		plot_block(copy, block & 4, block & 2, block & 1, out);
 	lost = ferror(out);

@@ -5,6 +5,7 @@
 #include <time.h>
 
 #include "bench.h"
+#include "text.h"
 
 int bench_gpu_symbol(struct bench_gpu *gpu, const char *name, void *function)
 {
@@ -160,13 +161,12 @@ void bench_machine_print(const struct bench_gpu *gpu)
 	struct bench_machine machine = { 0 };
 
 	bench_machine_get(gpu, &machine);
-	printf("GPU      %d: %s\n"
-	       "backend  %s\n"
-	       "driver   %s\n"
-	       "CPU      %s\n"
-	       "date     %s, gpumem %s\n",
-	       gpu->device.ordinal, machine.gpu, gpu->backend, machine.driver,
-	       machine.cpu, machine.date, gpumem_version());
+	text_line(stdout, 9, "GPU      %d: %s", gpu->device.ordinal,
+		  machine.gpu);
+	printf("backend  %s\n", gpu->backend);
+	text_line(stdout, 9, "driver   %s", machine.driver);
+	text_line(stdout, 9, "CPU      %s", machine.cpu);
+	printf("date     %s, gpumem %s\n", machine.date, gpumem_version());
 }
 
 void bench_machine_report(const struct bench_gpu *gpu, struct report *to)
