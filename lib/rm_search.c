@@ -12,12 +12,13 @@
 
 #include "backend_rm.h"
 #include "base/clock.h"
+#include "base/page.h"
 #include "cpu.h"
 #include "error.h"
 #include "rm_mark.h"
 #include "rm_take.h"
 
-#define GM_SEARCH_PAGE 4096ull
+#define GM_SEARCH_PAGE gm_page_size()
 
 /* Handles tried each way, and misses in a row after which nothing is above. */
 #define GM_SEARCH_REACH 4096u
