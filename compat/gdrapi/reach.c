@@ -16,6 +16,9 @@
 #define GDRAPI_CUDA_MEMORY_TYPE 2
 #define GDRAPI_CUDA_BUFFER_ID 7
 
+/* CU_DEVICE_ATTRIBUTE_PAGEABLE_MEMORY_ACCESS_USES_HOST_PAGE_TABLES */
+#define GDRAPI_CUDA_HOST_PAGE_TABLES 100
+
 /* What is asked for, where, and how it was pinned. */
 struct gdrapi_reach {
 	struct gdr *gdr;
@@ -67,12 +70,11 @@ static int gdrapi_pin_range(struct gdrapi_reach *reach, uint64_t addr,
 	/* Asked for before, so that it never stands for later memory. */
 	source->memory_id = gdrapi_memory_id(source->gpu, addr);
 	rc = gdrapi_pin_flags(source, addr, length, flags, buf);
-#ifdef __x86_64__
-	if (rc == -EOPNOTSUPP && flags & GPUMEM_PIN_FORCE_BAR1) {
+	if (rc == -EOPNOTSUPP && flags & GPUMEM_PIN_FORCE_BAR1 &&
+	    !source->gpu->coherent) {
 		flags &= ~GPUMEM_PIN_FORCE_BAR1;
 		rc = gdrapi_pin_flags(source, addr, length, flags, buf);
 	}
-#endif
 	if (rc != -EOPNOTSUPP || flags & GPUMEM_PIN_FORCE_BAR1)
 		return rc;
 	rc = gdrapi_pin_flags(source, addr, length, 0, buf);
@@ -158,6 +160,20 @@ static int gdrapi_reach_on(struct gdrapi_reach *reach, uint64_t addr,
 	return first;
 }
 
+/* A GPU that walks the CPU's page tables does so over a coherent link. */
+static bool gdrapi_is_coherent(const struct gdrapi_gpu *gpu, int ordinal)
+{
+	int (*find)(int *device, int ordinal);
+	int (*get)(int *value, int attribute, int device);
+	int device, value;
+
+	*(void **)&find = gpumem_cuda_symbol(gpu->session, "cuDeviceGet");
+	*(void **)&get =
+		gpumem_cuda_symbol(gpu->session, "cuDeviceGetAttribute");
+	return find && get && !find(&device, ordinal) &&
+	       !get(&value, GDRAPI_CUDA_HOST_PAGE_TABLES, device) && value;
+}
+
 static int gdrapi_gpu_open(struct gdrapi_gpu *gpu, int ordinal)
 {
 	struct gpumem_options options = { .size = sizeof(options),
@@ -170,6 +186,7 @@ static int gdrapi_gpu_open(struct gdrapi_gpu *gpu, int ordinal)
 	}
 	*(void **)&gpu->pointer_get =
 		gpumem_cuda_symbol(gpu->session, "cuPointerGetAttribute");
+	gpu->coherent = gdrapi_is_coherent(gpu, ordinal);
 	gdrapi_log(GDRAPI_INFO, "GPU %d through backend %s", ordinal,
 		   gpumem_backend_name(gpu->session));
 	return 0;

@@ -33,6 +33,38 @@ __attribute__((visibility("default"))) FILE *fopen(const char *path,
 	return real(path, mode);
 }
 
+/* Pages of the host's, in the place of the C library's; 0: as they are. */
+static long page_size;
+
+__attribute__((visibility("default"))) long sysconf(int name)
+{
+	long (*real)(int name);
+
+	*(void **)&real = dlsym(RTLD_NEXT, "sysconf");
+	return name == _SC_PAGESIZE && page_size ? page_size : real(name);
+}
+
+/* A GPU with a coherent link, in the place of libgpumem's. */
+static bool coherent;
+
+static int coherent_attribute(int *value, int attribute, int device)
+{
+	/* It walks the CPU's page tables. */
+	*value = attribute == 100;
+	return 0;
+}
+
+__attribute__((visibility("default"))) void *
+gpumem_cuda_symbol(struct gpumem *session, const char *name)
+{
+	void *(*real)(struct gpumem * session, const char *name);
+
+	*(void **)&real = dlsym(RTLD_NEXT, "gpumem_cuda_symbol");
+	return coherent && !strcmp(name, "cuDeviceGetAttribute")
+		       ? (void *)coherent_attribute
+		       : real(session, name);
+}
+
 /* As programs built before GDRCopy 2.4 know it. */
 struct info_v1 {
 	uint64_t va;
@@ -432,6 +464,52 @@ static void pins_with_tokens_and_flags(void **state)
 	unit_free(memory.place);
 }
 
+/* Beside a coherent link the simulated GPU has no way to force the other. */
+static void a_coherent_link_is_not_passed_by_in_silence(void **state)
+{
+	struct gdr_unit_memory memory = gdr_unit_alloc(65536);
+	gdr_mh_t mh;
+	gdr_t g = gdr_open();
+
+	assert_non_null(g);
+	coherent = true;
+	assert_int_equal(gdr_pin_buffer_v2(g, memory.addr, 65536,
+					   GDR_PIN_FLAG_FORCE_PCIE, &mh),
+			 EOPNOTSUPP);
+	assert_int_equal(gdr_pin_buffer_v2(g, memory.addr, 65536,
+					   GDR_PIN_FLAG_DEFAULT, &mh),
+			 0);
+	coherent = false;
+	assert_int_equal(gdr_close(g), 0);
+	unit_free(memory.place);
+}
+
+/* Whole pages of the host's are mapped, of whatever size these are. */
+static void maps_are_rounded_to_the_hosts_pages(void **state)
+{
+	static const size_t pages[] = { 4096, 16384, 65536 };
+	struct gdr_unit_memory memory = gdr_unit_alloc(65536);
+	gdr_mh_t mh = gdr_unit_pin(memory.addr, 65536);
+	char byte = 1;
+
+	for (size_t i = 0; i < sizeof(pages) / sizeof(pages[0]); i++) {
+		char *map;
+
+		page_size = (long)pages[i];
+		map = gdr_unit_map(mh, 1);
+		assert_int_equal(gdr_copy_to_mapping(mh, map + pages[i] - 1,
+						     &byte, 1),
+				 0);
+		assert_int_equal(gdr_copy_to_mapping(mh, map + pages[i], &byte,
+						     1),
+				 EINVAL);
+		assert_int_equal(gdr_unmap(gdr_unit, mh, map, 1), 0);
+	}
+	page_size = 0;
+	assert_int_equal(gdr_unpin_buffer(gdr_unit, mh), 0);
+	unit_free(memory.place);
+}
+
 static void maps_that_are_refused(void **state)
 {
 	struct gdr_unit_memory memory = gdr_unit_alloc(2 * 65536);
@@ -656,6 +734,8 @@ int main(void)
 		cmocka_unit_test(one_buffer_pinned_twice),
 		cmocka_unit_test(pins_that_are_refused),
 		cmocka_unit_test(pins_with_tokens_and_flags),
+		cmocka_unit_test(a_coherent_link_is_not_passed_by_in_silence),
+		cmocka_unit_test(maps_are_rounded_to_the_hosts_pages),
 		cmocka_unit_test(maps_that_are_refused),
 		cmocka_unit_test(copies_stay_in_what_is_mapped),
 		cmocka_unit_test(unmaps_that_are_refused),
