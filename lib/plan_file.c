@@ -14,6 +14,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/cpu_model.h"
 #include "error.h"
 #include "plan.h"
 #include "pool.h"
@@ -30,36 +31,6 @@ static const char *const gm_method_names[] = {
 const char *gm_method_name(unsigned int method)
 {
 	return method <= GPUMEM_COPY_ENGINE ? gm_method_names[method] : "?";
-}
-
-/* The CPU's model as /proc/cpuinfo says it, or the architecture. */
-static void gm_cpu_model(char *model, size_t size)
-{
-	FILE *in = fopen("/proc/cpuinfo", "re");
-	char line[256];
-
-	snprintf(model, size, "%s",
-#ifdef __x86_64__
-		 "x86-64"
-#elif defined(__aarch64__)
-		 "arm64"
-#else
-		 "cpu"
-#endif
-	);
-	if (!in)
-		return;
-	while (fgets(line, sizeof(line), in)) {
-		char *value = strchr(line, ':');
-
-		if (strncmp(line, "model name", 10) != 0 || !value)
-			continue;
-		value[strcspn(value, "\n")] = 0;
-		snprintf(model, size, "%s",
-			 value + 1 + strspn(value + 1, " \t"));
-		break;
-	}
-	fclose(in);
 }
 
 /* Appends a name with everything but letters and digits as one '-'. */

@@ -4,6 +4,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "../lib/base/cpu_model.h"
 #include "bench.h"
 #include "text.h"
 
@@ -147,9 +148,7 @@ void bench_machine_get(const struct bench_gpu *gpu,
 	snprintf(machine->gpu, sizeof(machine->gpu), "%s%s", gpu->device.name,
 		 tool_device_label(&gpu->device, gpu->backend));
 	machine_driver(gpu, machine->driver, sizeof(machine->driver));
-	if (!file_value("/proc/cpuinfo", "model name", ":", machine->cpu,
-			sizeof(machine->cpu)))
-		snprintf(machine->cpu, sizeof(machine->cpu), "unknown");
+	gm_cpu_model(machine->cpu, sizeof(machine->cpu));
 	if (!gmtime_r(&now, &utc) ||
 	    !strftime(machine->date, sizeof(machine->date),
 		      "%Y-%m-%dT%H:%M:%SZ", &utc))

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 /* How copies are chosen: settings, plans, where plans are kept, explanations. */
+#include <dlfcn.h>
 #include <stdio.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -9,6 +10,20 @@
 #define STEPS 64
 
 static char cache[64];
+static const char *cpuinfo; /* /proc/cpuinfo; NULL: as it is */
+
+/* In the place of the C library's. */
+__attribute__((visibility("default"))) FILE *fopen(const char *path,
+						   const char *mode)
+{
+	FILE *(*real)(const char *path, const char *mode);
+
+	*(void **)&real = dlsym(RTLD_NEXT, "fopen");
+	return cpuinfo && !strcmp(path, "/proc/cpuinfo")
+		       ? fmemopen((void *)(uintptr_t)cpuinfo, strlen(cpuinfo),
+				  "r")
+		       : real(path, mode);
+}
 
 /* The plans of these tests are nobody else's. */
 static int setup(void **state)
@@ -271,6 +286,35 @@ static void a_file_that_is_no_plan_is_passed_over(void **state)
 		gpumem_plan_set(unit_session, NULL, 0, GPUMEM_PLAN_SAVE), 0);
 }
 
+/* CPUs that are told apart have files of their own. */
+static void the_path_names_the_cpu(void **state)
+{
+	static const struct {
+		const char *text, *name;
+	} cpus[] = {
+		{ "processor\t: 0\nmodel name\t: Fast (R) CPU @ 3 GHz\n",
+		  "_Fast-R-CPU-3-GHz.plan" },
+		{ "processor\t: 0\nCPU implementer\t: 0x41\n"
+		  "CPU variant\t: 0x3\nCPU part\t: 0xd0c\n",
+		  "0x41-0xd0c.plan" },
+		{ "processor\t: 0\nCPU implementer\t: 0x41\n"
+		  "CPU variant\t: 0x0\nCPU part\t: 0xd4f\n",
+		  "0x41-0xd4f.plan" },
+	};
+	char path[512];
+
+	for (size_t i = 0; i < sizeof(cpus) / sizeof(cpus[0]); i++) {
+		cpuinfo = cpus[i].text;
+		assert_int_equal(
+			gpumem_plan_path(unit_session, path, sizeof(path)), 0);
+		cpuinfo = NULL;
+		if (strlen(path) < strlen(cpus[i].name) ||
+		    strcmp(path + strlen(path) - strlen(cpus[i].name),
+			   cpus[i].name) != 0)
+			fail_msg("%s is none of %s", path, cpus[i].name);
+	}
+}
+
 static void a_long_comment_is_one_line(void **state)
 {
 	struct gpumem_options options = { .size = sizeof(options),
@@ -416,6 +460,7 @@ int main(void)
 		cmocka_unit_test(bad_plans_change_nothing),
 		cmocka_unit_test(a_saved_plan_is_found_again),
 		cmocka_unit_test(a_file_that_is_no_plan_is_passed_over),
+		cmocka_unit_test(the_path_names_the_cpu),
 		cmocka_unit_test(a_long_comment_is_one_line),
 		cmocka_unit_test(
 			a_file_that_others_may_have_made_is_passed_over),
