@@ -36,12 +36,12 @@ __attribute__((visibility("default"))) FILE *fopen(const char *path,
 /* Pages of the host's, in the place of the C library's; 0: as they are. */
 static long page_size;
 
+/* The C library's own name for it: sanitizers ask before there is a dlsym(). */
+long __sysconf(int name);
+
 __attribute__((visibility("default"))) long sysconf(int name)
 {
-	long (*real)(int name);
-
-	*(void **)&real = dlsym(RTLD_NEXT, "sysconf");
-	return name == _SC_PAGESIZE && page_size ? page_size : real(name);
+	return name == _SC_PAGESIZE && page_size ? page_size : __sysconf(name);
 }
 
 /* A GPU with a coherent link, in the place of libgpumem's. */
