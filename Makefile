@@ -6,7 +6,7 @@ BUILD ?= build
 PREFIX ?= /usr/local
 KDIR ?= /lib/modules/$(shell uname -r)/build
 
-.PHONY: all build demo test test-fresh test-busy unit vm test-debug fuzz-kernel check check-nvidia format module install \
+.PHONY: all build demo test test-fresh test-busy unit vm test-debug test-sanitize test-arm64 fuzz fuzz-kernel check check-nvidia format module install \
 	uninstall install-module uninstall-module test-dma test-gpu \
 	bench-gpu clean distclean help
 
@@ -21,8 +21,11 @@ help:
 	@echo 'make test-busy  make test beside 4 busy processes a core'
 	@echo 'make test-dma   1 GiB moved by PCI boards in the virtual machine, IOMMU off and on (half an hour)'
 	@echo 'make test-debug  every virtual machine test on a kernel with KASAN, lockdep, kmemleak'
+	@echo 'make test-sanitize  unit tests under ASan, UBSan and TSan, the fuzz targets for a moment'
+	@echo 'make test-arm64  unit tests for arm64 under emulation'
+	@echo 'make fuzz       parsers and libgdrapi under libFuzzer; FUZZ_RUNS=1000000 FUZZ="plan gdrapi"'
 	@echo 'make fuzz-kernel a night of random operations on the kernel module'
-	@echo 'make check      format, checkpatch, sparse, static analysis, both compilers (on Debian 12)'
+	@echo 'make check      format, checkpatch, sparse, static analysis, both compilers, arm64 (on Debian 12)'
 	@echo 'make build      user space into $(BUILD)/'
 	@echo 'make check-nvidia  gpumem.ko against the open NVIDIA driver (builds the driver, once)'
 	@echo 'make module     gpumem.ko for KDIR against NVIDIA_SRC=<NVIDIA driver source>'
@@ -69,6 +72,15 @@ test-busy:
 test-debug:
 	@scripts/test-debug.sh '$(BUILD)'
 
+test-sanitize:
+	@scripts/test-sanitize.sh
+
+test-arm64:
+	@scripts/test-arm64.sh
+
+fuzz:
+	@scripts/fuzz.sh $(FUZZ)
+
 fuzz-kernel:
 	@scripts/fuzz-kernel.sh '$(BUILD)'
 
@@ -105,7 +117,7 @@ bench-gpu:
 	@bench/run.sh
 
 clean:
-	rm -rf build-gpu build-check build-fresh
+	rm -rf build-gpu build-check build-sanitize build-fresh
 	@[ ! -f build/module/made-by-module.sh ] || { echo 'rm -rf build/module'; rm -rf build/module; }
 	@info='$(BUILD)/meson-info/intro-projectinfo.json'; \
 	if [ -f "$$info" ] && ! grep -q '"descriptive_name": "gpumem"' "$$info"; then \

@@ -14,6 +14,7 @@
 
 #include "../sim/gpumem_sim.h"
 #include "backend.h"
+#include "base/text.h"
 #include "cancel.h"
 #include "error.h"
 #include "handle.h"

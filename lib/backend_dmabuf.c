@@ -15,10 +15,11 @@
 #include "backend.h"
 #include "backend/verify.h"
 #include "backend_dmabuf.h"
+#include "base/page.h"
 #include "error.h"
 
 #define GM_DMABUF_PAGE 65536ull
-#define GM_HOST_PAGE 4096ull
+#define GM_HOST_PAGE gm_page_size()
 
 /* What open allocates, to see whether its dma-buf can be mapped. */
 #define GM_DMABUF_TRIAL (2ull << 20)

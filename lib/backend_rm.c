@@ -14,12 +14,13 @@
 #include "backend_dmabuf.h"
 #include "backend_rm.h"
 #include "base/clock.h"
+#include "base/page.h"
 #include "error.h"
 #include "range.h"
 #include "rm_take.h"
 
 #define GM_GPU_PAGE 65536ull
-#define GM_CPU_PAGE 4096ull
+#define GM_CPU_PAGE gm_page_size()
 
 static int gm_rmb_probe(char *reason, size_t size)
 {

@@ -256,7 +256,7 @@ static int gm_courier_give_up(struct gm_courier *courier)
 	gm_cpu_fence();
 	gm_cpu_load_fence();
 	gm_cpu()->load(&seen, &courier->bell->cancelled, sizeof(seen));
-	atomic_thread_fence(memory_order_seq_cst);
+	gm_cpu_load_fence();
 	if (gm_courier_began(courier))
 		return 0;
 	courier->given_up = true;

@@ -65,8 +65,9 @@ struct gm_cpu {
 	size_t (*untag)(void *to, const void *lines, size_t count,
 			uint16_t tag);
 	/*
-	 * 32 bytes, aligned to 32, to the GPU: in one store where the CPU has
-	 * one, otherwise in two that are each whole.
+	 * 32 bytes, aligned to 32, to the GPU, after all that this thread loaded
+	 * before: in one store, or so that whoever sees the last 8 bytes of a
+	 * half sees all of it.
 	 */
 	void (*store32)(void *gpu, const void *host);
 };

@@ -82,9 +82,18 @@ static void gm_any_drain(void *to, const void *from, size_t length)
 	memcpy(to, from, length);
 }
 
+/* The first word of each half, then the last. */
 static void gm_any_store32(void *gpu, const void *host)
 {
-	gm_any_store(gpu, host, 32);
+	const char *from = host;
+	char *to = gpu;
+
+	gm_cpu_loads_done();
+	gm_any_store(to, from, 8);
+	gm_any_store(to + 16, from + 16, 8);
+	gm_cpu_fence();
+	gm_any_store(to + 8, from + 8, 8);
+	gm_any_store(to + 24, from + 24, 8);
 }
 
 GM_CPU_WRITE(gm_any_write, , gm_any_store)

@@ -203,15 +203,24 @@ static void gm_arm64_drain(void *to, const void *from, size_t length)
 	memcpy(target + room, source + room, length);
 }
 
-/* Each half is whole on CPUs with LSE2, each quarter on others. */
+/*
+ * No store of more than 8 bytes is promised to arrive whole in Non-cacheable or
+ * Device memory, with LSE2 neither: the first word of each half, then the last.
+ */
 static void gm_arm64_store32(void *gpu, const void *host)
 {
-	uint8x16_t a = vld1q_u8((const uint8_t *)host);
-	uint8x16_t b = vld1q_u8((const uint8_t *)host + 16);
+	uint64_t word[4];
 
-	__asm__ volatile("stp %q[a], %q[b], [%[to]]"
+	memcpy(word, host, sizeof(word));
+	gm_cpu_loads_done();
+	__asm__ volatile("str %[a], [%[to]]\n\t"
+			 "str %[c], [%[to], #16]\n\t"
+			 "dmb oshst\n\t"
+			 "str %[b], [%[to], #8]\n\t"
+			 "str %[d], [%[to], #24]"
 			 :
-			 : [a] "w"(a), [b] "w"(b), [to] "r"(gpu)
+			 : [a] "r"(word[0]), [b] "r"(word[1]), [c] "r"(word[2]),
+			   [d] "r"(word[3]), [to] "r"(gpu)
 			 : "memory");
 }
 

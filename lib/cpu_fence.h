@@ -12,6 +12,9 @@
  * gm_cpu_load_fence(), before loads: none of them may use what was loaded before
  * this call.
  *
+ * gm_cpu_loads_done(), before stores: none of them is seen before all that this
+ * thread loads earlier has been loaded.
+ *
  * gm_cpu_pause(), in a loop that waits for memory to change.
  */
 #if defined(__x86_64__)
@@ -40,6 +43,12 @@ static inline void gm_cpu_load_fence(void)
 	__builtin_ia32_mfence();
 }
 
+/* No store leaves the CPU before it retires, nor retires before earlier loads. */
+static inline void gm_cpu_loads_done(void)
+{
+	__asm__ volatile("" ::: "memory");
+}
+
 static inline void gm_cpu_pause(void)
 {
 	__builtin_ia32_pause();
@@ -65,6 +74,12 @@ static inline void gm_cpu_load_fence(void)
 	__asm__ volatile("dmb oshld" ::: "memory");
 }
 
+/* The same barrier: it keeps later loads and later stores behind the loads. */
+static inline void gm_cpu_loads_done(void)
+{
+	gm_cpu_load_fence();
+}
+
 static inline void gm_cpu_pause(void)
 {
 	__asm__ volatile("yield" ::: "memory");
@@ -78,6 +93,11 @@ static inline void gm_cpu_fence(void)
 }
 
 static inline void gm_cpu_load_fence(void)
+{
+	atomic_thread_fence(memory_order_seq_cst);
+}
+
+static inline void gm_cpu_loads_done(void)
 {
 	atomic_thread_fence(memory_order_seq_cst);
 }

@@ -8,6 +8,7 @@
 
 #include <gpumem.h>
 
+#include "base/text.h"
 #include "error.h"
 
 #define GM_ERROR_LENGTH 1024
@@ -52,77 +53,6 @@ static char *gm_error_room(void)
 	}
 	gm_error_buffer = buffer;
 	return buffer;
-}
-
-/*
- * Bytes of the UTF-8 character at text that may be shown; 0: none begins there.
- * Its second byte tells what is too long a form, a surrogate, too large, or a
- * control character.
- */
-static size_t gm_text_char(const unsigned char *text)
-{
-	static const struct {
-		unsigned char first, last; /* of the first byte */
-		unsigned char low, high; /* of the second */
-		size_t length;
-	} forms[] = {
-		{ 0xc2, 0xc2, 0xa0, 0xbf, 2 }, { 0xc3, 0xdf, 0x80, 0xbf, 2 },
-		{ 0xe0, 0xe0, 0xa0, 0xbf, 3 }, { 0xe1, 0xec, 0x80, 0xbf, 3 },
-		{ 0xed, 0xed, 0x80, 0x9f, 3 }, { 0xee, 0xef, 0x80, 0xbf, 3 },
-		{ 0xf0, 0xf0, 0x90, 0xbf, 4 }, { 0xf1, 0xf3, 0x80, 0xbf, 4 },
-		{ 0xf4, 0xf4, 0x80, 0x8f, 4 },
-	};
-
-	if (text[0] >= 0x20 && text[0] < 0x7f)
-		return 1;
-	for (size_t i = 0; i < sizeof(forms) / sizeof(forms[0]); i++) {
-		size_t length = 2;
-
-		if (text[0] < forms[i].first || text[0] > forms[i].last ||
-		    text[1] < forms[i].low || text[1] > forms[i].high)
-			continue;
-		while (length < forms[i].length &&
-		       (text[length] & 0xc0) == 0x80)
-			length++;
-		return length == forms[i].length ? length : 0;
-	}
-	return 0;
-}
-
-/* How many characters the text begins with that any terminal takes. */
-static size_t gm_text_plain(const unsigned char *text)
-{
-	size_t length = 0;
-
-	while (text[length] >= 0x20 && text[length] < 0x7f)
-		length++;
-	return length;
-}
-
-void gm_text_escape(char *to, size_t size, const char *from)
-{
-	const unsigned char *text = (const unsigned char *)from;
-	size_t used = gm_text_plain(text);
-
-	/* Mostly all of it: a search stores a reason for each of its tries. */
-	if (used >= size)
-		used = size - 1;
-	memcpy(to, text, used);
-	text += used;
-	while (*text) {
-		size_t length = gm_text_char(text);
-		size_t room = length ? length : sizeof("\\xNN") - 1;
-
-		if (room >= size - used)
-			break;
-		if (length)
-			memcpy(to + used, text, length);
-		else
-			snprintf(to + used, size - used, "\\x%02x", *text);
-		used += room;
-		text += length ? length : 1;
-	}
-	to[used] = '\0';
 }
 
 void gm_error_hush(bool hush)

@@ -7,13 +7,6 @@
 #include <stddef.h>
 
 /*
- * Copies a text as a terminal and a JSON file can take it: the bytes of control
- * characters, and those that are no UTF-8, as \xNN. What does not fit is cut off
- * between two characters.
- */
-void gm_text_escape(char *to, size_t size, const char *from);
-
-/*
  * Stores the reason of a failure, of the form "what: why; do this", for
  * gpumem_last_error() of this thread. Returns err, a negative errno, so that a
  * function can end with it.

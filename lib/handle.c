@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/tsan.h"
 #include "cancel.h"
 #include "error.h"
 #include "guard.h"
@@ -119,6 +120,8 @@ static void gm_fork_child(void)
 			quick->handle = NULL;
 	}
 	/* They are the parent's thread's, and not this one's to unlock. */
+	gm_tsan_forget(&gm_table_lock);
+	gm_tsan_forget(&gm_fork_lock);
 	gm_locks_init();
 }
 

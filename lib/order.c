@@ -40,9 +40,13 @@ static int gm_flag_check(struct gm_buf *buf, const char *call, uint64_t offset,
 	return 0;
 }
 
-/* After what this thread stored before, and not kept back in the CPU. */
+/*
+ * After all that this thread stored and loaded before, and not kept back in the
+ * CPU: the flag may give away memory that was just read.
+ */
 static void gm_flag_store(char *flag, uint64_t value, unsigned int width)
 {
+	gm_cpu_loads_done();
 	gm_cpu_fence();
 	if (width == 4)
 		*(volatile uint32_t *)flag = (uint32_t)value;

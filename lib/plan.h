@@ -6,6 +6,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 
 #include <gpumem.h>
 
@@ -63,6 +64,12 @@ int gm_plan_path(const char *gpu, char *path, size_t size);
  * reason, and never waits.
  */
 int gm_plan_load(struct gm_plan *plan, const char *path);
+
+/* The same from a file that is open. -EINVAL, and the plan stays as it was. */
+int gm_plan_read(struct gm_plan *plan, FILE *in);
+
+/* As gm_plan_read() reads it; the comment is one line. */
+void gm_plan_write(const struct gm_plan *plan, FILE *out, const char *comment);
 
 /* Writes it whole or not at all. With the reason stored. */
 int gm_plan_save(const struct gm_plan *plan, const char *path, const char *gpu);

@@ -14,8 +14,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/cpu_model.h"
 #include "error.h"
 #include "plan.h"
+#include "pool.h"
 
 #define GM_PLAN_HEAD "gpumem plan 1"
 #define GM_PLAN_SIZE_MAX 65536
@@ -29,36 +31,6 @@ static const char *const gm_method_names[] = {
 const char *gm_method_name(unsigned int method)
 {
 	return method <= GPUMEM_COPY_ENGINE ? gm_method_names[method] : "?";
-}
-
-/* The CPU's model as /proc/cpuinfo says it, or the architecture. */
-static void gm_cpu_model(char *model, size_t size)
-{
-	FILE *in = fopen("/proc/cpuinfo", "re");
-	char line[256];
-
-	snprintf(model, size, "%s",
-#ifdef __x86_64__
-		 "x86-64"
-#elif defined(__aarch64__)
-		 "arm64"
-#else
-		 "cpu"
-#endif
-	);
-	if (!in)
-		return;
-	while (fgets(line, sizeof(line), in)) {
-		char *value = strchr(line, ':');
-
-		if (strncmp(line, "model name", 10) != 0 || !value)
-			continue;
-		value[strcspn(value, "\n")] = 0;
-		snprintf(model, size, "%s",
-			 value + 1 + strspn(value + 1, " \t"));
-		break;
-	}
-	fclose(in);
 }
 
 /* Appends a name with everything but letters and digits as one '-'. */
@@ -120,14 +92,26 @@ too_long:
 			size);
 }
 
-static int gm_line_parse(const char *line, struct gpumem_plan_step *step)
+/* Digits alone, which strtoull() does not insist on. */
+static bool gm_number_parse(const char *text, uint64_t most, uint64_t *number)
 {
-	char direction[8], kind[12], method[12], end[24];
 	char *rest;
 
+	if (*text < '0' || *text > '9')
+		return false;
+	errno = 0;
+	*number = strtoull(text, &rest, 10);
+	return !*rest && !errno && *number <= most;
+}
+
+static int gm_line_parse(const char *line, struct gpumem_plan_step *step)
+{
+	char direction[8], kind[12], method[12], count[12], end[24], more;
+	uint64_t threads;
+
 	*step = (struct gpumem_plan_step){ 0 };
-	if (sscanf(line, "%7s %11s %11s %u %23s", direction, kind, method,
-		   &step->threads, end) != 5)
+	if (sscanf(line, "%7s %11s %11s %11s %23s %c", direction, kind, method,
+		   count, end, &more) != 5)
 		return -EINVAL;
 	if (!strcmp(direction, "read"))
 		step->flags |= GPUMEM_COPY_READ;
@@ -140,13 +124,14 @@ static int gm_line_parse(const char *line, struct gpumem_plan_step *step)
 	for (unsigned int i = GPUMEM_COPY_CPU; i <= GPUMEM_COPY_ENGINE; i++)
 		if (!strcmp(method, gm_method_names[i]))
 			step->method = i;
+	if (!gm_number_parse(count, GM_POOL_MAX, &threads))
+		return -EINVAL;
+	step->threads = (uint32_t)threads;
 	if (!strcmp(end, "end")) {
 		step->up_to = UINT64_MAX;
 		return 0;
 	}
-	errno = 0;
-	step->up_to = strtoull(end, &rest, 10);
-	return *rest || errno ? -EINVAL : 0;
+	return gm_number_parse(end, UINT64_MAX, &step->up_to) ? 0 : -EINVAL;
 }
 
 /* Why a file is not to be read, or NULL. */
@@ -188,31 +173,55 @@ static int gm_plan_open(const char *path, FILE **in)
 	return -ENOENT;
 }
 
-int gm_plan_load(struct gm_plan *plan, const char *path)
+/* A line without its newline: 1; 0 at the end; -EINVAL where it is no text. */
+static int gm_line_read(FILE *in, char **line, size_t *size)
+{
+	ssize_t length = getline(line, size, in);
+
+	if (length < 0)
+		return feof(in) ? 0 : -EINVAL;
+	if (strlen(*line) != (size_t)length)
+		return -EINVAL;
+	(*line)[strcspn(*line, "\n")] = 0;
+	return 1;
+}
+
+int gm_plan_read(struct gm_plan *plan, FILE *in)
 {
 	struct gpumem_plan_step steps[GM_PLAN_WAYS * GM_PLAN_STEPS];
+	char *line = NULL;
+	size_t size = 0, count = 0;
+	int rc = gm_line_read(in, &line, &size);
+
+	if (rc <= 0 || strcmp(line, GM_PLAN_HEAD) != 0)
+		goto refuse;
+	while ((rc = gm_line_read(in, &line, &size)) > 0) {
+		if (*line == '#' || !*line)
+			continue;
+		if (count == GM_PLAN_WAYS * GM_PLAN_STEPS ||
+		    gm_line_parse(line, &steps[count++]))
+			goto refuse;
+	}
+	free(line);
+	if (!rc)
+		rc = gm_plan_set(plan, steps, count);
+	if (!rc)
+		plan->measured = count;
+	return rc;
+
+refuse:
+	free(line);
+	return -EINVAL;
+}
+
+int gm_plan_load(struct gm_plan *plan, const char *path)
+{
 	FILE *in;
-	char line[160];
-	size_t count = 0;
 	int rc = gm_plan_open(path, &in);
 
 	if (rc)
 		return rc;
-	rc = -EINVAL;
-	if (!fgets(line, sizeof(line), in) ||
-	    strncmp(line, GM_PLAN_HEAD, strlen(GM_PLAN_HEAD)) != 0)
-		goto close;
-	while (fgets(line, sizeof(line), in)) {
-		if (*line == '#' || *line == '\n')
-			continue;
-		if (count == GM_PLAN_WAYS * GM_PLAN_STEPS ||
-		    gm_line_parse(line, &steps[count++]))
-			goto close;
-	}
-	rc = gm_plan_set(plan, steps, count);
-	if (!rc)
-		plan->measured = count;
-close:
+	rc = gm_plan_read(plan, in);
 	fclose(in);
 	return rc;
 }
@@ -232,13 +241,9 @@ static void gm_path_make(const char *path)
 	}
 }
 
-static void gm_plan_write(FILE *out, const struct gm_plan *plan,
-			  const char *gpu)
+void gm_plan_write(const struct gm_plan *plan, FILE *out, const char *comment)
 {
-	char model[128];
-
-	gm_cpu_model(model, sizeof(model));
-	fprintf(out, GM_PLAN_HEAD "\n# %s, %s\n", gpu, model);
+	fprintf(out, GM_PLAN_HEAD "\n# %s\n", comment);
 	for (unsigned int i = 0; i < GM_PLAN_WAYS; i++) {
 		const struct gm_plan_list *list = &plan->list[i];
 
@@ -261,7 +266,7 @@ static void gm_plan_write(FILE *out, const struct gm_plan *plan,
 
 int gm_plan_save(const struct gm_plan *plan, const char *path, const char *gpu)
 {
-	char part[560];
+	char part[560], comment[256], model[128];
 	FILE *out;
 	int fd, err;
 
@@ -275,7 +280,10 @@ int gm_plan_save(const struct gm_plan *plan, const char *path, const char *gpu)
 		close(fd);
 		goto remove;
 	}
-	gm_plan_write(out, plan, gpu);
+	gm_cpu_model(model, sizeof(model));
+	snprintf(comment, sizeof(comment), "%s, %s", gpu, model);
+	comment[strcspn(comment, "\n")] = 0;
+	gm_plan_write(plan, out, comment);
 	err = ferror(out);
 	if (fclose(out) || err || rename(part, path))
 		goto remove;

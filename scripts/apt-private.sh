@@ -5,12 +5,13 @@
 # component from the command line, and keeps everything in a folder of its own.
 # Only what Debian's own keys signed is used, whatever the machine allows.
 #
-# usage: apt-private.sh FOLDER SUITE COMPONENT update
-#        apt-private.sh FOLDER SUITE COMPONENT depends PACKAGE
-#        apt-private.sh FOLDER SUITE COMPONENT unpack TARGET PACKAGE...
+# usage: apt-private.sh [--arch ARCH] FOLDER SUITE COMPONENT update
+#        apt-private.sh [--arch ARCH] FOLDER SUITE COMPONENT depends PACKAGE
+#        apt-private.sh [--arch ARCH] FOLDER SUITE COMPONENT unpack TARGET PACKAGE...
 #
 # SUITE is a suite of Debian (trixie, bookworm-backports), or stable or backports
-# for this machine's release. update comes first; the others use its result.
+# for this machine's release; ARCH (arm64) is an architecture other than this
+# machine's. update comes first; the others use its result.
 set -eu
 
 fail()
@@ -21,16 +22,22 @@ fail()
 
 usage()
 {
-	sed -n '8,13s/^# \{0,1\}//p' "$0" >&2
+	sed -n '8,14s/^# \{0,1\}//p' "$0" >&2
 	exit 2
 }
 
+arch=
+if [ "${1:-}" = --arch ]; then
+	arch=${2:-}
+	[ -n "$arch" ] || usage
+	shift 2
+fi
 [ $# -ge 4 ] || usage
 dir=$1 suite=$2 component=$3 verb=$4
 shift 4
 [ -n "$dir" ] || usage
 # Both become a line of apt's sources.
-case $suite$component in
+case $suite$component$arch in
 *[!A-Za-z0-9._/-]*) usage ;;
 esac
 case $verb:$# in
@@ -92,6 +99,11 @@ Dir::State::Lists "$dir/lists";
 Dir::Cache::archives "$dir/archives";
 Dir::Cache::pkgcache "";
 Dir::Cache::srcpkgcache "";
+END
+[ -z "$arch" ] || cat >>"$conf" <<END
+#clear APT::Architectures;
+APT::Architecture "$arch";
+APT::Architectures "$arch";
 END
 
 # mirrors: where this machine gets its release from, as its sources name it.

@@ -1,7 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: MIT
 # Format, kernel style, sparse, static analysis, both compilers with -Werror,
-# headers alone as C11 and C++. Prints a line a check; fails if one does.
+# headers alone as C11 and C++, the unit tests for arm64. Prints a line a check;
+# fails if one does.
 # usage: check.sh [format-write]
 set -uo pipefail
 
@@ -20,7 +21,7 @@ if [ "${1:-}" = format-write ]; then
 	exit
 fi
 
-scripts/setup.sh build vm check || exit 1
+scripts/setup.sh build test vm check arm64 || exit 1
 passed=0 failed=0
 mkdir -p build-check
 check()
@@ -160,6 +161,7 @@ check module-6.12 module 6.12 1
 check module-newest module newest 0
 check gcc compiler gcc
 check clang compiler clang
+check arm64 scripts/test-arm64.sh
 check cppcheck cppcheck_run
 check clang-tidy clang_tidy_run
 echo "$passed passed, $failed failed, 0 skipped"

@@ -17,7 +17,7 @@ for path in kernels/apt-* kernels/bookworm-* kernels/trixie-* kernels/debug-* ke
 	kernels/lock kernels/lock-debug \
 	checkpatch/checkpatch.pl checkpatch/spelling.txt checkpatch/const_structs.checkpatch \
 	checkpatch.?????? nvidia/bookworm* nvidia/trixie* nvidia/work.?????? \
-	fresh/bookworm fresh/trixie fresh/roots vm-slots/[0-9]* apt-source apt-nvidia-*; do
+	fresh/bookworm fresh/trixie fresh/roots vm-slots/[0-9]* arm64-[a-z]* apt-source apt-nvidia-*; do
 	[ ! -e "$path" ] || set -- "$@" "$path"
 done
 [ $# -gt 0 ] || exit 0

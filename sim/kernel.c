@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/tsan.h"
 #include "kernel.h"
 
 #define MAX_THREADS 1024u
@@ -425,8 +426,10 @@ CUresult sim_kernel_read(const struct sim_kernel *kernel, void *dst,
 
 	if (result)
 		return result;
+	gm_tsan_device_begin();
 	if (!sim_device_read_checked(dst, addr, length))
 		result = CUDA_ERROR_ILLEGAL_ADDRESS;
+	gm_tsan_device_end();
 	sim_unlock();
 	return result;
 }
@@ -446,10 +449,12 @@ CUresult sim_kernel_write(const struct sim_kernel *kernel, uint64_t addr,
 
 	if (result)
 		return result;
+	gm_tsan_device_begin();
 	if (host_range(addr, length))
 		memcpy((void *)(uintptr_t)addr, src, length);
 	else if (!sim_device_write(addr, src, length))
 		result = CUDA_ERROR_ILLEGAL_ADDRESS;
+	gm_tsan_device_end();
 	sim_unlock();
 	return result;
 }
@@ -462,12 +467,14 @@ CUresult sim_kernel_write_words(const struct sim_kernel *kernel, uint64_t addr,
 
 	if (result)
 		return result;
+	gm_tsan_device_begin();
 	if (addr % sizeof(*words) == 0 &&
 	    host_range(addr, count * sizeof(*words)))
 		for (size_t i = 0; i < count; i++)
 			__atomic_store_n(&to[i], words[i], __ATOMIC_RELAXED);
 	else
 		result = CUDA_ERROR_ILLEGAL_ADDRESS;
+	gm_tsan_device_end();
 	sim_unlock();
 	return result;
 }

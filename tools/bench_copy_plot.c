@@ -7,6 +7,7 @@
 #include "bench/plot.h"
 #include "bench_copy.h"
 #include "gnuplot.h"
+#include "text.h"
 
 /* The cells of a direction and a kind of memory, at the first alignment. */
 static void plot_block(const struct bench_copy *copy, bool read, bool pinned,
@@ -52,8 +53,8 @@ static int plot_write_data(const struct bench_copy *copy)
 	if (!out)
 		return TOOL_FAILED;
 	bench_machine_get(&copy->gpu, &machine);
-	fprintf(out, "# %s, driver %s, %s, %s\n", machine.gpu, machine.driver,
-		machine.cpu, machine.date);
+	text_line(out, 0, "# %s, driver %s, %s, %s", machine.gpu,
+		  machine.driver, machine.cpu, machine.date);
 	for (int block = 0; block < 8; block++)
 		plot_block(copy, block & 4, block & 2, block & 1, out);
 	return plot_close(out, copy->plot, "copy.dat");

@@ -4,7 +4,9 @@
 #include <string.h>
 #include <time.h>
 
+#include "../lib/base/cpu_model.h"
 #include "bench.h"
+#include "text.h"
 
 int bench_gpu_symbol(struct bench_gpu *gpu, const char *name, void *function)
 {
@@ -146,9 +148,7 @@ void bench_machine_get(const struct bench_gpu *gpu,
 	snprintf(machine->gpu, sizeof(machine->gpu), "%s%s", gpu->device.name,
 		 tool_device_label(&gpu->device, gpu->backend));
 	machine_driver(gpu, machine->driver, sizeof(machine->driver));
-	if (!file_value("/proc/cpuinfo", "model name", ":", machine->cpu,
-			sizeof(machine->cpu)))
-		snprintf(machine->cpu, sizeof(machine->cpu), "unknown");
+	gm_cpu_model(machine->cpu, sizeof(machine->cpu));
 	if (!gmtime_r(&now, &utc) ||
 	    !strftime(machine->date, sizeof(machine->date),
 		      "%Y-%m-%dT%H:%M:%SZ", &utc))
@@ -160,13 +160,12 @@ void bench_machine_print(const struct bench_gpu *gpu)
 	struct bench_machine machine = { 0 };
 
 	bench_machine_get(gpu, &machine);
-	printf("GPU      %d: %s\n"
-	       "backend  %s\n"
-	       "driver   %s\n"
-	       "CPU      %s\n"
-	       "date     %s, gpumem %s\n",
-	       gpu->device.ordinal, machine.gpu, gpu->backend, machine.driver,
-	       machine.cpu, machine.date, gpumem_version());
+	text_line(stdout, 9, "GPU      %d: %s", gpu->device.ordinal,
+		  machine.gpu);
+	printf("backend  %s\n", gpu->backend);
+	text_line(stdout, 9, "driver   %s", machine.driver);
+	text_line(stdout, 9, "CPU      %s", machine.cpu);
+	printf("date     %s, gpumem %s\n", machine.date, gpumem_version());
 }
 
 void bench_machine_report(const struct bench_gpu *gpu, struct report *to)

@@ -11,6 +11,7 @@
 #include "cuda.h"
 #include "report.h"
 #include "stats.h"
+#include "text.h"
 #include "tool.h"
 
 #define SIZES_MAX 32
@@ -318,8 +319,9 @@ static int bench_one_buffer(struct bench *bench, struct bench_size *size,
 
 static void bench_print_device(const struct bench *bench)
 {
-	printf("GPU      %d: %s%s\n", bench->device.ordinal, bench->device.name,
-	       tool_device_label(&bench->device, bench->backend));
+	text_line(stdout, 9, "GPU      %d: %s%s", bench->device.ordinal,
+		  bench->device.name,
+		  tool_device_label(&bench->device, bench->backend));
 	printf("backend  %s, opened in %.0f us\n", bench->backend, bench->open);
 }
 

@@ -7,6 +7,7 @@
 
 #include "demo_job.h"
 #include "report.h"
+#include "text.h"
 
 #define PAGES_SHOWN_FIRST 8
 
@@ -143,10 +144,10 @@ static void demo_print_buffer(const struct demo *demo)
 	const struct gpumem_buf_info *info = &demo->job.info;
 	char size[32], page_size[32];
 
-	printf("GPU      %d: %s%s%s%s\n", demo->device.ordinal,
-	       demo->device.name, demo->device.pci[0] ? ", " : "",
-	       demo->device.pci,
-	       tool_device_label(&demo->device, demo->backend));
+	text_line(stdout, 9, "GPU      %d: %s%s%s%s", demo->device.ordinal,
+		  demo->device.name, demo->device.pci[0] ? ", " : "",
+		  demo->device.pci,
+		  tool_device_label(&demo->device, demo->backend));
 	printf("backend  %s\n", demo->backend);
 	printf("buffer   %s at GPU address 0x%" PRIx64 ", %" PRIu64 " page%s "
 	       "of %s\n",

@@ -11,6 +11,7 @@
 
 #include "cuda.h"
 #include "report.h"
+#include "text.h"
 #include "tool.h"
 
 #define PCI_DEVICES "/sys/bus/pci/devices"
@@ -216,20 +217,21 @@ static void dma_print_head(const struct dma *dma)
 	const struct gpumem_dma_info *info = &dma->info;
 	char size[32];
 
-	printf("GPU      %d: %s%s%s%s\n", dma->device.ordinal, dma->device.name,
-	       dma->device.pci[0] ? ", " : "", dma->device.pci,
-	       tool_device_label(&dma->device, dma->backend));
+	text_line(stdout, 9, "GPU      %d: %s%s%s%s", dma->device.ordinal,
+		  dma->device.name, dma->device.pci[0] ? ", " : "",
+		  dma->device.pci,
+		  tool_device_label(&dma->device, dma->backend));
 	printf("backend  %s\n", dma->backend);
 	printf("buffer   %s at GPU address 0x%" PRIx64 ", %" PRIu64 " bytes "
 	       "into the first run\n",
 	       tool_format_size(size, sizeof(size), info->length),
 	       dma->buf_info.addr, info->addr_offset);
-	printf("peer     %s, ", info->peer);
 	if (dma->group[0])
-		printf("IOMMU group %s%s%s\n", dma->group,
-		       dma->domain[0] ? ", domain " : "", dma->domain);
+		text_line(stdout, 9, "peer     %s, IOMMU group %s%s%s",
+			  info->peer, dma->group,
+			  dma->domain[0] ? ", domain " : "", dma->domain);
 	else
-		printf("no IOMMU\n");
+		text_line(stdout, 9, "peer     %s, no IOMMU", info->peer);
 	printf("runs     %" PRIu64 ", in pages of %s\n", info->run_count,
 	       tool_format_size(size, sizeof(size), info->page_size));
 	printf("%18s  %18s  %18s  %s\n", "offset", "DMA address", "length",

@@ -181,10 +181,12 @@ static uint64_t bar1_resize(const struct doctor *doctor,
 	if (gpu->bar1_index < 0 ||
 	    !doctor_read_number(doctor, 16, &sizes,
 				DOCTOR_PCI "/%s/resource%d_resize", gpu->pci,
-				gpu->bar1_index) ||
-	    !sizes)
+				gpu->bar1_index))
 		return 0;
-	/* Bit n stands for 2^n MiB. */
+	/* Bit n stands for 2^n MiB; more than 2^63 bytes are none of a BAR. */
+	sizes &= (1ull << 44) - 1;
+	if (!sizes)
+		return 0;
 	return 1ull << (63 - __builtin_clzll(sizes) + 20);
 }
 

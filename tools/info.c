@@ -111,8 +111,8 @@ static int info_print(struct info *info)
 	struct gpumem_device device = { .size = sizeof(device) };
 
 	printf("gpumem         %s\n", gpumem_version());
-	printf("kernel module  %s\n",
-	       info->module[0] ? info->module : "not loaded");
+	text_line(stdout, 15, "kernel module  %s",
+		  info->module[0] ? info->module : "not loaded");
 	info_print_backends(info);
 	if (!info->session) {
 		printf("GPUs: none can be used\n");

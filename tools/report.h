@@ -20,7 +20,8 @@ struct report *report_list(void);
 
 /*
  * Puts a member into an object; with key NULL, appends to a list. A string that
- * is NULL becomes null.
+ * is NULL becomes null; its bytes that are no UTF-8, 0x7f, and those of control
+ * characters beyond ASCII become \xNN.
  */
 void report_string(struct report *to, const char *key, const char *value);
 void report_bool(struct report *to, const char *key, bool value);

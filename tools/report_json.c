@@ -2,11 +2,13 @@
 /* Reports through json-c. A struct report is a struct json_object. */
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 #include <json-c/json.h>
 
 #include <gpumem.h>
 
+#include "../lib/base/text.h"
 #include "report.h"
 
 static void put(struct report *to, const char *key, struct json_object *value)
@@ -34,9 +36,39 @@ struct report *report_list(void)
 	return (struct report *)json_object_new_array();
 }
 
+/*
+ * json-c writes bytes as they come. It escapes the control characters of ASCII
+ * itself; the rest of what is no text is shown as in lines for people.
+ */
+static struct json_object *string_new(const char *value)
+{
+	struct json_object *object = NULL;
+	char *text = NULL;
+	size_t length;
+	FILE *out = open_memstream(&text, &length);
+
+	if (!out)
+		return NULL;
+	while (*value) {
+		size_t bytes = gm_text_char(value);
+
+		if (!bytes && (unsigned char)*value < ' ')
+			bytes = 1;
+		if (bytes)
+			fwrite(value, 1, bytes, out);
+		else
+			fprintf(out, "\\x%02x", (unsigned char)*value);
+		value += bytes + !bytes;
+	}
+	if (!fclose(out))
+		object = json_object_new_string_len(text, (int)length);
+	free(text);
+	return object;
+}
+
 void report_string(struct report *to, const char *key, const char *value)
 {
-	put(to, key, value ? json_object_new_string(value) : NULL);
+	put(to, key, value ? string_new(value) : NULL);
 }
 
 void report_bool(struct report *to, const char *key, bool value)

@@ -6,6 +6,7 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
+#include "../lib/base/text.h"
 #include "text.h"
 
 #define WIDTH_UNKNOWN 80
@@ -29,31 +30,38 @@ static unsigned int text_width(FILE *out)
 	return width >= WIDTH_LEAST && width < 10000 ? width : WIDTH_UNKNOWN;
 }
 
-/* Prints one character. Returns the columns that it takes. */
-static unsigned int text_character(FILE *out, unsigned char c)
-{
-	if (c < ' ' || c == 0x7f) {
-		fprintf(out, "\\x%02x", c);
-		return 4;
-	}
-	putc(c, out);
-	/* Not the bytes of a UTF-8 character but its first. */
-	return (c & 0xc0) != 0x80;
-}
+/* Of "\xNN". */
+#define ESCAPED 4
 
+/* Columns of a word as text_word() prints it. */
 static unsigned int word_columns(const char *word, size_t length)
 {
 	unsigned int columns = 0;
 
-	for (size_t i = 0; i < length; i++) {
-		unsigned char c = word[i];
+	while (length) {
+		size_t bytes = gm_text_char(word);
 
-		if (c < ' ' || c == 0x7f)
-			columns += 4;
-		else
-			columns += (c & 0xc0) != 0x80;
+		columns += bytes ? 1 : ESCAPED;
+		bytes += !bytes;
+		word += bytes;
+		length -= bytes;
 	}
 	return columns;
+}
+
+static void text_word(FILE *out, const char *word, size_t length)
+{
+	while (length) {
+		size_t bytes = gm_text_char(word);
+
+		if (bytes)
+			fwrite(word, 1, bytes, out);
+		else
+			fprintf(out, "\\x%02x", (unsigned char)*word);
+		bytes += !bytes;
+		word += bytes;
+		length -= bytes;
+	}
 }
 
 static void text_wrap(FILE *out, unsigned int indent, const char *text)
@@ -74,8 +82,8 @@ static void text_wrap(FILE *out, unsigned int indent, const char *text)
 			fprintf(out, "%*s", (int)gap, "");
 			column += gap;
 		}
-		for (size_t i = 0; i < length; i++)
-			column += text_character(out, text[gap + i]);
+		text_word(out, text + gap, length);
+		column += word;
 		text += gap + length;
 	}
 	putc('\n', out);

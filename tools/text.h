@@ -10,7 +10,7 @@
  * Prints one line and ends it. On a terminal it is broken between words at the
  * terminal's width, 80 columns where that is unknown, and its further rows are
  * indented. Elsewhere it stays whole: programs that read it match whole lines.
- * Control characters are shown as \xNN.
+ * The bytes of control characters, and those that are no UTF-8, are shown as \xNN.
  */
 void text_line(FILE *out, unsigned int indent, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));

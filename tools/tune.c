@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "text.h"
 #include "tune.h"
 
 static void tune_help(FILE *out)
@@ -113,9 +114,9 @@ static int tune_show(struct tune *tune)
 	       plan.measured ? "measured by gpumem tune" : "built in");
 	tune_print_steps(tune->step, tune->step_count);
 	if (file)
-		printf("file     %s\n", file);
+		text_line(stdout, 9, "file     %s", file);
 	else
-		printf("no file: %s\n", tool_reason());
+		text_line(stdout, 9, "no file: %s", tool_reason());
 	return 0;
 }
 
@@ -186,7 +187,7 @@ static int tune_go(struct tune *tune)
 	if (why)
 		printf("%s\n", why);
 	else if (file)
-		printf("stored   %s\n", file);
+		text_line(stdout, 9, "stored   %s", file);
 	return status;
 }
 

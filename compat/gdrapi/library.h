@@ -26,7 +26,7 @@
 /* A GPU, opened. */
 struct gdrapi_gpu {
 	struct gpumem *session; /* NULL: not open */
-	bool coherent; /* the CPU may reach its memory by such a link */
+	bool coherent; /* it has a coherent link to the CPU, beside PCIe */
 	/* cuPointerGetAttribute() of its libcuda, or NULL. */
 	int (*pointer_get)(void *data, int attribute, uint64_t addr);
 };

@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: MIT
 #include <errno.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "library.h"
-
-#define GDRAPI_CPU_PAGE 4096u
 
 /* What gdr_get_info() of versions before 2.4 fills in. */
 struct gdrapi_info_v1 {
@@ -73,9 +72,12 @@ int gdr_get_info(gdr_t g, gdr_mh_t handle, struct gdrapi_info_v1 *info)
 	return error;
 }
 
+/* To pages of the host's, in which it maps. */
 static size_t gdrapi_round(size_t size)
 {
-	return (size + GDRAPI_CPU_PAGE - 1) & ~(size_t)(GDRAPI_CPU_PAGE - 1);
+	size_t page = (size_t)sysconf(_SC_PAGESIZE);
+
+	return (size + page - 1) & ~(page - 1);
 }
 
 /* Bytes from va on that a mapping of the buffer shows; 0: not even va. */

@@ -80,7 +80,9 @@ static int gpumem_proc_show(struct seq_file *m, void *v)
 	if (state != GPUMEM_PIN_LIVE && state != GPUMEM_PIN_TAKEN)
 		return SEQ_SKIP;
 	seq_printf(m, "%d ", pin->file->owner);
-	seq_escape(m, pin->comm, " \t\n\\");
+	/* A process names itself as it likes, and a terminal may show it. */
+	seq_escape_mem(m, pin->comm, strlen(pin->comm),
+		       ESCAPE_HEX | ESCAPE_NAP | ESCAPE_APPEND, " \\");
 	if (reader->privileged || uid_eq(reader->uid, pin->uid))
 		seq_printf(m, " %#llx", pin->addr);
 	else

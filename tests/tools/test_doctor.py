@@ -400,6 +400,9 @@ class Bus(Doctor):
     def test_bar1_has_its_largest_size(self):
         self.machine.resizable(256, 32768)
         self.expect(self.look()["resizable-bar"], "ok", seen="largest")
+        # Bits that stand for no size of a BAR.
+        self.machine.resizable(256, 32768, 1 << 44, 1 << 63)
+        self.expect(self.look()["resizable-bar"], "ok", seen="largest")
 
     def test_bar1_cannot_be_resized(self):
         self.machine.bar1(256 * MIB)

@@ -27,5 +27,5 @@ trap 'exit 1' INT TERM
 "$cc" -std=gnu11 -O2 -D_GNU_SOURCE -Wall -Wextra -Wno-unused-parameter -Werror \
 	-I"$root/include" -static -o "$work/cpu_alone" \
 	"$root/tests/unit/cpu_alone.c" "$root/tests/unit/cpu_check.c" \
-	"$root"/lib/cpu*.c "$root/lib/error.c" || exit 1
+	"$root"/lib/cpu*.c "$root/lib/error.c" "$root/lib/base/text.c" || exit 1
 "$qemu" "$work/cpu_alone" 9

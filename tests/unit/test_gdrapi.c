@@ -5,6 +5,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "../../lib/base/tsan.h"
 #include "gdrapi_unit.h"
 
 static unsigned int pins_tried, places_asked;
@@ -32,6 +33,20 @@ __attribute__((visibility("default"))) int gpumem_device_of(uint64_t addr,
 	places_asked++;
 	return real(addr, ordinal);
 }
+
+/* Pages of the host's, in the place of the C library's; 0: as they are. */
+static long page_size;
+
+/* TSan asks for it before it has what instrumented functions need. */
+#ifndef GM_TSAN
+/* The C library's own name for it: ASan asks before there is a dlsym(). */
+long __sysconf(int name);
+
+__attribute__((visibility("default"))) long sysconf(int name)
+{
+	return name == _SC_PAGESIZE && page_size ? page_size : __sysconf(name);
+}
+#endif
 
 /* As programs built before GDRCopy 2.4 know it. */
 struct info_v1 {
@@ -432,6 +447,37 @@ static void pins_with_tokens_and_flags(void **state)
 	unit_free(memory.place);
 }
 
+/* Whole pages of the host's are mapped, of whatever size these are. */
+static void maps_are_rounded_to_the_hosts_pages(void **state)
+{
+	static const size_t pages[] = { 4096, 16384, 65536 };
+	struct gdr_unit_memory memory;
+	gdr_mh_t mh;
+	char byte = 1;
+
+#ifdef GM_TSAN
+	skip();
+#endif
+	memory = gdr_unit_alloc(65536);
+	mh = gdr_unit_pin(memory.addr, 65536);
+	for (size_t i = 0; i < sizeof(pages) / sizeof(pages[0]); i++) {
+		char *map;
+
+		page_size = (long)pages[i];
+		map = gdr_unit_map(mh, 1);
+		assert_int_equal(gdr_copy_to_mapping(mh, map + pages[i] - 1,
+						     &byte, 1),
+				 0);
+		assert_int_equal(gdr_copy_to_mapping(mh, map + pages[i], &byte,
+						     1),
+				 EINVAL);
+		assert_int_equal(gdr_unmap(gdr_unit, mh, map, 1), 0);
+	}
+	page_size = 0;
+	assert_int_equal(gdr_unpin_buffer(gdr_unit, mh), 0);
+	unit_free(memory.place);
+}
+
 static void maps_that_are_refused(void **state)
 {
 	struct gdr_unit_memory memory = gdr_unit_alloc(2 * 65536);
@@ -686,6 +732,7 @@ int main(void)
 		cmocka_unit_test(one_buffer_pinned_twice),
 		cmocka_unit_test(pins_that_are_refused),
 		cmocka_unit_test(pins_with_tokens_and_flags),
+		cmocka_unit_test(maps_are_rounded_to_the_hosts_pages),
 		cmocka_unit_test(maps_that_are_refused),
 		cmocka_unit_test(copies_stay_in_what_is_mapped),
 		cmocka_unit_test(unmaps_that_are_refused),

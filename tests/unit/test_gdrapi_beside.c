@@ -374,14 +374,17 @@ static struct {
 	atomic_uint done;
 } shared;
 
+/* Each thread in bytes of its own. */
 static void *copy_beside(void *arg)
 {
 	static const size_t at[] = { SECOND, THIRD, GAP, BEFORE, SECOND + 100 };
-	char bytes[1500];
+	const size_t mine = *(size_t *)arg;
+	char bytes[600];
 
 	for (unsigned int i = 0; !atomic_load(&shared.end); i++) {
 		gdr_mh_t mh = { atomic_load(&shared.mh) };
-		char *map = (char *)atomic_load(&shared.map) + at[i % 5];
+		uintptr_t addr = atomic_load(&shared.map) + at[i % 5] + mine;
+		void *map = (void *)addr;
 		int error;
 
 		memset(bytes, 1, sizeof(bytes));
@@ -393,7 +396,6 @@ static void *copy_beside(void *arg)
 			return "copy from";
 		if (error)
 			continue;
-		/* All threads write the same. */
 		for (size_t k = 0; k < sizeof(bytes); k++)
 			if (bytes[k] != 1)
 				return "other data";
@@ -404,6 +406,7 @@ static void *copy_beside(void *arg)
 
 static void copies_race_with_unpin(void **state)
 {
+	static size_t offset[3] = { 0, 700, 1400 };
 	struct page page = page_pin();
 	pthread_t threads[3];
 
@@ -411,7 +414,7 @@ static void copies_race_with_unpin(void **state)
 	assert_int_equal(gdr_unpin_buffer(gdr_unit, page.mh), 0);
 	for (int i = 0; i < 3; i++)
 		assert_int_equal(pthread_create(&threads[i], NULL, copy_beside,
-						NULL),
+						&offset[i]),
 				 0);
 	for (int i = 0; i < ROUNDS; i++) {
 		unsigned int done = atomic_load(&shared.done);

@@ -337,14 +337,15 @@ static void *copy_on(void *arg)
 
 	while (!atomic_load(&shared.end)) {
 		gdr_mh_t mh = { atomic_load(&shared.mh) };
-		char *map = (char *)atomic_load(&shared.map);
+		uintptr_t map = atomic_load(&shared.map);
 		int error;
 
-		error = gdr_copy_to_mapping(mh, map, bytes, sizeof(bytes));
+		error = gdr_copy_to_mapping(mh, (void *)map, bytes,
+					    sizeof(bytes));
 		if (error && error != EINVAL)
 			return "copy to";
 		/* What is beside the pin, too. */
-		error = gdr_copy_from_mapping(mh, bytes, map + 60000,
+		error = gdr_copy_from_mapping(mh, bytes, (void *)(map + 60000),
 					      sizeof(bytes));
 		if (error && error != EINVAL)
 			return "copy from";

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 /* How copies are chosen: settings, plans, where plans are kept, explanations. */
+#include <dlfcn.h>
 #include <stdio.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -9,6 +10,20 @@
 #define STEPS 64
 
 static char cache[64];
+static const char *cpuinfo; /* /proc/cpuinfo; NULL: as it is */
+
+/* In the place of the C library's. */
+__attribute__((visibility("default"))) FILE *fopen(const char *path,
+						   const char *mode)
+{
+	FILE *(*real)(const char *path, const char *mode);
+
+	*(void **)&real = dlsym(RTLD_NEXT, "fopen");
+	return cpuinfo && !strcmp(path, "/proc/cpuinfo")
+		       ? fmemopen((void *)(uintptr_t)cpuinfo, strlen(cpuinfo),
+				  "r")
+		       : real(path, mode);
+}
 
 /* The plans of these tests are nobody else's. */
 static int setup(void **state)
@@ -239,6 +254,13 @@ static void a_file_that_is_no_plan_is_passed_over(void **state)
 		"gpumem plan 1\nread pageable cpu 99999 end\n",
 		"gpumem plan 1\nread pageable magic 1 end\n",
 		"gpumem plan 1\nread pageable cpu 1 -3x\n",
+		"gpumem plan 10\nwrite pageable cpu 1 end\n",
+		"gpumem plan 1\nwrite pageable cpu 1 end more\n",
+		/* Each is 1 or UINT64_MAX to those who let numbers wrap. */
+		"gpumem plan 1\nwrite pageable cpu 4294967297 end\n",
+		"gpumem plan 1\nwrite pageable cpu -4294967295 end\n",
+		"gpumem plan 1\nwrite pageable cpu 1 -1\n",
+		"gpumem plan 1\nwrite pageable cpu 1 18446744073709551616\n",
 	};
 	struct gpumem_options options = { .size = sizeof(options),
 					  .backend = "sim" };
@@ -260,6 +282,61 @@ static void a_file_that_is_no_plan_is_passed_over(void **state)
 		explained(session, 4, 0, "built in");
 		assert_int_equal(gpumem_close(session), 0);
 	}
+	assert_int_equal(
+		gpumem_plan_set(unit_session, NULL, 0, GPUMEM_PLAN_SAVE), 0);
+}
+
+/* CPUs that are told apart have files of their own. */
+static void the_path_names_the_cpu(void **state)
+{
+	static const struct {
+		const char *text, *name;
+	} cpus[] = {
+		{ "processor\t: 0\nmodel name\t: Fast (R) CPU @ 3 GHz\n",
+		  "_Fast-R-CPU-3-GHz.plan" },
+		{ "processor\t: 0\nCPU implementer\t: 0x41\n"
+		  "CPU variant\t: 0x3\nCPU part\t: 0xd0c\n",
+		  "0x41-0xd0c.plan" },
+		{ "processor\t: 0\nCPU implementer\t: 0x41\n"
+		  "CPU variant\t: 0x0\nCPU part\t: 0xd4f\n",
+		  "0x41-0xd4f.plan" },
+	};
+	char path[512];
+
+	for (size_t i = 0; i < sizeof(cpus) / sizeof(cpus[0]); i++) {
+		cpuinfo = cpus[i].text;
+		assert_int_equal(
+			gpumem_plan_path(unit_session, path, sizeof(path)), 0);
+		cpuinfo = NULL;
+		if (strlen(path) < strlen(cpus[i].name) ||
+		    strcmp(path + strlen(path) - strlen(cpus[i].name),
+			   cpus[i].name) != 0)
+			fail_msg("%s is none of %s", path, cpus[i].name);
+	}
+}
+
+static void a_long_comment_is_one_line(void **state)
+{
+	struct gpumem_options options = { .size = sizeof(options),
+					  .backend = "sim" };
+	const struct gpumem_plan_step step = { 0, GPUMEM_COPY_CPU, 1, 0,
+					       UINT64_MAX };
+	struct gpumem *session;
+	char path[512];
+	FILE *out;
+
+	assert_int_equal(gpumem_plan_path(unit_session, path, sizeof(path)), 0);
+	assert_int_equal(
+		gpumem_plan_set(unit_session, &step, 1, GPUMEM_PLAN_SAVE), 0);
+	out = fopen(path, "w");
+	assert_non_null(out);
+	fprintf(out, "gpumem plan 1\n#%0999d\nwrite pageable engine 3 end\n",
+		0);
+	assert_int_equal(fclose(out), 0);
+	assert_int_equal(gpumem_open(&options, &session), 0);
+	assert_int_equal(explained(session, 4, 0, "as measured"),
+			 GPUMEM_COPY_ENGINE);
+	assert_int_equal(gpumem_close(session), 0);
 	assert_int_equal(
 		gpumem_plan_set(unit_session, NULL, 0, GPUMEM_PLAN_SAVE), 0);
 }
@@ -383,6 +460,8 @@ int main(void)
 		cmocka_unit_test(bad_plans_change_nothing),
 		cmocka_unit_test(a_saved_plan_is_found_again),
 		cmocka_unit_test(a_file_that_is_no_plan_is_passed_over),
+		cmocka_unit_test(the_path_names_the_cpu),
+		cmocka_unit_test(a_long_comment_is_one_line),
 		cmocka_unit_test(
 			a_file_that_others_may_have_made_is_passed_over),
 		cmocka_unit_test(a_folder_that_cannot_be_written_is_named),

@@ -4,6 +4,7 @@
 
 #include <grp.h>
 #include <pthread.h>
+#include <sys/prctl.h>
 
 #define PINS 3
 
@@ -37,6 +38,10 @@ static void pages_line_check(const char *line, const struct known *of,
 	for (i = from; of && i <= to && i < of->count; i++)
 		l->pages_right += of->phys[i] == at + (i - from) * GPU_PAGE;
 }
+
+/* A name that a terminal would obey, that is no UTF-8 and has a blank. */
+#define COMM "vm\033[2J\t \xff\x9b\\"
+#define COMM_SHOWN "vm\\x1b[2J\\x09\\x20\\xff\\x9b\\x5c"
 
 /* Reads the file and compares it with what this process has pinned. */
 static struct listing listing_read(const struct known *known, size_t count)
@@ -84,7 +89,7 @@ static struct listing listing_read(const struct known *known, size_t count)
 			l.found += p->length == bytes &&
 				   p->page_count == pages &&
 				   p->page_size == size && maps == i &&
-				   !strcmp(comm, "vm-proc") &&
+				   !strcmp(comm, COMM_SHOWN) &&
 				   !strcmp(state, "live");
 		}
 	}
@@ -101,6 +106,7 @@ static void listing_check(bool root)
 	void *at;
 	size_t i, k;
 
+	need(!prctl(PR_SET_NAME, COMM), "prctl: %s", strerror(errno));
 	for (i = 0; i < PINS; i++) {
 		uint64_t length = (i + 1) * 8 * MIB - 12345;
 

@@ -14,10 +14,11 @@
 
 #include "backend_rm.h"
 #include "base/clock.h"
+#include "base/page.h"
 #include "cpu.h"
 #include "error.h"
 
-#define GM_SCAN_PAGE 4096ull
+#define GM_SCAN_PAGE gm_page_size()
 
 /* Handles without an object in a row, after which there are none. */
 #define GM_SCAN_GAP 4096u

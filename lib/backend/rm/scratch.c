@@ -6,10 +6,11 @@
 
 #include "backend_rm.h"
 #include "base/clock.h"
+#include "base/page.h"
 #include "error.h"
 #include "range.h"
 
-#define GM_SCRATCH_PAGE 4096ull
+#define GM_SCRATCH_PAGE gm_page_size()
 #define GM_SCRATCH_SMALL 4096u
 #define GM_SCRATCH_LARGE ((size_t)2 << 20)
 
