@@ -538,6 +538,10 @@ int gpumem_write(struct gpumem_buf *buf, uint64_t offset, const void *src,
  * Copies from the buffer into host memory. Maps the buffer for the time of the
  * call if it is not mapped.
  *
+ * With the rm and dmabuf backends the memory may be freed (cuMemFree) during the
+ * call, which survives it. As with CUDA's own copies, it is not to be freed while
+ * other copies of it are being started: CUDA may lose the context.
+ *
  * @param buf     the buffer
  * @param offset  bytes from the start of the buffer
  * @param dst     host memory

@@ -19,7 +19,7 @@
  */
 #define GM_METER_MARGIN 10u
 
-#define GM_METER_REST_MIN (10 * GM_MS)
+#define GM_METER_REST_MIN (50 * GM_MS)
 #define GM_METER_REST_MAX (1000 * GM_MS)
 
 /* What a read may add to the mean at most, in means: it may have been preempted. */
