@@ -98,6 +98,10 @@ struct gpumem_options {
  *                take; the message names it. An empty one counts as not set
  *   -ELIBACC     libcuda.so.1 cannot be loaded or lacks a function
  *   -EACCES      a device node exists but this user may not open it
+ *   -ENOMEM      out of host memory; rm: the GPU has no 2 MiB to verify with how
+ *                the driver describes memory
+ *   -EOPNOTSUPP  rm: the GPU is partitioned (MIG)
+ *   -EPROTO      rm: the driver describes memory in a way that is not known
  *   -EIO         CUDA or the driver reported an error
  */
 int gpumem_open(const struct gpumem_options *options, struct gpumem **session);
@@ -224,7 +228,7 @@ int gpumem_backend_get(unsigned int index, struct gpumem_backend *backend);
 #define GPUMEM_PIN_FORCE_BAR1 (1U << 1)
 /** kmod: gpumem_pin_options.event_fd is given; for gpumem_pin_with() alone. */
 #define GPUMEM_PIN_EVENTFD (1U << 2)
-/** Accepted, and without meaning: no pin writes the memory. */
+/** No pin writes the memory: takes back GPUMEM_PIN_VERIFY_WRITE, nothing else. */
 #define GPUMEM_PIN_NO_TRIAL_WRITE (1U << 16)
 /**
  * rm: the pin may write the memory for a moment. Only memory of cuMemCreate that

@@ -116,8 +116,8 @@ static bool gm_copy_alive(void *arg)
 	const struct gm_copy *copy = arg;
 	const struct gm_buf *buf = copy->buf;
 
-	return gm_cuda_buffer_id(&buf->session->cuda, buf->addr) ==
-	       buf->memory_id;
+	return buf->memory_id && gm_cuda_buffer_id(&buf->session->cuda,
+						   buf->addr) == buf->memory_id;
 }
 
 /* Whether another thread waits for the courier. */
@@ -190,8 +190,11 @@ static int gm_copy_courier(struct gm_copier *copier, struct gm_copy *copy,
 {
 	struct gm_courier *courier = gm_copier_courier(copier);
 
-	return courier ? gm_copy_courier_held(copier, courier, copy, threads)
-		       : -EOPNOTSUPP;
+	if (!courier)
+		return -EOPNOTSUPP;
+	if (!gm_courier_runs(courier))
+		gm_courier_wants_start(courier, 0, true);
+	return gm_copy_courier_held(copier, courier, copy, threads);
 }
 
 static struct gm_engine_copy gm_copy_for_engine(struct gm_copy *copy)
@@ -334,6 +337,14 @@ static void gm_copy_look_again(struct gm_copier *copier, struct gm_copy *copy)
 	gm_plain_learn(&copier->plain, copy->host);
 }
 
+/* Since the end of the last read; of one in another thread, if it is later. */
+static uint64_t gm_copy_gap(const struct gm_copier *copier, uint64_t now)
+{
+	const uint64_t end = copier->read_end;
+
+	return now > end ? now - end : 0;
+}
+
 /*
  * A read that the plan gives to the courier, by it: where it runs, or is worth
  * its start. -EAGAIN: it is not, and nothing was copied; else an error.
@@ -352,7 +363,8 @@ static int gm_copy_by_courier(struct gm_copier *copier, struct gm_copy *copy,
 	if (!courier)
 		return -EAGAIN;
 	if (!gm_courier_runs(courier) &&
-	    !gm_courier_wants_start(courier, now - copier->read_end, always)) {
+	    !gm_courier_wants_start(courier, gm_copy_gap(copier, now),
+				    always)) {
 		gm_copier_put(&copier->courier, 0);
 		return -EAGAIN;
 	}
@@ -450,8 +462,11 @@ static int gm_copy_auto_read(struct gm_copier *copier, struct gm_copy *copy,
 	if (copy->pinned)
 		step = gm_copier_step(copier, gm_copy_flags(copy),
 				      copy->length);
-	if (step.method != GPUMEM_COPY_COURIER || copy->why_not)
+	if (step.method != GPUMEM_COPY_COURIER || copy->why_not) {
+		if (copy->pinned && !copy->looked)
+			gm_copy_look_again(copier, copy);
 		return gm_copy_planned(copier, copy);
+	}
 	return gm_copy_metered(copier, copy, &step, look);
 }
 

@@ -172,13 +172,15 @@ static int gm_courier_send(struct gm_courier_part *part, uint64_t gpu,
 			   uint64_t host_gpu, bool alone, bool more)
 {
 	struct gm_courier *courier = part->courier;
-	const uint64_t number = ++courier->number;
+	const uint64_t number = courier->number + 1;
 	const unsigned int slot = number % GM_COURIER_SLOTS;
 	const bool waves = !host_gpu && part->length <= courier->waves_max;
 	uint32_t chunks;
 	struct gm_courier_job *job = &courier->jobs[slot];
 	size_t stage = slot * GM_COURIER_STAGE;
 
+	gm_courier_settle(courier);
+	courier->number = number;
 	part->gpu = gpu;
 	part->number = number;
 	chunks = gm_courier_chunks(part, host_gpu, waves);

@@ -79,6 +79,7 @@ struct gm_courier {
 	uint64_t wait_ns; /* for the next read, of the next start */
 	unsigned int holds; /* calls at work that the kernel is to outlive */
 	bool more; /* the last job said that more come */
+	uint64_t empty; /* the last job, of no bytes, that nobody waited for; or 0 */
 	bool given_up; /* the last start was cancelled before it began */
 	int dead; /* why it is not to be used again */
 };
@@ -134,6 +135,12 @@ void gm_courier_ring(struct gm_courier *courier, uint64_t number);
 /* Makes a job of no bytes; how: 0, or GM_COURIER_MORE. */
 void gm_courier_set_empty(struct gm_courier *courier, uint64_t number,
 			  uint32_t how);
+
+/*
+ * Before a job: waits until the kernel has taken, or will not take, the one of no
+ * bytes before it, whose slot the job's may be.
+ */
+void gm_courier_settle(struct gm_courier *courier);
 
 /*
  * At the end of a call that counted as one of holds: lets the kernel go, where it

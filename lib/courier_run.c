@@ -220,7 +220,9 @@ int gm_courier_launch(struct gm_courier *courier, uint64_t number)
 		courier->judged = courier->start;
 	if (!gm_courier_alive(courier)) {
 		rc = -ESTALE;
-		gm_courier_set_empty(courier, number, 0);
+		for (uint64_t n = number; n <= courier->number; n++)
+			gm_courier_set_empty(courier, n, 0);
+		courier->empty = courier->number;
 	}
 	for (uint64_t n = number; n <= courier->number; n++)
 		gm_courier_store_job(courier, n);
@@ -234,6 +236,7 @@ void gm_courier_unhold(struct gm_courier *courier)
 		return;
 	gm_courier_set_empty(courier, ++courier->number, 0);
 	gm_courier_ring(courier, courier->number);
+	courier->empty = courier->number;
 }
 
 int gm_courier_busy(void)
@@ -401,6 +404,15 @@ bool gm_courier_wait_sign(const struct gm_courier *courier,
 		hope = gm_courier_hope(courier, &wait);
 	}
 	return true;
+}
+
+void gm_courier_settle(struct gm_courier *courier)
+{
+	if (courier->empty && gm_courier_runs(courier))
+		gm_courier_wait_sign(courier,
+				     gm_courier_chunk_sign(courier,
+							   courier->empty, 0));
+	courier->empty = 0;
 }
 
 size_t gm_courier_untag(const struct gm_courier *courier, uint64_t number,

@@ -246,12 +246,12 @@ static bool gm_rm_mem_lives(const struct gm_rm_cache *cache,
 }
 
 bool gm_rm_cache_knows(struct gm_rm_cache *cache, uint32_t memory,
-		       unsigned long long id)
+		       unsigned long long id, uint64_t *addr)
 {
 	unsigned long long known = 0;
-	uint64_t addr = 0;
 	bool same = false;
 
+	*addr = 0;
 	gm_error_hush(true);
 	pthread_mutex_lock(&cache->lock);
 	for (int i = 0; i < GM_RM_BUCKETS && !same; i++)
@@ -262,11 +262,11 @@ bool gm_rm_cache_knows(struct gm_rm_cache *cache, uint32_t memory,
 					   &same))
 				continue;
 			known = mem->id;
-			addr = mem->addr;
+			*addr = mem->addr;
 		}
 	pthread_mutex_unlock(&cache->lock);
 	gm_error_hush(false);
-	return same && gm_rm_mem_lives(cache, known, addr);
+	return same && gm_rm_mem_lives(cache, known, *addr);
 }
 
 bool gm_rm_cache_is_verified(struct gm_rm_cache *cache, struct gm_rm_mem *mem)

@@ -121,10 +121,10 @@ void gm_rm_cache_verified(struct gm_rm_cache *cache, struct gm_rm_mem *mem);
 
 /*
  * Whether one of our handles is to a memory that is here for an allocation which
- * is still there, other than that of an id.
+ * is still there, other than that of an id; stores that one's address.
  */
 bool gm_rm_cache_knows(struct gm_rm_cache *cache, uint32_t memory,
-		       unsigned long long id);
+		       unsigned long long id, uint64_t *addr);
 
 /* Ends the use of a memory; it is kept only if keep. */
 void gm_rm_cache_put(struct gm_rm_cache *cache, struct gm_rm_mem *mem,

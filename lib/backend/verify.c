@@ -209,8 +209,9 @@ int gm_verify_compare(struct gm_verifier *verifier,
 	return differs > 0 ? gm_verify_wrong(view) : differs;
 }
 
-int gm_verify_get(struct gm_verifier *verifier, uint64_t addr, void *bytes,
-		  size_t length)
+/* Out of the GPU's memory where `out` is given, else into it from `in`. */
+static int gm_verify_copy(struct gm_verifier *verifier, uint64_t addr,
+			  void *out, const void *in, size_t length)
 {
 	const struct gm_cuda *cuda = verifier->cuda;
 	struct gm_cuda_scope scope;
@@ -220,29 +221,24 @@ int gm_verify_get(struct gm_verifier *verifier, uint64_t addr, void *bytes,
 	rc = gm_cuda_enter(&scope, cuda, verifier->context);
 	if (rc)
 		return rc;
-	result = cuda->copy_to_host(bytes, addr, length, verifier->stream);
+	result = out ? cuda->copy_to_host(out, addr, length, verifier->stream)
+		     : cuda->copy_to_device(addr, in, length, verifier->stream);
 	if (!result)
 		result = cuda->stream_synchronize(verifier->stream);
 	gm_cuda_leave(&scope);
 	return result ? gm_verify_error(verifier, result) : 0;
 }
 
+int gm_verify_get(struct gm_verifier *verifier, uint64_t addr, void *bytes,
+		  size_t length)
+{
+	return gm_verify_copy(verifier, addr, bytes, NULL, length);
+}
+
 int gm_verify_put(struct gm_verifier *verifier, uint64_t addr,
 		  const void *bytes, size_t length)
 {
-	const struct gm_cuda *cuda = verifier->cuda;
-	struct gm_cuda_scope scope;
-	CUresult result;
-	int rc;
-
-	rc = gm_cuda_enter(&scope, cuda, verifier->context);
-	if (rc)
-		return rc;
-	result = cuda->copy_to_device(addr, bytes, length, verifier->stream);
-	if (!result)
-		result = cuda->stream_synchronize(verifier->stream);
-	gm_cuda_leave(&scope);
-	return result ? gm_verify_error(verifier, result) : 0;
+	return gm_verify_copy(verifier, addr, NULL, bytes, length);
 }
 
 /* Both ways at one place of the library's own memory. */

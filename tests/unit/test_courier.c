@@ -377,6 +377,22 @@ static void memory_that_is_gone_is_not_read(void **state)
 	check_read(77, host + BESIDE, false, 3 * MIB, 4);
 }
 
+/* What a read that ended early left behind delays no other, and changes none. */
+static void reads_follow_what_was_left(void **state)
+{
+	size_t done;
+
+	for (int i = 0; i < 200; i++) {
+		struct asked asked = { .alive = roll(6),
+				       .give_way = roll(3) };
+
+		gm_courier_set_limits(courier, i % 2 ? &calm : &hasty);
+		read_watched(&asked, 3 * MIB, &done, 1);
+		check_read(roll(4096), host + BESIDE, false,
+			   i % 3 ? 2 * MIB + roll(MIB) : 1 + roll(4096), 1);
+	}
+}
+
 /* One read is one life, whatever its age: what frees memory waits for its end. */
 static void a_long_read_is_one_life(void **state)
 {
@@ -724,6 +740,7 @@ int main(void)
 		STOPPED(starts_are_judged_by_what_they_served),
 		CALM(memory_that_is_gone_is_not_read),
 		CALM(a_long_read_gives_way),
+		CALM(reads_follow_what_was_left),
 		CALM(a_long_read_is_one_life),
 		HASTY(no_job_is_lost_when_it_retires),
 		CALM(numbers_go_round),

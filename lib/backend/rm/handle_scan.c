@@ -80,14 +80,18 @@ static int gm_rm_scan_try(struct gm_rm_scan *scan, uint32_t object)
 	rc = gm_rm_dup(rm, scan->client, object, &memory);
 	if (rc) {
 		gm_error_hush(false);
+		scan->lacked |= rc == -ENOMEM;
 		return 0;
 	}
 	scan->objects++;
 	rc = gm_rm_size(rm, memory, &bytes);
 	gm_error_hush(false);
-	rc = rc || bytes != scan->range->alloc_length
-		     ? -ENOENT
-		     : gm_rm_scan_add(scan, object, memory);
+	scan->lacked |= rc == -ENOMEM;
+	/* It may be mapped in part, from its start. */
+	if (!rc && bytes >= scan->range->alloc_length)
+		rc = gm_rm_scan_add(scan, object, memory);
+	else
+		rc = -ENOENT;
 	if (rc)
 		gm_rm_free(rm, memory);
 	return rc == -ENOMEM ? rc : 1;
@@ -154,10 +158,10 @@ static int gm_rm_scan_compare_page(struct gm_rm_scan *scan, uint32_t memory,
 	};
 	int rc;
 
-	/* What cannot be mapped at all is CUDA's own, of another kind. */
+	/* What is never to be mapped is CUDA's own, of another kind. */
 	rc = gm_rm_page_map(&scan->own->rm, memory, offset, &page);
 	if (rc)
-		return rc == -ENOMEM ? rc : -EPROTO;
+		return rc == -EOPNOTSUPP ? -EPROTO : -ENOMEM;
 	view.cpu = page.cpu;
 	rc = gm_verify_compare(&scan->own->verifier, &view);
 	gm_rm_page_unmap(&scan->own->rm, &page);
@@ -209,6 +213,36 @@ static int gm_rm_scan_compare(struct gm_rm_scan *scan,
 	return rc ? gm_rm_scan_unreadable(scan, rc) : 0;
 }
 
+/* Whether CUDA means the same allocation by two addresses. */
+static bool gm_rm_scan_is_ours(const struct gm_rm_scan *scan, uint64_t addr)
+{
+	const struct gm_cuda *cuda = &scan->session->cuda;
+	CUmemGenericAllocationHandle ours, other;
+	bool same = false;
+
+	if (cuda->vmm_retain(&ours, (void *)scan->range->addr))
+		return false;
+	if (!cuda->vmm_retain(&other, (void *)addr)) {
+		same = ours == other;
+		cuda->vmm_release(other);
+	}
+	cuda->vmm_release(ours);
+	return same;
+}
+
+/* The object of a known allocation is this one, mapped once more, or another. */
+static void gm_rm_scan_exclude(struct gm_rm_scan *scan,
+			       struct gm_rm_candidate *candidate,
+			       unsigned long long id)
+{
+	uint64_t addr;
+
+	if (gm_rm_cache_knows(&scan->own->cache, candidate->memory, id,
+			      &addr) &&
+	    !gm_rm_scan_is_ours(scan, addr))
+		gm_rm_scan_drop(scan, candidate);
+}
+
 /* Bytes that are written tell more than what is known of other memory. */
 static int gm_rm_scan_all(struct gm_rm_scan *scan, bool may_write)
 {
@@ -225,9 +259,8 @@ static int gm_rm_scan_all(struct gm_rm_scan *scan, bool may_write)
 		struct gm_rm_candidate *candidate = &scan->candidates[i];
 
 		rc = gm_rm_scan_compare(scan, candidate);
-		if (!rc && candidate->memory && !may_write &&
-		    gm_rm_cache_knows(&scan->own->cache, candidate->memory, id))
-			gm_rm_scan_drop(scan, candidate);
+		if (!rc && candidate->memory && !may_write)
+			gm_rm_scan_exclude(scan, candidate, id);
 	}
 	return rc;
 }

@@ -164,7 +164,11 @@ static int gm_rm_scratch_check_vmm(struct gm_session *session)
 			 (int)result);
 		return 0;
 	}
-	return gm_rm_scratch_check(session, own->scratch.vmm, GM_SCRATCH_LARGE);
+	/* What cannot be exported has no descriptor to be verified. */
+	return own->scratch.fd < 0
+		       ? 0
+		       : gm_rm_scratch_check(session, own->scratch.vmm,
+					     GM_SCRATCH_LARGE);
 }
 
 /* With the session's context current. */
