@@ -81,7 +81,7 @@ struct gpumem_options {
  * a copy after its end, and until then copies go through the mapping, which is
  * slower: open before you start kernels that wait for the CPU.
  *
- * Without a choice the backends are tried in the order kmod, dmabuf, rm, sim;
+ * Without a choice the backends are tried in the order kmod, rm, dmabuf, sim;
  * sim only where the machine has no NVIDIA GPU at all. GPUs that
  * CUDA_VISIBLE_DEVICES hides do not exist here either. A process may open any
  * number of sessions, on the same GPU and on several.

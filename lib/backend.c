@@ -25,8 +25,9 @@
 
 static const struct gm_backend_ops *const gm_backends[] = {
 	&gm_backend_kmod,
-	&gm_backend_dmabuf,
 	&gm_backend_rm,
+	/* After rm: to try it allocates, and cuMemFree() waits for kernels. */
+	&gm_backend_dmabuf,
 	&gm_backend_sim,
 };
 
@@ -47,7 +48,7 @@ int gm_backend_find(const char *name, const struct gm_backend_ops **ops)
 	}
 	return gm_error(-EINVAL,
 			"open: there is no backend \"%.40s\"; choose kmod, "
-			"dmabuf, rm or sim, or let the library choose",
+			"rm, dmabuf or sim, or let the library choose",
 			name);
 }
 

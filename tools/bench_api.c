@@ -42,7 +42,7 @@ static void bench_api_help(FILE *out)
 		"  --sessions N      sessions opened and closed (20)\n"
 		"  --device N        CUDA ordinal of the GPU (0)\n"
 		"  --device-id ID    the same by PCI address or UUID\n"
-		"  --backend NAME    kmod, dmabuf, rm or sim (the first that "
+		"  --backend NAME    kmod, rm, dmabuf or sim (the first that "
 		"works)\n"
 		"  --json            print a JSON object instead of text\n"
 		"  --help            print this\n");

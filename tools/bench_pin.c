@@ -107,7 +107,7 @@ static void bench_pin_help(FILE *out)
 		"short after 10 s\n"
 		"  --device N        CUDA ordinal of the GPU (0)\n"
 		"  --device-id ID    the same by PCI address or UUID\n"
-		"  --backend NAME    kmod, dmabuf, rm or sim (the first that works)\n"
+		"  --backend NAME    kmod, rm, dmabuf or sim (the first that works)\n"
 		"  --json            print a JSON object instead of text\n"
 		"  --help            print this\n",
 		NEW_BUFFERS, SIZES_MAX);

@@ -64,7 +64,7 @@ static void bench_stall_help(FILE *out)
 		"library's default)\n"
 		"  --device N        CUDA ordinal of the GPU (0)\n"
 		"  --device-id ID    the same by PCI address or UUID\n"
-		"  --backend NAME    kmod, dmabuf, rm or sim (the first that "
+		"  --backend NAME    kmod, rm, dmabuf or sim (the first that "
 		"works)\n"
 		"  --json            print a JSON object instead of text\n"
 		"  --help            print this\n",

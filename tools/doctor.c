@@ -75,7 +75,7 @@ static void doctor_help(FILE *out)
 		"\n"
 		"  --device N        look at this GPU only\n"
 		"  --device-id ID    the same by PCI address or UUID\n"
-		"  --backend NAME    open it with kmod, dmabuf, rm or sim (the "
+		"  --backend NAME    open it with kmod, rm, dmabuf or sim (the "
 		"first that works;\n"
 		"                    sim only when it is named)\n"
 		"  --json            print a JSON object instead of text\n"

@@ -35,7 +35,7 @@ static void info_help(FILE *out)
 		"\n"
 		"  --device N        open this GPU to look (0)\n"
 		"  --device-id ID    the same by PCI address or UUID\n"
-		"  --backend NAME    open it with kmod, dmabuf, rm or sim (the "
+		"  --backend NAME    open it with kmod, rm, dmabuf or sim (the "
 		"first "
 		"that works)\n"
 		"  --json            print a JSON object instead of text\n"

@@ -30,7 +30,7 @@ static void tune_help(FILE *out)
 		"  --time MS         for each row, at least (120)\n"
 		"  --device N        CUDA ordinal of the GPU (0)\n"
 		"  --device-id ID    the same by PCI address or UUID\n"
-		"  --backend NAME    kmod, dmabuf, rm or sim (the first that "
+		"  --backend NAME    kmod, rm, dmabuf or sim (the first that "
 		"works)\n"
 		"  --json            print a JSON object instead of text\n"
 		"  --help            print this\n");

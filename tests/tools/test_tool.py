@@ -423,7 +423,7 @@ class Info(ToolTest):
     def test_json(self):
         out = self.run_json("info")
         names = [backend["name"] for backend in out["backends"]]
-        self.assertEqual(names, ["kmod", "dmabuf", "rm", "sim"])
+        self.assertEqual(names, ["kmod", "rm", "dmabuf", "sim"])
         for backend in out["backends"]:
             self.assertTrue(backend["reason"])
         self.assertEqual(out["backend"], "sim")

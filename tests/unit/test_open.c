@@ -38,7 +38,7 @@ static int open_backend(const char *name, struct gpumem **session)
 
 static void backends_are_listed_in_their_order(void **state)
 {
-	static const char *const names[] = { "kmod", "dmabuf", "rm", "sim" };
+	static const char *const names[] = { "kmod", "rm", "dmabuf", "sim" };
 	struct gpumem_backend backend;
 
 	for (unsigned int i = 0; i < 4; i++) {

@@ -158,10 +158,12 @@ static int gm_rm_scan_compare_page(struct gm_rm_scan *scan, uint32_t memory,
 	};
 	int rc;
 
-	/* What is never to be mapped is CUDA's own, of another kind. */
+	/* What cannot be mapped at all is CUDA's own, of another kind. */
 	rc = gm_rm_page_map(&scan->own->rm, memory, offset, &page);
 	if (rc)
-		return rc == -EOPNOTSUPP ? -EPROTO : -ENOMEM;
+		return rc == -ENOMEM || rc == -ENODEV || rc == -EACCES
+			       ? -ENOMEM
+			       : -EPROTO;
 	view.cpu = page.cpu;
 	rc = gm_verify_compare(&scan->own->verifier, &view);
 	gm_rm_page_unmap(&scan->own->rm, &page);
