@@ -13,10 +13,12 @@
 #include <string.h>
 #include <sys/mman.h>
 
+#include "base/notice.h"
 #include "courier_in.h"
 #include "error.h"
 #include "handle.h"
 
+#define GM_COURIER_NOTICE_NS (2000 * GM_MS)
 #define GM_HUGE ((size_t)2 << 20)
 #define GM_COURIER_STAGES (GM_COURIER_SLOTS * GM_COURIER_STAGE)
 /* Whole pages, of 64 KiB too. */
@@ -119,12 +121,32 @@ static int gm_courier_pin(struct gm_courier *courier)
 		      : 0;
 }
 
+/*
+ * CUDA loads it when the kernels that run have ended, in whatever stream (H200,
+ * 580.159.04): one that waits for this thread waits for ever.
+ */
+static CUresult gm_courier_load_module(struct gm_courier *courier)
+{
+	struct gm_notice notice;
+	CUresult result;
+
+	gm_notice_begin(&notice, GM_COURIER_NOTICE_NS, gm_warn,
+			"open: CUDA loads the kernel that reads are done by, "
+			"and has waited for 2 s until the kernels that run "
+			"have ended; open before you start them, or set "
+			"GPUMEM_COURIER=0");
+	result = courier->session->cuda.module_load(&courier->module,
+						    gm_courier_ptx);
+	gm_notice_end(&notice);
+	return result;
+}
+
 static int gm_courier_load_kernel(struct gm_courier *courier)
 {
 	const struct gm_cuda *cuda = &courier->session->cuda;
 	CUresult result;
 
-	result = cuda->module_load(&courier->module, gm_courier_ptx);
+	result = gm_courier_load_module(courier);
 	if (result)
 		return gm_courier_refused(courier, result,
 					  "courier: load its kernel",

@@ -111,22 +111,29 @@ bool gm_debug_on(void)
 	return now == 2;
 }
 
+void gm_warn(const char *text)
+{
+	char plain[GM_ERROR_LENGTH];
+	int cancel;
+
+	gm_text_escape(plain, sizeof(plain), text);
+	/* Calls are no cancellation point here: see cancel.h. */
+	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel);
+	fprintf(stderr, "gpumem: %s\n", plain);
+	pthread_setcancelstate(cancel, NULL);
+}
+
 void gm_debug(const char *fmt, ...)
 {
-	char text[GM_ERROR_LENGTH], plain[GM_ERROR_LENGTH];
+	char text[GM_ERROR_LENGTH];
 	va_list args;
-	int cancel;
 
 	if (!gm_debug_on())
 		return;
 	va_start(args, fmt);
 	vsnprintf(text, sizeof(text), fmt, args);
 	va_end(args);
-	gm_text_escape(plain, sizeof(plain), text);
-	/* Calls are no cancellation point here: see cancel.h. */
-	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel);
-	fprintf(stderr, "gpumem: %s\n", plain);
-	pthread_setcancelstate(cancel, NULL);
+	gm_warn(text);
 }
 
 const char *gpumem_last_error(void)

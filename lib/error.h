@@ -26,6 +26,9 @@ const char *gm_error_text(void);
 /* The same without the "what: " that it begins with, to go behind another. */
 const char *gm_error_reason(void);
 
+/* One line on standard error, in any case: for what a program cannot know. */
+void gm_warn(const char *text);
+
 /* True with GPUMEM_LOG=debug in the environment. */
 bool gm_debug_on(void);
 
