@@ -79,6 +79,7 @@ args: the emulator has no address 0 that is not there
 fork: the emulator gives a child what MADV_DONTFORK keeps from it
 gdrapi_life: the emulator gives a child what MADV_DONTFORK keeps from it
 sim pin: the emulator gives a child what MADV_DONTFORK keeps from it
+device_of: the emulator does not say whether an address can be read
 two-sim: starts itself, which the emulator leaves to the kernel
 sandbox-sim: traces system calls, which are the emulator's
 END

@@ -127,8 +127,8 @@ static int gdrapi_part_make(struct gdrapi_pin *pin, uint64_t addr, uint64_t end,
 	void *cpu;
 	int rc;
 
-	rc = gdrapi_part_pin(&pin->source, addr, end, pin->va + pin->mapped_size,
-			     all, &part->buf);
+	rc = gdrapi_part_pin(&pin->source, addr, end,
+			     pin->va + pin->mapped_size, all, &part->buf);
 	if (rc)
 		return rc;
 	/* Or each copy would map it. */

@@ -15,7 +15,6 @@
 /* CU_POINTER_ATTRIBUTE_BUFFER_ID */
 #define GDRAPI_CUDA_BUFFER_ID 7
 
-
 /* What is asked for, where, and how it was pinned. */
 struct gdrapi_reach {
 	struct gdr *gdr;

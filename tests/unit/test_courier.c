@@ -383,8 +383,7 @@ static void reads_follow_what_was_left(void **state)
 	size_t done;
 
 	for (int i = 0; i < 200; i++) {
-		struct asked asked = { .alive = roll(6),
-				       .give_way = roll(3) };
+		struct asked asked = { .alive = roll(6), .give_way = roll(3) };
 
 		gm_courier_set_limits(courier, i % 2 ? &calm : &hasty);
 		read_watched(&asked, 3 * MIB, &done, 1);

@@ -23,6 +23,9 @@ static unsigned int descriptors(void)
 	return count;
 }
 
+/* Of the pins of ranges. */
+static unsigned int pin_flags;
+
 /*
  * Writes through a mapping of the range; CUDA must see every byte. Of rm's
  * mappings none keeps a descriptor.
@@ -30,7 +33,7 @@ static unsigned int descriptors(void)
 static void check_range(uint64_t addr, size_t length, unsigned int seed)
 {
 	const unsigned int before = descriptors();
-	struct gpumem_buf *buf = t_lib_pin(session, addr, length, 0);
+	struct gpumem_buf *buf = t_lib_pin(session, addr, length, pin_flags);
 	uint8_t *want = malloc(length), *found = calloc(1, length);
 	void *cpu = NULL;
 	size_t i;
@@ -98,6 +101,8 @@ static void mode_span(void)
 
 static void mode_span_search(void)
 {
+	/* New memory is all alike: nothing but writing tells it apart. */
+	pin_flags = GPUMEM_PIN_VERIFY_WRITE;
 	check_span(VMM_NO_HANDLE_TYPE);
 }
 
