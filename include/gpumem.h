@@ -767,7 +767,8 @@ struct gpumem_copy_settings {
 	unsigned int threads;
 	/**
 	 * 1: reads may start a kernel on the GPU; 0: never. GPUMEM_COURIER from
-	 * the environment, otherwise 1.
+	 * the environment, otherwise 1; 0 with CUDA_LAUNCH_BLOCKING, and where
+	 * launches turn out to wait for their kernels' ends none is started.
 	 */
 	unsigned int courier;
 	/**

@@ -120,6 +120,14 @@ static void gm_copier_plan_open(struct gm_copier *copier)
 	gm_copier_plan_changed(copier);
 }
 
+/* Launches that wait for their kernel's end, which then waits for the host. */
+static bool gm_launches_block(void)
+{
+	const char *value = secure_getenv("CUDA_LAUNCH_BLOCKING");
+
+	return value && *value && strcmp(value, "0") != 0;
+}
+
 struct gm_copier *gm_copier_new(struct gm_session *session)
 {
 	struct gm_copier *copier = calloc(1, sizeof(*copier));
@@ -134,7 +142,8 @@ struct gm_copier *gm_copier_new(struct gm_session *session)
 	if (cpus > GM_THREADS_DEFAULT)
 		cpus = GM_THREADS_DEFAULT;
 	copier->threads = (unsigned int)gm_env_number(GM_ENV_THREADS, cpus);
-	copier->courier_on = gm_env_number(GM_ENV_COURIER, 1);
+	copier->courier_on = gm_env_number(GM_ENV_COURIER, 1) &&
+			     !gm_launches_block();
 	copier->idle_us = GM_COURIER_IDLE_US;
 	copier->life_us = GM_COURIER_LIFE_US;
 	pthread_rwlock_init(&copier->plan_lock, NULL);

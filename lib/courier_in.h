@@ -81,6 +81,8 @@ struct gm_courier {
 	bool more; /* the last job said that more come */
 	uint64_t empty; /* the last job, of no bytes, that nobody waited for; or 0 */
 	bool given_up; /* the last start was cancelled before it began */
+	unsigned int
+		blocked; /* starts in a row that were over when CUDA returned */
 	int dead; /* why it is not to be used again */
 };
 

@@ -166,6 +166,20 @@ static uint64_t gm_courier_idle_ns(const struct gm_courier *courier,
 }
 
 /*
+ * Whether launches wait for the kernel's end: it waits for its first job much
+ * longer than a launch takes, and one delay may be the host's. A simulated GPU's
+ * are never so.
+ */
+static bool gm_courier_is_blocked(struct gm_courier *courier)
+{
+	if (courier->session->cuda.simulated || !gm_courier_retired(courier))
+		courier->blocked = 0;
+	else
+		courier->blocked++;
+	return courier->blocked > 1;
+}
+
+/*
  * No kernel looks at the bell now. The kernel is started without a job: while it
  * runs cuMemFree() waits for it, so that the memory which is there when it is
  * rung for stays there.
@@ -218,6 +232,13 @@ int gm_courier_launch(struct gm_courier *courier, uint64_t number)
 	courier->first = number;
 	if (courier->always)
 		courier->judged = courier->start;
+	if (gm_courier_is_blocked(courier))
+		return courier->dead = gm_error(
+			       -EOPNOTSUPP,
+			       "courier: launches of this process wait for "
+			       "their kernels' ends, as with "
+			       "CUDA_LAUNCH_BLOCKING or in a debugger; set "
+			       "GPUMEM_COURIER=0");
 	if (!gm_courier_alive(courier)) {
 		rc = -ESTALE;
 		for (uint64_t n = number; n <= courier->number; n++)

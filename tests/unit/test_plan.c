@@ -116,6 +116,15 @@ static void the_environment_sets_them(void **state)
 	assert_int_equal(gpumem_close(session), 0);
 	unsetenv("GPUMEM_THREADS");
 	unsetenv("GPUMEM_COURIER");
+
+	/* A launch that waits for the kernel's end would wait for this thread. */
+	for (int i = 0; i < 3; i++) {
+		setenv("CUDA_LAUNCH_BLOCKING", i == 2 ? "" : i ? "0" : "1", 1);
+		assert_int_equal(gpumem_open(&options, &session), 0);
+		assert_int_equal(settings_get(session).courier, i > 0);
+		assert_int_equal(gpumem_close(session), 0);
+	}
+	unsetenv("CUDA_LAUNCH_BLOCKING");
 }
 
 static size_t plan_get(struct gpumem *session, struct gpumem_plan_step *steps)
