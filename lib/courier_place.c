@@ -65,6 +65,8 @@ int gm_courier_place(struct gm_courier *courier)
 	if (!rc && gm_courier_ended(courier))
 		gm_courier_bell_at(courier, best);
 	courier->limits = limits;
+	/* How many reads these starts served says nothing of those to come. */
+	courier->judged = courier->start;
 	gm_debug("courier: doorbell in place %u of %u, after %llu us", best,
 		 GM_COURIER_PLACES,
 		 (unsigned long long)((gm_clock_ns() - begin) / GM_US));

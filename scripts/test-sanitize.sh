@@ -35,7 +35,6 @@ left_out()
 	END
 	[ "$1" = address ] || cat <<-END
 	cpu: has one thread; minutes
-	guess: under TSan alone a read that should go straight is staged now and then; open
 	two-sim: its threads do what those of thread and storm-sim do; a minute
 	END
 }
