@@ -83,8 +83,10 @@ struct gpumem_options {
  * other streams CUDA waits as well, and a line on standard error says so after
  * two seconds; with GPUMEM_COURIER=0 it does not (seen with driver 580.159.04).
  *
- * Without a choice the backends are tried in the order kmod, rm, dmabuf, sim;
- * sim only where the machine has no NVIDIA GPU at all. GPUs that
+ * Without a choice the backends are tried in the order kmod, rm, dmabuf, sim:
+ * each on a little memory of its own, as the driver pins none of some GPUs
+ * (GeForce) for kmod and maps no dma-buf of others. Sim is tried only where the
+ * machine has no NVIDIA GPU at all. GPUs that
  * CUDA_VISIBLE_DEVICES hides do not exist here either. A process may open any
  * number of sessions, on the same GPU and on several.
  *
@@ -546,7 +548,8 @@ int gpumem_write(struct gpumem_buf *buf, uint64_t offset, const void *src,
  *
  * With the rm and dmabuf backends the memory may be freed (cuMemFree) during the
  * call, which survives it. As with CUDA's own copies, it is not to be freed while
- * other copies of it are being started: CUDA may lose the context.
+ * other copies of it are being started: CUDA may lose the context, unless the
+ * copy engine is off, see gpumem_copy_settings.copy_engine.
  *
  * @param buf     the buffer
  * @param offset  bytes from the start of the buffer
@@ -789,6 +792,15 @@ struct gpumem_copy_settings {
 	 * stall` compares the worst with
 	 */
 	unsigned int courier_life_us;
+	/**
+	 * 1: the GPU's copy engine is used; 0: never. GPUMEM_COPY_ENGINE from the
+	 * environment, otherwise 1. Without it memory may be freed (cuMemFree)
+	 * while copies of it are being started, as GDRCopy allows: no copy is one
+	 * of CUDA's, and cuMemFree waits for the kernel that reads. Reads are then
+	 * that kernel's from 6 KiB on, the first after a pause too, and writes go
+	 * through the mapping
+	 */
+	unsigned int copy_engine;
 };
 
 /**
@@ -806,7 +818,8 @@ int gpumem_copy_settings_get(struct gpumem *session,
  * @param session   the session
  * @param settings  the settings, all of them
  * @return 0, or -EINVAL when a value is out of its range: threads 1 to 64,
- *         courier 0 or 1, idle 10 to 10000 us, life 100 to 10000 us
+ *         courier and copy_engine 0 or 1, idle 10 to 10000 us, life 100 to
+ *         10000 us
  */
 int gpumem_copy_settings_set(struct gpumem *session,
 			     const struct gpumem_copy_settings *settings);
