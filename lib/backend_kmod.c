@@ -16,6 +16,9 @@
 #include "backend_kmod.h"
 #include "error.h"
 
+/* What open pins, to see whether the driver lets it. */
+#define GM_KMOD_TRIAL 65536u
+
 static int gm_kmod_fd(struct gm_buf *buf)
 {
 	struct gm_kmod *kmod = buf->session->backend;
@@ -94,6 +97,91 @@ static int gm_kmod_probe(char *reason, size_t size)
 	return rc;
 }
 
+static void gm_kmod_unpin_id(int fd, uint32_t id)
+{
+	struct gpumem_unpin unpin = { .size = sizeof(unpin), .pin = id };
+
+	if (ioctl(fd, GPUMEM_IOC_UNPIN, &unpin))
+		gm_debug("kmod: unpin %u: %s", id, strerror(errno));
+}
+
+/*
+ * The driver pins no memory of some GPUs, of GeForce none at all, which it says
+ * only when it is asked to. What comes of a limit or of a busy moment is no such
+ * answer.
+ */
+static int gm_kmod_try_pin(const struct gm_kmod *kmod)
+{
+	struct gpumem_pin request = {
+		.size = sizeof(request),
+		.addr = kmod->trial,
+		.length = GM_KMOD_TRIAL,
+	};
+
+	if (!ioctl(kmod->fd, GPUMEM_IOC_PIN, &request)) {
+		gm_kmod_unpin_id(kmod->fd, request.pin);
+		return 0;
+	}
+	if (errno == EPROTO)
+		return gm_error(-EOPNOTSUPP,
+				"open: gpumem.ko was built for another NVIDIA "
+				"driver; rebuild it for the one that is "
+				"loaded, or use backend rm");
+	if (errno == EINVAL || errno == EOPNOTSUPP || errno == EIO)
+		return gm_error(-EOPNOTSUPP,
+				"open: the driver pins no memory of this GPU "
+				"for gpumem.ko (%s), as with GeForce; use "
+				"backend rm",
+				strerror(errno));
+	gm_debug("kmod: a trial pin: %s", strerror(errno));
+	return 0;
+}
+
+/* Memory of its own: freed at close, as cuMemFree() waits for kernels. */
+static int gm_kmod_try(struct gm_session *session)
+{
+	struct gm_kmod *kmod = session->backend;
+	struct gm_cuda_scope scope;
+	CUresult result;
+	int rc;
+
+	rc = gm_cuda_enter(&scope, &session->cuda, session->context);
+	if (rc)
+		return rc;
+	result = session->cuda.alloc(&kmod->trial, GM_KMOD_TRIAL);
+	if (result) {
+		gm_debug("kmod: no memory for a trial pin: CUDA error %d",
+			 (int)result);
+		kmod->trial = 0;
+	} else {
+		rc = gm_kmod_try_pin(kmod);
+	}
+	gm_cuda_leave(&scope);
+	return rc;
+}
+
+/* The kernel frees what the file held, but not at a forked child's close. */
+static void gm_kmod_drop(struct gm_session *session)
+{
+	struct gm_kmod *kmod = session->backend;
+
+	close(kmod->fd);
+	free(kmod);
+}
+
+static void gm_kmod_close(struct gm_session *session)
+{
+	const struct gm_kmod *kmod = session->backend;
+	struct gm_cuda_scope scope;
+
+	if (kmod->trial && !gm_session_is_reset(session) &&
+	    !gm_cuda_enter(&scope, &session->cuda, session->context)) {
+		session->cuda.free(kmod->trial);
+		gm_cuda_leave(&scope);
+	}
+	gm_kmod_drop(session);
+}
+
 static int gm_kmod_open(struct gm_session *session)
 {
 	struct gm_kmod *kmod;
@@ -103,7 +191,7 @@ static int gm_kmod_open(struct gm_session *session)
 	rc = gm_backend_check_cuda(session);
 	if (rc)
 		return rc;
-	kmod = malloc(sizeof(*kmod));
+	kmod = calloc(1, sizeof(*kmod));
 	if (!kmod)
 		return gm_error(-ENOMEM, "open: out of host memory; free some");
 	rc = gm_kmod_open_node(kmod, reason, sizeof(reason));
@@ -112,16 +200,10 @@ static int gm_kmod_open(struct gm_session *session)
 		return gm_error(rc, "open: %s", reason);
 	}
 	session->backend = kmod;
-	return 0;
-}
-
-/* The kernel frees what the file held, but not at a forked child's close. */
-static void gm_kmod_close(struct gm_session *session)
-{
-	struct gm_kmod *kmod = session->backend;
-
-	close(kmod->fd);
-	free(kmod);
+	rc = gm_kmod_try(session);
+	if (rc)
+		gm_kmod_close(session);
+	return rc;
 }
 
 static int gm_kmod_pin_error(int err, const struct gm_range *range,
@@ -189,14 +271,6 @@ static int gm_kmod_pin_error(int err, const struct gm_range *range,
 	}
 	return gm_error(rc, "pin 0x%" PRIx64 " + %" PRIu64 ": %s (%s)",
 			range->addr, range->length, why, strerror(err));
-}
-
-static void gm_kmod_unpin_id(int fd, uint32_t id)
-{
-	struct gpumem_unpin unpin = { .size = sizeof(unpin), .pin = id };
-
-	if (ioctl(fd, GPUMEM_IOC_UNPIN, &unpin))
-		gm_debug("kmod: unpin %u: %s", id, strerror(errno));
 }
 
 static int gm_kmod_pin(struct gm_buf *buf, const struct gm_range *range,
@@ -339,7 +413,7 @@ const struct gm_backend_ops gm_backend_kmod = {
 	.load_cuda = gm_cuda_load,
 	.open = gm_kmod_open,
 	.close = gm_kmod_close,
-	.drop = gm_kmod_close,
+	.drop = gm_kmod_drop,
 	.pin = gm_kmod_pin,
 	.repin = gm_backend_no_repin,
 	.unpin = gm_kmod_unpin,

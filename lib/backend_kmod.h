@@ -11,6 +11,7 @@
 struct gm_kmod {
 	int fd;
 	uint64_t features; /* GPUMEM_FEATURE_* of the module */
+	CUdeviceptr trial; /* what open pinned to try it; until close */
 };
 
 struct gm_kmod_pin {
