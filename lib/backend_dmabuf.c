@@ -17,12 +17,22 @@
 #include "backend_dmabuf.h"
 #include "base/page.h"
 #include "error.h"
+#include "range.h"
 
 #define GM_DMABUF_PAGE 65536ull
 #define GM_HOST_PAGE gm_page_size()
 
 /* What open allocates, to see whether its dma-buf can be mapped. */
 #define GM_DMABUF_TRIAL (2ull << 20)
+
+struct gm_dmabuf_session {
+	/*
+	 * Until close: to give either back waits for the program's kernels (H200,
+	 * 580.159.04).
+	 */
+	struct gm_verifier verifier;
+	CUdeviceptr trial;
+};
 
 struct gm_dmabuf_buf {
 	int fd;
@@ -119,11 +129,11 @@ static int gm_dmabuf_probe(char *reason, size_t size)
 }
 
 /* Whether a mapping of a trial buffer shows what CUDA sees. */
-static int gm_dmabuf_try_map(struct gm_session *session, uint64_t addr, int fd)
+static int gm_dmabuf_try_map(struct gm_session *session, int fd)
 {
-	struct gm_verify_view view = { .addr = addr,
+	struct gm_dmabuf_session *own = session->backend;
+	struct gm_verify_view view = { .addr = own->trial,
 				       .length = GM_DMABUF_TRIAL };
-	struct gm_verifier verifier;
 	int rc;
 
 	view.cpu = gm_backend_mmap(fd, GM_DMABUF_TRIAL, 0);
@@ -135,11 +145,7 @@ static int gm_dmabuf_try_map(struct gm_session *session, uint64_t addr, int fd)
 				"let them be mapped (mmap: %s); use backend rm",
 				rc == 524 ? "not supported" : strerror(rc));
 	}
-	rc = gm_verifier_open(&verifier, &session->cuda, session->context);
-	if (!rc) {
-		rc = gm_verify_own(&verifier, &view);
-		gm_verifier_close(&verifier);
-	}
+	rc = gm_verify_own(&own->verifier, &view);
 	munmap(view.cpu, GM_DMABUF_TRIAL);
 	return rc;
 }
@@ -148,31 +154,52 @@ static int gm_dmabuf_try_map(struct gm_session *session, uint64_t addr, int fd)
 static int gm_dmabuf_try(struct gm_session *session)
 {
 	const struct gm_cuda *cuda = &session->cuda;
-	CUdeviceptr addr;
+	struct gm_dmabuf_session *own = session->backend;
 	CUresult result;
 	int fd, rc;
 
-	result = cuda->alloc(&addr, GM_DMABUF_TRIAL);
-	if (result)
+	result = cuda->alloc(&own->trial, GM_DMABUF_TRIAL);
+	if (result) {
+		own->trial = 0;
 		return gm_cuda_error(cuda, result,
 				     "open: allocate memory to try a dma-buf",
 				     "free some GPU memory");
-	result = gm_dmabuf_get(cuda, addr, GM_DMABUF_TRIAL, &fd);
+	}
+	result = gm_dmabuf_get(cuda, own->trial, GM_DMABUF_TRIAL, &fd);
 	if (result) {
 		gm_cuda_error(cuda, result, "open: try a dma-buf",
 			      "this driver makes none; use backend rm");
-		rc = -EOPNOTSUPP;
-	} else {
-		rc = gm_dmabuf_try_map(session, addr, fd);
-		close(fd);
+		return -EOPNOTSUPP;
 	}
-	cuda->free(addr);
+	rc = gm_dmabuf_try_map(session, fd);
+	close(fd);
 	return rc;
+}
+
+static void gm_dmabuf_drop(struct gm_session *session)
+{
+	free(session->backend);
+}
+
+static void gm_dmabuf_close(struct gm_session *session)
+{
+	struct gm_dmabuf_session *own = session->backend;
+	struct gm_cuda_scope scope;
+
+	if (!gm_session_is_reset(session) &&
+	    !gm_cuda_enter(&scope, &session->cuda, session->context)) {
+		gm_verifier_close(&own->verifier);
+		if (own->trial)
+			session->cuda.free(own->trial);
+		gm_cuda_leave(&scope);
+	}
+	gm_dmabuf_drop(session);
 }
 
 static int gm_dmabuf_open(struct gm_session *session)
 {
 	const struct gm_cuda *cuda = &session->cuda;
+	struct gm_dmabuf_session *own;
 	struct gm_cuda_scope scope;
 	int rc;
 
@@ -186,17 +213,106 @@ static int gm_dmabuf_open(struct gm_session *session)
 				"open: libcuda lacks a function that backend "
 				"dmabuf needs (cuMemGetHandleForAddressRange "
 				"or streams); install a newer NVIDIA driver");
-	rc = gm_cuda_enter(&scope, cuda, session->context);
-	if (rc)
+	own = calloc(1, sizeof(*own));
+	if (!own)
+		return gm_error(-ENOMEM, "open: out of host memory; free some");
+	rc = gm_verifier_open(&own->verifier, cuda, session->context);
+	if (rc) {
+		free(own);
 		return rc;
-	rc = gm_dmabuf_try(session);
-	gm_cuda_leave(&scope);
+	}
+	session->backend = own;
+	rc = gm_cuda_enter(&scope, cuda, session->context);
+	if (!rc) {
+		rc = gm_dmabuf_try(session);
+		gm_cuda_leave(&scope);
+	}
+	if (rc)
+		gm_dmabuf_close(session);
 	return rc;
 }
 
-static void gm_dmabuf_close(struct gm_session *session)
+/*
+ * Whether a byte can be read at all: the kernel says so of a copy out of it, where
+ * the program would die.
+ */
+static bool gm_dmabuf_is_there(const char *at, const int ends[2])
 {
-	/* The session keeps nothing beside its libcuda. */
+	char byte;
+
+	return write(ends[1], at, 1) == 1 && read(ends[0], &byte, 1) == 1;
+}
+
+/* One object of a range, whose mapping begins at cpu. */
+static int gm_dmabuf_verify_part(struct gm_buf *buf,
+				 const struct gm_range *part, char *cpu,
+				 const int ends[2])
+{
+	struct gm_dmabuf_session *session = buf->session->backend;
+	const struct gm_verify_view view = { .addr = part->addr,
+					     .cpu = cpu,
+					     .length = part->length };
+
+	if (!gm_dmabuf_is_there(cpu, ends) ||
+	    !gm_dmabuf_is_there(cpu + part->length - 1, ends))
+		return gm_error(-EOPNOTSUPP,
+				"pin 0x%" PRIx64 " + %" PRIu64
+				": of a range over several allocations this "
+				"driver maps the first alone; pin each of them "
+				"by itself, or use backend rm",
+				buf->addr, buf->length);
+	return gm_verify_compare(&session->verifier, &view);
+}
+
+/*
+ * A range over several allocations: the driver's mmap() of such a dma-buf says
+ * that it succeeded and maps the first alone (nv-dmabuf.c, 595 and 610).
+ */
+static int gm_dmabuf_verify(struct gm_buf *buf, const struct gm_range *range)
+{
+	struct gm_dmabuf_buf *own = buf->backend;
+	uint64_t done = 0;
+	char *base;
+	int ends[2];
+	int rc = 0;
+
+	base = gm_backend_mmap(own->fd, own->length, 0);
+	if (!base)
+		return gm_error(-EIO,
+				"pin 0x%" PRIx64 ": mmap of a dma-buf of "
+				"%" PRIu64 " bytes: %s; use backend rm",
+				buf->addr, own->length, strerror(errno));
+	if (pipe2(ends, O_CLOEXEC)) {
+		rc = gm_error(-errno,
+			      "pin: no pipe to look at a mapping with: %s; "
+			      "close some descriptors",
+			      strerror(errno));
+		munmap(base, own->length);
+		return rc;
+	}
+	while (!rc && done < range->length) {
+		struct gm_range part;
+
+		rc = gm_range_part(&buf->session->cuda, range,
+				   range->addr + done, &part);
+		if (!rc)
+			rc = gm_dmabuf_verify_part(
+				buf, &part, base + buf->addr_offset + done,
+				ends);
+		done += part.length;
+	}
+	close(ends[0]);
+	close(ends[1]);
+	munmap(base, own->length);
+	return rc;
+}
+
+static void gm_dmabuf_drop_buf(struct gm_buf *buf)
+{
+	struct gm_dmabuf_buf *own = buf->backend;
+
+	close(own->fd);
+	free(own);
 }
 
 static int gm_dmabuf_pin(struct gm_buf *buf, const struct gm_range *range,
@@ -223,7 +339,13 @@ static int gm_dmabuf_pin(struct gm_buf *buf, const struct gm_range *range,
 		return rc;
 	}
 	buf->backend = own;
-	return 0;
+	if (range->addr + range->length <=
+	    range->alloc_addr + range->alloc_length)
+		return 0;
+	rc = gm_dmabuf_verify(buf, range);
+	if (rc)
+		gm_dmabuf_drop_buf(buf);
+	return rc;
 }
 
 static void gm_dmabuf_unmap(struct gm_buf *buf)
@@ -249,14 +371,6 @@ static int gm_dmabuf_map(struct gm_buf *buf)
 			buf->addr, own->length, strerror(errno));
 }
 
-static void gm_dmabuf_drop_buf(struct gm_buf *buf)
-{
-	struct gm_dmabuf_buf *own = buf->backend;
-
-	close(own->fd);
-	free(own);
-}
-
 static void gm_dmabuf_unpin(struct gm_buf *buf)
 {
 	if (buf->base)
@@ -279,7 +393,7 @@ const struct gm_backend_ops gm_backend_dmabuf = {
 	.load_cuda = gm_cuda_load,
 	.open = gm_dmabuf_open,
 	.close = gm_dmabuf_close,
-	.drop = gm_dmabuf_close,
+	.drop = gm_dmabuf_drop,
 	.pin = gm_dmabuf_pin,
 	.repin = gm_backend_no_repin,
 	.unpin = gm_dmabuf_unpin,

@@ -214,18 +214,31 @@ struct emu_block *emu_block_find(u64 addr, u64 length)
 	return NULL;
 }
 
-struct emu_mem *emu_block_mem(struct emu_context *context, u64 addr, u64 length,
-			      u64 *at)
+struct emu_mem *emu_block_mem_part(struct emu_context *context, u64 addr,
+				   u64 *length, u64 *at)
 {
 	struct emu_block *block;
 	struct emu_mem *mem = NULL;
 
 	mutex_lock(&emu_lock);
-	block = emu_block_find(addr, length);
+	block = emu_block_find(addr, 1);
 	if (block && block->context == context) {
 		*at = block->at + (addr - block->addr);
+		*length = min(*length, block->length - (addr - block->addr));
 		mem = emu_mem_get(block->mem);
 	}
 	mutex_unlock(&emu_lock);
 	return mem;
+}
+
+struct emu_mem *emu_block_mem(struct emu_context *context, u64 addr, u64 length,
+			      u64 *at)
+{
+	u64 there = length;
+	struct emu_mem *mem = emu_block_mem_part(context, addr, &there, at);
+
+	if (!mem || there == length)
+		return mem;
+	emu_mem_put(mem);
+	return NULL;
 }

@@ -226,20 +226,12 @@ static int control_view(struct emu_context *context, void *data)
 static int control_dmabuf(struct emu_context *context, void *data)
 {
 	struct gpumem_emu_dmabuf *arg = data;
-	struct emu_mem *mem;
-	u64 at;
-	int fd;
 
 	if (!arg->length || !PAGE_ALIGNED(arg->addr) ||
 	    !PAGE_ALIGNED(arg->length))
 		return -EINVAL;
-	mem = emu_block_mem(context, arg->addr, arg->length, &at);
-	if (!mem)
-		return -EINVAL;
-	fd = emu_dmabuf_new(mem, at, arg->length);
-	emu_mem_put(mem);
-	arg->fd = fd;
-	return min(fd, 0);
+	arg->fd = emu_dmabuf_new(context, arg->addr, arg->length);
+	return min(arg->fd, 0);
 }
 
 static const struct control_call {

@@ -185,6 +185,9 @@ struct emu_block *emu_block_find(u64 addr, u64 length);
 /* The same, as a new reference to its pages; at is addr's place in them. */
 struct emu_mem *emu_block_mem(struct emu_context *context, u64 addr, u64 length,
 			      u64 *at);
+/* The same for what one block has of it; stores how much that is. */
+struct emu_mem *emu_block_mem_part(struct emu_context *context, u64 addr,
+				   u64 *length, u64 *at);
 
 /* hold.c */
 int emu_hold_new(struct emu_context *context, struct gpumem_emu_hold *arg);
@@ -197,7 +200,8 @@ void emu_holds_exit(void);
 int emu_export_new(struct emu_mem *mem);
 /* A reference, -EBADF or -EINVAL. */
 struct emu_mem *emu_export_mem(int fd);
-int emu_dmabuf_new(struct emu_mem *mem, u64 at, u64 length);
+/* Of blocks side by side. */
+int emu_dmabuf_new(struct emu_context *context, u64 addr, u64 length);
 
 /* control.c: /dev/gpumem-emu */
 int emu_control_init(void);

@@ -132,8 +132,9 @@ struct gpumem_emu_view {
 /*
  * DMABUF: a dma-buf of a range, as cuMemGetHandleForAddressRange() gives it: it
  * holds the pages. mmap() of it works, or is refused with ENOTSUPP, as the
- * module parameter dmabuf_mmap says. -EINVAL: not whole pages, or not in one
- * block.
+ * module parameter dmabuf_mmap says: 1: of a range over several blocks it maps the
+ * first alone, as the driver does (nv-dmabuf.c, 595 and 610). -EINVAL: not whole
+ * pages, not all in blocks that follow each other, or in more than 8.
  */
 struct gpumem_emu_dmabuf {
 	__aligned_u64 addr; /* in: of a CPU page */

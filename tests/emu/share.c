@@ -16,15 +16,24 @@
 #include "emu.h"
 #include "emu_compat.h"
 
-static bool dmabuf_mmap;
-module_param(dmabuf_mmap, bool, 0644);
-MODULE_PARM_DESC(dmabuf_mmap,
-		 "mmap of the GPU's dma-bufs works (else: ENOTSUPP)");
+static int dmabuf_mmap;
+module_param(dmabuf_mmap, int, 0644);
+MODULE_PARM_DESC(
+	dmabuf_mmap,
+	"mmap of the GPU's dma-bufs: 0: ENOTSUPP; 1: of the first block alone; 2: of all");
 
-struct emu_dmabuf {
+/* A dma-buf is of so many blocks at most. */
+#define EMU_DMABUF_PARTS 8
+
+struct emu_dmabuf_part {
 	struct emu_mem *mem;
 	u64 at;
 	u64 length;
+};
+
+struct emu_dmabuf {
+	u32 count;
+	struct emu_dmabuf_part part[EMU_DMABUF_PARTS];
 };
 
 static int export_release(struct inode *inode, struct file *file)
@@ -66,15 +75,26 @@ struct emu_mem *emu_export_mem(int fd)
 	return mem;
 }
 
-/* What entry i of a table shows: its part of the page of video memory. */
-static u64 dmabuf_part(const struct emu_dmabuf *own, u32 i, u64 *length)
+/* The pages of video memory that a part lies in. */
+static u32 dmabuf_part_pages(const struct emu_dmabuf_part *part)
 {
-	u64 first = own->at / EMU_PAGE;
-	u64 start = i ? (first + i) * EMU_PAGE : own->at;
-	u64 end = min((first + i + 1) * EMU_PAGE, own->at + own->length);
+	return (part->at + part->length - 1) / EMU_PAGE - part->at / EMU_PAGE +
+	       1;
+}
 
+/* What entry i of a table shows: its part of the page of video memory. */
+static u64 dmabuf_entry(const struct emu_dmabuf *own, u32 i, u64 *length)
+{
+	const struct emu_dmabuf_part *part = own->part;
+	u64 first, start, end;
+
+	for (; i >= dmabuf_part_pages(part); part++)
+		i -= dmabuf_part_pages(part);
+	first = part->at / EMU_PAGE;
+	start = i ? (first + i) * EMU_PAGE : part->at;
+	end = min((first + i + 1) * EMU_PAGE, part->at + part->length);
 	*length = end - start;
-	return emu_gpu.base + emu_mem_offset(own->mem, start);
+	return emu_gpu.base + emu_mem_offset(part->mem, start);
 }
 
 static void dmabuf_undo(struct dma_buf_attachment *attach,
@@ -99,24 +119,26 @@ static struct sg_table *dmabuf_map(struct dma_buf_attachment *attach,
 				   enum dma_data_direction direction)
 {
 	struct emu_dmabuf *own = attach->dmabuf->priv;
-	u64 last = (own->at + own->length - 1) / EMU_PAGE;
 	struct scatterlist *sg;
 	struct sg_table *table;
+	u32 entries = 0;
 	int ret;
+	u32 k;
 	int i;
 
 	table = kzalloc(sizeof(*table), GFP_KERNEL_ACCOUNT);
 	if (!table)
 		return ERR_PTR(-ENOMEM);
-	ret = sg_alloc_table(table, last - own->at / EMU_PAGE + 1,
-			     GFP_KERNEL_ACCOUNT);
+	for (k = 0; k < own->count; k++)
+		entries += dmabuf_part_pages(&own->part[k]);
+	ret = sg_alloc_table(table, entries, GFP_KERNEL_ACCOUNT);
 	if (ret) {
 		kfree(table);
 		return ERR_PTR(ret);
 	}
 	for_each_sgtable_dma_sg(table, sg, i) {
 		u64 length;
-		u64 phys = dmabuf_part(own, i, &length);
+		u64 phys = dmabuf_entry(own, i, &length);
 		dma_addr_t dma = dma_map_resource(attach->dev, phys, length,
 						  direction,
 						  DMA_ATTR_SKIP_CPU_SYNC);
@@ -137,11 +159,19 @@ static struct sg_table *dmabuf_map(struct dma_buf_attachment *attach,
 static vm_fault_t dmabuf_fault(struct vm_fault *vmf)
 {
 	struct emu_dmabuf *own = vmf->vma->vm_private_data;
+	/* The driver's loop ends after the first object. */
+	u32 count = READ_ONCE(dmabuf_mmap) > 1 ? own->count : 1;
 	u64 at = (u64)vmf->pgoff << PAGE_SHIFT;
+	u32 i;
 
-	if (at >= own->length)
-		return VM_FAULT_SIGBUS;
-	return emu_mem_fault(own->mem, own->at + at, vmf);
+	for (i = 0; i < count; i++) {
+		struct emu_dmabuf_part *part = &own->part[i];
+
+		if (at < part->length)
+			return emu_mem_fault(part->mem, part->at + at, vmf);
+		at -= part->length;
+	}
+	return VM_FAULT_SIGBUS;
 }
 
 static const struct vm_operations_struct dmabuf_vm_ops = {
@@ -163,12 +193,16 @@ static int dmabuf_mmap_call(struct dma_buf *dmabuf, struct vm_area_struct *vma)
 	return 0;
 }
 
+static void dmabuf_free(struct emu_dmabuf *own)
+{
+	while (own->count)
+		emu_mem_put(own->part[--own->count].mem);
+	kfree(own);
+}
+
 static void dmabuf_release(struct dma_buf *dmabuf)
 {
-	struct emu_dmabuf *own = dmabuf->priv;
-
-	emu_mem_put(own->mem);
-	kfree(own);
+	dmabuf_free(dmabuf->priv);
 	emu_count(EMU_EXPORTS, -1);
 }
 
@@ -179,28 +213,52 @@ static const struct dma_buf_ops dmabuf_ops = {
 	.release = dmabuf_release,
 };
 
-int emu_dmabuf_new(struct emu_mem *mem, u64 at, u64 length)
+/* Takes references to all that lies in the range. */
+static int dmabuf_take(struct emu_dmabuf *own, struct emu_context *context,
+		       u64 addr, u64 length)
+{
+	while (length) {
+		struct emu_dmabuf_part *part = &own->part[own->count];
+
+		if (own->count == EMU_DMABUF_PARTS)
+			return -EINVAL;
+		part->length = length;
+		part->mem = emu_block_mem_part(context, addr, &part->length,
+					       &part->at);
+		if (!part->mem)
+			return -EINVAL;
+		own->count++;
+		addr += part->length;
+		length -= part->length;
+	}
+	return 0;
+}
+
+int emu_dmabuf_new(struct emu_context *context, u64 addr, u64 length)
 {
 	DEFINE_DMA_BUF_EXPORT_INFO(info);
 	struct emu_dmabuf *own;
 	struct dma_buf *dmabuf;
+	int ret;
 	int fd;
 
 	own = kzalloc(sizeof(*own), GFP_KERNEL_ACCOUNT);
 	if (!own)
 		return -ENOMEM;
-	own->at = at;
-	own->length = length;
+	ret = dmabuf_take(own, context, addr, length);
+	if (ret) {
+		dmabuf_free(own);
+		return ret;
+	}
 	info.ops = &dmabuf_ops;
 	info.size = length;
 	info.flags = O_RDWR | O_CLOEXEC;
 	info.priv = own;
 	dmabuf = dma_buf_export(&info);
 	if (IS_ERR(dmabuf)) {
-		kfree(own);
+		dmabuf_free(own);
 		return PTR_ERR(dmabuf);
 	}
-	own->mem = emu_mem_get(mem);
 	emu_count(EMU_EXPORTS, 1);
 	fd = dma_buf_fd(dmabuf, O_CLOEXEC);
 	if (fd < 0)

@@ -99,6 +99,37 @@ static void mode_span(void)
 	check_span(VMM_FD);
 }
 
+/* What the driver maps in part is refused, and nothing is left of it. */
+static void mode_span_refused(void)
+{
+	unsigned long long handle[2];
+	struct gpumem_buf *buf;
+	unsigned int before;
+	uint64_t addr;
+	int i;
+
+	session = vmm_session_open(backend);
+	addr = vmm_reserve(6 * MIB);
+	handle[0] = vmm_create(2 * MIB, VMM_FD);
+	handle[1] = vmm_create(4 * MIB, VMM_FD);
+	vmm_map(addr, 2 * MIB, handle[0]);
+	vmm_map(addr + 2 * MIB, 4 * MIB, handle[1]);
+	check_range(addr, 2 * MIB, 1);
+	check_range(addr + 3 * MIB, 3 * MIB, 2);
+	before = descriptors();
+	t_lib_error(gpumem_pin(session, addr, 6 * MIB, 0, &buf), EOPNOTSUPP,
+		    "the first alone", "two allocations");
+	t_lib_error(gpumem_pin(session, addr + 2 * MIB - 1, 2, 0, &buf),
+		    EOPNOTSUPP, "the first alone",
+		    "the last byte and one more");
+	check(descriptors() == before, "%u descriptors, %u before",
+	      descriptors(), before);
+	check(!vmm_cuda.unmap(addr, 6 * MIB), "cuMemUnmap");
+	for (i = 0; i < 2; i++)
+		check(!vmm_cuda.release(handle[i]), "cuMemRelease");
+	t_lib_close(session);
+}
+
 static void mode_span_search(void)
 {
 	/* New memory is all alike: nothing but writing tells it apart. */
@@ -154,6 +185,7 @@ static void mode_data(void)
 
 static const struct t_mode modes[] = {
 	{ "span", mode_span },
+	{ "span-refused", mode_span_refused },
 	{ "span-search", mode_span_search },
 	{ "kinds", mode_kinds },
 	{ "data", mode_data },

@@ -7,6 +7,10 @@ trap 'echo "$before" >$allowed' EXIT
 
 echo 1 >$allowed
 vm-lib-rm-vmm data dmabuf
+# The driver maps the first of several allocations alone, and says nothing.
+vm-lib-rm-vmm span-refused dmabuf
+echo 2 >$allowed
+vm-lib-rm-vmm span dmabuf
 echo 0 >$allowed
 fails 3 gpumem demo --backend dmabuf 2>/tmp/err
 grep "does not let them be mapped" /tmp/err
