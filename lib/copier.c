@@ -144,6 +144,7 @@ struct gm_copier *gm_copier_new(struct gm_session *session)
 	copier->threads = (unsigned int)gm_env_number(GM_ENV_THREADS, cpus);
 	copier->courier_on = gm_env_number(GM_ENV_COURIER, 1) &&
 			     !gm_launches_block();
+	copier->engine_on = gm_env_number(GM_ENV_COPY_ENGINE, 1);
 	copier->idle_us = GM_COURIER_IDLE_US;
 	copier->life_us = GM_COURIER_LIFE_US;
 	pthread_rwlock_init(&copier->plan_lock, NULL);
@@ -330,6 +331,12 @@ struct gm_engine *gm_copier_engine(struct gm_copier *copier)
 	struct gm_engine *made = NULL;
 	int rc;
 
+	if (!copier->engine_on) {
+		gm_error(-EOPNOTSUPP, "copy engine: it is switched off; set "
+				      "GPUMEM_COPY_ENGINE=1 or "
+				      "gpumem_copy_settings.copy_engine");
+		return NULL;
+	}
 	pthread_mutex_lock(&part->lock);
 	if (!part->made && !gm_part_refused(part) &&
 	    !gm_copier_is_busy(copier)) {
@@ -363,6 +370,11 @@ struct gpumem_plan_step gm_copier_step(struct gm_copier *copier,
 	pthread_rwlock_rdlock(&copier->plan_lock);
 	step = *gm_plan_find(&copier->plan, flags, length);
 	pthread_rwlock_unlock(&copier->plan_lock);
+	if (step.method == GPUMEM_COPY_ENGINE && !copier->engine_on) {
+		step.method = flags & GPUMEM_COPY_READ ? GPUMEM_COPY_COURIER
+						       : GPUMEM_COPY_THREADS;
+		step.threads = copier->threads;
+	}
 	if (step.threads > copier->threads)
 		step.threads = copier->threads;
 	return step;
@@ -390,7 +402,7 @@ void gm_copier_prepare(struct gm_copier *copier)
 	struct gm_session *session = copier->session;
 
 	gm_copier_await_idle(copier);
-	if (gm_copier_engine(copier))
+	if (copier->engine_on && gm_copier_engine(copier))
 		gm_copier_put(&copier->engine, 0);
 	if (copier->courier_on && gm_copier_courier(copier))
 		gm_copier_put(&copier->courier, 0);
@@ -423,6 +435,7 @@ int gpumem_copy_settings_get(struct gpumem *handle,
 			.courier = copier->courier_on,
 			.courier_idle_us = copier->idle_us,
 			.courier_life_us = copier->life_us,
+			.copy_engine = copier->engine_on,
 		};
 	gm_handle_put(handle);
 	return rc;
@@ -444,6 +457,11 @@ static int gm_settings_check(const struct gpumem_copy_settings *settings)
 		return gm_error(-EINVAL,
 				"copy_settings_set: courier is %u; use 0 or 1",
 				settings->courier);
+	if (settings->copy_engine > 1)
+		return gm_error(-EINVAL,
+				"copy_settings_set: copy_engine is %u; use 0 "
+				"or 1",
+				settings->copy_engine);
 	if (settings->courier_idle_us < 10 ||
 	    settings->courier_idle_us > GM_LIMIT_MAX_US ||
 	    settings->courier_life_us < 100 ||
@@ -475,6 +493,7 @@ int gpumem_copy_settings_set(struct gpumem *handle,
 		copier->courier_on = settings->courier;
 		copier->idle_us = settings->courier_idle_us;
 		copier->life_us = settings->courier_life_us;
+		copier->engine_on = settings->copy_engine;
 	}
 	gm_handle_put(handle);
 	return rc;
@@ -495,10 +514,12 @@ int gpumem_copy_prepare(struct gpumem *handle)
 	if (copier->threads > 1 && !gm_copier_pool(copier))
 		rc = gm_error(-ENOMEM,
 			      "copy_prepare: out of host memory; free some");
-	if (gm_copier_engine(copier))
-		gm_copier_put(&copier->engine, 0);
-	else
-		rc = copier->busy_time ? -EBUSY : -EOPNOTSUPP;
+	if (copier->engine_on) {
+		if (gm_copier_engine(copier))
+			gm_copier_put(&copier->engine, 0);
+		else
+			rc = copier->busy_time ? -EBUSY : -EOPNOTSUPP;
+	}
 	if (copier->courier_on) {
 		if (gm_copier_courier(copier))
 			gm_copier_put(&copier->courier, 0);

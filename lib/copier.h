@@ -39,7 +39,7 @@ struct gm_copier {
 	struct gm_known known; /* host memory of such copies */
 	struct gm_plain plain; /* that the courier read into */
 	_Atomic uint32_t threads; /* for a large copy, the caller included */
-	_Atomic bool courier_on;
+	_Atomic bool courier_on, engine_on;
 	_Atomic uint32_t idle_us, life_us;
 
 	/* Of reads that the courier might do, and did. */
@@ -102,7 +102,10 @@ void gm_copier_put(struct gm_copier_part *part, int failed);
 /* Takes over a plan, with plan_lock held for writing. */
 void gm_copier_plan_changed(struct gm_copier *copier);
 
-/* The step for a copy; flags as in gm_plan_find(). */
+/*
+ * The step for a copy; flags as in gm_plan_find(). Where the engine is off another
+ * method takes its place.
+ */
 struct gpumem_plan_step gm_copier_step(struct gm_copier *copier,
 				       unsigned int flags, uint64_t length);
 

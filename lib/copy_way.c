@@ -286,7 +286,7 @@ static bool gm_copy_known(struct gm_copier *copier, struct gm_copy *copy)
 	if (!gm_known_holds(&copier->known, copy->host, copy->length) ||
 	    copy->why_not)
 		return false;
-	engine = gm_copier_engine(copier);
+	engine = copier->engine_on ? gm_copier_engine(copier) : NULL;
 	if (!engine)
 		return false;
 	rc = gm_engine_begin(engine, &by, &scope);
@@ -352,14 +352,18 @@ static uint64_t gm_copy_gap(const struct gm_copier *copier, uint64_t now)
 static int gm_copy_by_courier(struct gm_copier *copier, struct gm_copy *copy,
 			      const struct gpumem_plan_step *step, uint64_t now)
 {
-	const bool always = copy->length > GM_ISOLATED_ENGINE && !copy->pinned;
+	/* Without the engine what is left is to load from the mapping: slow. */
+	const bool only = !copier->engine_on && copy->length > GM_ISOLATED_CPU;
+	const bool always =
+		only || (copy->length > GM_ISOLATED_ENGINE && !copy->pinned);
 	struct gm_courier *courier;
 
 	/* Times of a simulated GPU say nothing. */
-	if (!copy->buf->session->cuda.simulated &&
+	if (!only && !copy->buf->session->cuda.simulated &&
 	    !gm_meter_wants_sm(&copier->meter, copy->length, now))
 		return -EAGAIN;
-	courier = gm_copier_courier_soon(copier);
+	courier = only ? gm_copier_courier(copier)
+		       : gm_copier_courier_soon(copier);
 	if (!courier)
 		return -EAGAIN;
 	if (!gm_courier_runs(courier) &&

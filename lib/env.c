@@ -21,6 +21,7 @@ struct gm_env_range {
 static const struct gm_env_range gm_env_ranges[] = {
 	[GM_ENV_THREADS] = { "GPUMEM_THREADS", 1, GM_POOL_MAX },
 	[GM_ENV_COURIER] = { "GPUMEM_COURIER", 0, 1 },
+	[GM_ENV_COPY_ENGINE] = { "GPUMEM_COPY_ENGINE", 0, 1 },
 	[GM_ENV_RM_CACHE] = { "GPUMEM_RM_CACHE", 0, UINT64_MAX >> 20 },
 	[GM_ENV_QUIET] = { "GPUMEM_QUIET", 0, 1 },
 	{ "GPUMEM_SIM_GPUS", 1, GPUMEM_SIM_GPUS_MAX },

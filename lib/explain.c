@@ -50,6 +50,23 @@ static void gm_step_text(const struct gpumem_plan_step *step, bool measured,
 	}
 }
 
+/* What the courier would do, where it is off. */
+static struct gpumem_plan_step
+gm_step_without_courier(const struct gm_copier *copier, uint64_t length)
+{
+	struct gpumem_plan_step step = { .method = GPUMEM_COPY_CPU,
+					 .threads = 1 };
+
+	if (length <= GM_ISOLATED_CPU)
+		return step;
+	step.method = GPUMEM_COPY_ENGINE;
+	if (copier->engine_on)
+		return step;
+	step.method = GPUMEM_COPY_THREADS;
+	step.threads = copier->threads;
+	return step;
+}
+
 int gpumem_copy_explain(struct gpumem *handle, uint64_t length,
 			unsigned int flags, struct gpumem_copy_plan *plan)
 {
@@ -75,10 +92,7 @@ int gpumem_copy_explain(struct gpumem *handle, uint64_t length,
 	} else {
 		step = gm_copier_step(copier, flags, length);
 		if (step.method == GPUMEM_COPY_COURIER && !copier->courier_on) {
-			step.method = length > GM_ISOLATED_CPU
-					      ? GPUMEM_COPY_ENGINE
-					      : GPUMEM_COPY_CPU;
-			step.threads = 1;
+			step = gm_step_without_courier(copier, length);
 		}
 		step.flags = flags;
 		*plan = (struct gpumem_copy_plan){

@@ -6,6 +6,7 @@
  * touches all of its pages.
  */
 #include <errno.h>
+#include <stdlib.h>
 
 #include "library.h"
 
@@ -120,6 +121,22 @@ static int gdrapi_pin_first(struct gdrapi_reach *reach, uint64_t addr,
 	return rc;
 }
 
+/*
+ * GDRCopy's copies go through the mapping, where memory may be freed at any time.
+ * One of CUDA's that meets that ends the context: none is made, unless the user
+ * asks for them.
+ */
+static void gdrapi_engine_off(struct gpumem *session)
+{
+	struct gpumem_copy_settings settings = { .size = sizeof(settings) };
+	const char *wanted = secure_getenv("GPUMEM_COPY_ENGINE");
+
+	if ((wanted && *wanted) || gpumem_copy_settings_get(session, &settings))
+		return;
+	settings.copy_engine = 0;
+	gpumem_copy_settings_set(session, &settings);
+}
+
 static int gdrapi_gpu_open(struct gdrapi_gpu *gpu, int ordinal)
 {
 	struct gpumem_options options = { .size = sizeof(options),
@@ -130,6 +147,7 @@ static int gdrapi_gpu_open(struct gdrapi_gpu *gpu, int ordinal)
 		gpu->session = NULL;
 		return rc;
 	}
+	gdrapi_engine_off(gpu->session);
 	*(void **)&gpu->pointer_get =
 		gpumem_cuda_symbol(gpu->session, "cuPointerGetAttribute");
 	gpu->coherent = gdrapi_is_coherent(gpu, ordinal);

@@ -44,7 +44,7 @@ class CopySettings(ctypes.Structure):
     _fields_ = [("size", ctypes.c_size_t)] + [
         (name, ctypes.c_uint)
         for name in ("threads", "courier", "courier_idle_us",
-                     "courier_life_us")]
+                     "courier_life_us", "copy_engine")]
 
 
 def without_sm_copy(gpumem):

@@ -278,6 +278,7 @@ class Environment(Errors):
         "GPUMEM_CPU": ("abacus",),
         "GPUMEM_LOG": ("1", "info"),
         "GPUMEM_COURIER": ("yes", "2"),
+        "GPUMEM_COPY_ENGINE": ("no", "2"),
         "GPUMEM_RM_CACHE": ("1G", "-1"),
         "GPUMEM_QUIET": ("yes",),
         "GPUMEM_SIM_GPUS": ("0", "9"),

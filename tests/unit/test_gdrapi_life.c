@@ -480,6 +480,44 @@ static void messages_come_when_asked_for(void **state)
 	assert_int_equal(messages("1", "5", text, sizeof(text)), 0);
 }
 
+/* How many of CUDA's copies a long copy out and back is. */
+static uint64_t copies_of_cudas(gdr_t g)
+{
+	struct gdr_unit_memory memory = gdr_unit_alloc(4 * MIB);
+	struct gpumem_sim_info before, after;
+	void *map, *host;
+	gdr_mh_t mh;
+
+	assert_int_equal(unit_cuda.alloc_host(&host, 4 * MIB), 0);
+	assert_int_equal(gdr_pin_buffer(g, memory.addr, 4 * MIB, 0, 0, &mh), 0);
+	assert_int_equal(gdr_map(g, mh, &map, 4 * MIB), 0);
+	unit_fill(host, 4 * MIB, 5);
+	assert_int_equal(unit_cuda.sim_info(&before), 0);
+	assert_int_equal(gdr_copy_to_mapping(mh, map, host, 4 * MIB), 0);
+	memset(host, 0, 4 * MIB);
+	assert_int_equal(gdr_copy_from_mapping(mh, host, map, 4 * MIB), 0);
+	assert_int_equal(unit_cuda.sim_info(&after), 0);
+	assert_memory_equal(host, map, 4 * MIB);
+	assert_int_equal(gdr_unpin_buffer(g, mh), 0);
+	assert_int_equal(unit_cuda.free_host(host), 0);
+	unit_free(memory.place);
+	return after.copies - before.copies;
+}
+
+/* Memory that is freed during one of them would end the context. */
+static void copies_are_cudas_only_where_asked_for(void **state)
+{
+	gdr_t g;
+
+	assert_int_equal(copies_of_cudas(gdr_unit), 0);
+	setenv("GPUMEM_COPY_ENGINE", "1", 1);
+	g = gdr_open();
+	assert_non_null(g);
+	assert_int_equal(copies_of_cudas(g), 2);
+	unsetenv("GPUMEM_COPY_ENGINE");
+	assert_int_equal(gdr_close(g), 0);
+}
+
 static int open_in_vain(void *arg)
 {
 	setenv("GPUMEM_BACKEND", arg, 1);
@@ -508,6 +546,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(many_threads_at_once),
 		cmocka_unit_test(copies_race_with_unmap_unpin_and_close),
 		cmocka_unit_test(every_gpu_through_one_library),
+		cmocka_unit_test(copies_are_cudas_only_where_asked_for),
 		cmocka_unit_test(messages_come_when_asked_for),
 		cmocka_unit_test(open_fails_where_nothing_works),
 	};

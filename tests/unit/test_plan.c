@@ -59,14 +59,17 @@ static void settings_are_kept_and_checked(void **state)
 
 	assert_true(s.threads >= 1);
 	assert_int_equal(s.courier, 1);
+	assert_int_equal(s.copy_engine, 1);
 	s.threads = 3;
 	s.courier = 0;
+	s.copy_engine = 0;
 	s.courier_idle_us = 10;
 	s.courier_life_us = 10000;
 	assert_int_equal(gpumem_copy_settings_set(unit_session, &s), 0);
 	s = settings_get(unit_session);
 	assert_int_equal(s.threads, 3);
 	assert_int_equal(s.courier, 0);
+	assert_int_equal(s.copy_engine, 0);
 	assert_int_equal(s.courier_idle_us, 10);
 	assert_int_equal(s.courier_life_us, 10000);
 
@@ -81,6 +84,10 @@ static void settings_are_kept_and_checked(void **state)
 	unit_expect_error(gpumem_copy_settings_set(unit_session, &s), -EINVAL,
 			  "courier is 2", NULL);
 	s.courier = 1;
+	s.copy_engine = 2;
+	unit_expect_error(gpumem_copy_settings_set(unit_session, &s), -EINVAL,
+			  "copy_engine is 2", NULL);
+	s.copy_engine = 1;
 	s.courier_life_us = 99;
 	unit_expect_error(gpumem_copy_settings_set(unit_session, &s), -EINVAL,
 			  "courier_life_us 99", NULL);
@@ -101,21 +108,26 @@ static void the_environment_sets_them(void **state)
 
 	setenv("GPUMEM_THREADS", "5", 1);
 	setenv("GPUMEM_COURIER", "0", 1);
+	setenv("GPUMEM_COPY_ENGINE", "0", 1);
 	assert_int_equal(gpumem_open(&options, &session), 0);
 	assert_int_equal(settings_get(session).threads, 5);
 	assert_int_equal(settings_get(session).courier, 0);
+	assert_int_equal(settings_get(session).copy_engine, 0);
 	assert_int_equal(gpumem_close(session), 0);
 
 	/* An empty one counts as not given. */
 	setenv("GPUMEM_THREADS", "", 1);
 	setenv("GPUMEM_COURIER", "", 1);
+	setenv("GPUMEM_COPY_ENGINE", "", 1);
 	assert_int_equal(gpumem_open(&options, &session), 0);
 	assert_int_equal(settings_get(session).threads,
 			 settings_get(unit_session).threads);
 	assert_int_equal(settings_get(session).courier, 1);
+	assert_int_equal(settings_get(session).copy_engine, 1);
 	assert_int_equal(gpumem_close(session), 0);
 	unsetenv("GPUMEM_THREADS");
 	unsetenv("GPUMEM_COURIER");
+	unsetenv("GPUMEM_COPY_ENGINE");
 
 	/* A launch that waits for the kernel's end would wait for this thread. */
 	for (int i = 0; i < 3; i++) {

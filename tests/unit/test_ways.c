@@ -66,6 +66,89 @@ static void the_engine_goes_straight_to_pinned_memory(void **state)
 	unit_free(addr);
 }
 
+static void set_methods(unsigned int sm_copy, unsigned int copy_engine)
+{
+	struct gpumem_copy_settings settings = { .size = sizeof(settings) };
+
+	assert_int_equal(gpumem_copy_settings_get(unit_session, &settings), 0);
+	settings.courier = sm_copy;
+	settings.copy_engine = copy_engine;
+	assert_int_equal(gpumem_copy_settings_set(unit_session, &settings), 0);
+}
+
+static struct gpumem_sim_info sim_info(void)
+{
+	struct gpumem_sim_info info;
+
+	assert_int_equal(unit_cuda.sim_info(&info), 0);
+	return info;
+}
+
+/* Out and back: how many copies the engine did, and how many jobs there were. */
+static struct gpumem_sim_info used_by(struct gpumem_buf *buf, void *host,
+				      size_t length)
+{
+	struct gpumem_sim_info before, after;
+
+	unit_fill(host, length, (uint32_t)length);
+	unit_fill(pattern, length, (uint32_t)length);
+	before = sim_info();
+	assert_int_equal(gpumem_write(buf, 0, host, length), 0);
+	memset(host, 0, length);
+	assert_int_equal(gpumem_read(buf, 0, host, length), 0);
+	after = sim_info();
+	assert_memory_equal(host, pattern, length);
+	after.copies -= before.copies;
+	after.jobs -= before.jobs;
+	return after;
+}
+
+static void without_the_engine_no_copy_is_cudas(void **state)
+{
+	static const size_t lengths[] = { 4000, 20000, 200000, BYTES };
+	CUdeviceptr addr = unit_alloc(BYTES);
+	struct gpumem_buf *buf = unit_pin(addr, BYTES);
+	struct gpumem_copy_plan plan = { .size = sizeof(plan) };
+	struct gpumem_sim_info info;
+	void *pinned;
+
+	assert_int_equal(unit_cuda.alloc_host(&pinned, BYTES), 0);
+	assert_int_equal(used_by(buf, pinned, BYTES).copies, 2);
+	for (unsigned int sm_copy = 0; sm_copy < 2; sm_copy++) {
+		set_methods(sm_copy, 0);
+		for (unsigned int i = 0; i < 8; i++) {
+			size_t length = lengths[i / 2];
+
+			info = used_by(buf, i % 2 ? pinned : got, length);
+			assert_int_equal(info.copies, 0);
+			/* One of 20 KB is rung for, whether others were or not. */
+			assert_true(sm_copy && length > 6144
+					    ? info.jobs > 0
+					    : !info.jobs || sm_copy);
+		}
+		assert_int_equal(gpumem_copy_explain(unit_session, BYTES,
+						     GPUMEM_COPY_READ |
+							     GPUMEM_COPY_PINNED,
+						     &plan),
+				 0);
+		assert_int_equal(plan.method, sm_copy ? GPUMEM_COPY_COURIER
+						      : GPUMEM_COPY_THREADS);
+		assert_int_equal(gpumem_copy_explain(unit_session, BYTES,
+						     GPUMEM_COPY_PINNED, &plan),
+				 0);
+		assert_int_equal(plan.method, GPUMEM_COPY_THREADS);
+	}
+	unit_expect_error(gpumem_read_with(buf, 0, pinned, BYTES, &by_engine),
+			  -EOPNOTSUPP, "switched off", "GPUMEM_COPY_ENGINE=1",
+			  NULL);
+	assert_int_equal(gpumem_copy_prepare(unit_session), 0);
+	set_methods(1, 1);
+	assert_int_equal(used_by(buf, pinned, BYTES).copies, 2);
+	assert_int_equal(unit_cuda.free_host(pinned), 0);
+	assert_int_equal(gpumem_unpin(buf), 0);
+	unit_free(addr);
+}
+
 /* The GPU is not sent to an address that is no longer there. */
 static void freed_memory_is_read_through_the_mapping(void **state)
 {
@@ -325,6 +408,7 @@ int main(void)
 		cmocka_unit_test(a_session_reads_what_it_has_initialised),
 		cmocka_unit_test(every_way_moves_every_byte),
 		cmocka_unit_test(the_engine_goes_straight_to_pinned_memory),
+		cmocka_unit_test(without_the_engine_no_copy_is_cudas),
 		cmocka_unit_test(freed_memory_is_read_through_the_mapping),
 		cmocka_unit_test(another_context_is_not_the_engines),
 		cmocka_unit_test(options_are_checked),
