@@ -23,14 +23,12 @@ extern const struct gm_cpu gm_cpu_sse41;
 extern const struct gm_cpu gm_cpu_avx2;
 extern const struct gm_cpu gm_cpu_avx512;
 extern const struct gm_cpu gm_cpu_avx512_line;
-extern const struct gm_cpu gm_cpu_movdir64b;
 
 bool gm_sse2_runs(void);
 bool gm_sse41_runs(void);
 bool gm_avx2_runs(void);
 bool gm_avx512_runs(void);
 bool gm_avx512_line_runs(void);
-bool gm_movdir64b_runs(void);
 
 /*
  * How far ahead of a copy its source is fetched, past what the CPU does by
