@@ -793,12 +793,13 @@ struct gpumem_copy_settings {
 	 */
 	unsigned int courier_life_us;
 	/**
-	 * 1: the GPU's copy engine is used; 0: never. GPUMEM_COPY_ENGINE from the
-	 * environment, otherwise 1. Without it memory may be freed (cuMemFree)
-	 * while copies of it are being started, as GDRCopy allows: no copy is one
-	 * of CUDA's, and cuMemFree waits for the kernel that reads. Reads are then
-	 * that kernel's from 6 KiB on, the first after a pause too, and writes go
-	 * through the mapping
+	 * 1: copies may be the GPU's copy engine's; 0: never.
+	 * GPUMEM_COPY_ENGINE from the environment, otherwise 1. Without it memory
+	 * may be freed (cuMemFree) while copies of it are being started, as
+	 * GDRCopy allows: no copy is one of CUDA's, and cuMemFree waits for the
+	 * kernel that reads. It is not to be freed while it is being pinned: a
+	 * pin compares a few bytes by CUDA. Reads are then that kernel's from 6
+	 * KiB on, the first after a pause too, and writes go through the mapping
 	 */
 	unsigned int copy_engine;
 };
@@ -813,7 +814,8 @@ int gpumem_copy_settings_get(struct gpumem *session,
 			     struct gpumem_copy_settings *settings);
 
 /**
- * Changes how a session copies, from its next copy on.
+ * Changes how a session copies, from its next copy on. Waits for a copy that the
+ * copy engine is at.
  *
  * @param session   the session
  * @param settings  the settings, all of them

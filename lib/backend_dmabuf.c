@@ -22,18 +22,6 @@
 #define GM_DMABUF_PAGE 65536ull
 #define GM_HOST_PAGE gm_page_size()
 
-/* What open allocates, to see whether its dma-buf can be mapped. */
-#define GM_DMABUF_TRIAL (2ull << 20)
-
-struct gm_dmabuf_session {
-	/*
-	 * Until close: to give either back waits for the program's kernels (H200,
-	 * 580.159.04).
-	 */
-	struct gm_verifier verifier;
-	CUdeviceptr trial;
-};
-
 struct gm_dmabuf_buf {
 	int fd;
 	uint64_t length; /* bytes in the dma-buf */
@@ -128,16 +116,40 @@ static int gm_dmabuf_probe(char *reason, size_t size)
 	return rc;
 }
 
-/* Whether a mapping of a trial buffer shows what CUDA sees. */
-static int gm_dmabuf_try_map(struct gm_session *session, int fd)
+/*
+ * Whether a mapping of the session's own memory shows what CUDA sees. What it is
+ * found out with stays until close: to end it waits for the program's kernels
+ * (cuMemFreeHost; H200, 580.159.04).
+ */
+static int gm_dmabuf_try_mapped(struct gm_session *session, char *cpu)
 {
-	struct gm_dmabuf_session *own = session->backend;
-	struct gm_verify_view view = { .addr = own->trial,
-				       .length = GM_DMABUF_TRIAL };
+	const struct gm_verify_view view = { .addr = session->own,
+					     .cpu = cpu,
+					     .length = GM_OWN_BYTES };
+	struct gm_verifier *verifier = malloc(sizeof(*verifier));
 	int rc;
 
-	view.cpu = gm_backend_mmap(fd, GM_DMABUF_TRIAL, 0);
-	if (!view.cpu) {
+	if (!verifier)
+		return gm_error(-ENOMEM, "open: out of host memory; free some");
+	rc = gm_verifier_open(verifier, &session->cuda, session->context);
+	if (!rc) {
+		rc = gm_verify_own(verifier, &view);
+		if (rc)
+			gm_verifier_close(verifier);
+	}
+	if (rc)
+		free(verifier);
+	else
+		session->backend = verifier;
+	return rc;
+}
+
+static int gm_dmabuf_try_map(struct gm_session *session, int fd)
+{
+	char *cpu = gm_backend_mmap(fd, GM_OWN_BYTES, 0);
+	int rc;
+
+	if (!cpu) {
 		/* ENOTSUPP, which the driver answers, has no text. */
 		rc = errno;
 		return gm_error(-EOPNOTSUPP,
@@ -145,27 +157,26 @@ static int gm_dmabuf_try_map(struct gm_session *session, int fd)
 				"let them be mapped (mmap: %s); use backend rm",
 				rc == 524 ? "not supported" : strerror(rc));
 	}
-	rc = gm_verify_own(&own->verifier, &view);
-	munmap(view.cpu, GM_DMABUF_TRIAL);
+	rc = gm_dmabuf_try_mapped(session, cpu);
+	munmap(cpu, GM_OWN_BYTES);
 	return rc;
 }
 
-/* With the session's context current. */
 static int gm_dmabuf_try(struct gm_session *session)
 {
 	const struct gm_cuda *cuda = &session->cuda;
-	struct gm_dmabuf_session *own = session->backend;
+	struct gm_cuda_scope scope;
 	CUresult result;
 	int fd, rc;
 
-	result = cuda->alloc(&own->trial, GM_DMABUF_TRIAL);
-	if (result) {
-		own->trial = 0;
-		return gm_cuda_error(cuda, result,
-				     "open: allocate memory to try a dma-buf",
-				     "free some GPU memory");
-	}
-	result = gm_dmabuf_get(cuda, own->trial, GM_DMABUF_TRIAL, &fd);
+	if (!session->own)
+		return gm_error(-ENOMEM, "open: no GPU memory to try a dma-buf "
+					 "with; free some");
+	rc = gm_cuda_enter(&scope, cuda, session->context);
+	if (rc)
+		return rc;
+	result = gm_dmabuf_get(cuda, session->own, GM_OWN_BYTES, &fd);
+	gm_cuda_leave(&scope);
 	if (result) {
 		gm_cuda_error(cuda, result, "open: try a dma-buf",
 			      "this driver makes none; use backend rm");
@@ -183,24 +194,14 @@ static void gm_dmabuf_drop(struct gm_session *session)
 
 static void gm_dmabuf_close(struct gm_session *session)
 {
-	struct gm_dmabuf_session *own = session->backend;
-	struct gm_cuda_scope scope;
-
-	if (!gm_session_is_reset(session) &&
-	    !gm_cuda_enter(&scope, &session->cuda, session->context)) {
-		gm_verifier_close(&own->verifier);
-		if (own->trial)
-			session->cuda.free(own->trial);
-		gm_cuda_leave(&scope);
-	}
+	if (!gm_session_is_reset(session))
+		gm_verifier_close(session->backend);
 	gm_dmabuf_drop(session);
 }
 
 static int gm_dmabuf_open(struct gm_session *session)
 {
 	const struct gm_cuda *cuda = &session->cuda;
-	struct gm_dmabuf_session *own;
-	struct gm_cuda_scope scope;
 	int rc;
 
 	rc = gm_backend_check_cuda(session);
@@ -213,23 +214,7 @@ static int gm_dmabuf_open(struct gm_session *session)
 				"open: libcuda lacks a function that backend "
 				"dmabuf needs (cuMemGetHandleForAddressRange "
 				"or streams); install a newer NVIDIA driver");
-	own = calloc(1, sizeof(*own));
-	if (!own)
-		return gm_error(-ENOMEM, "open: out of host memory; free some");
-	rc = gm_verifier_open(&own->verifier, cuda, session->context);
-	if (rc) {
-		free(own);
-		return rc;
-	}
-	session->backend = own;
-	rc = gm_cuda_enter(&scope, cuda, session->context);
-	if (!rc) {
-		rc = gm_dmabuf_try(session);
-		gm_cuda_leave(&scope);
-	}
-	if (rc)
-		gm_dmabuf_close(session);
-	return rc;
+	return gm_dmabuf_try(session);
 }
 
 /*
@@ -248,7 +233,6 @@ static int gm_dmabuf_verify_part(struct gm_buf *buf,
 				 const struct gm_range *part, char *cpu,
 				 const int ends[2])
 {
-	struct gm_dmabuf_session *session = buf->session->backend;
 	const struct gm_verify_view view = { .addr = part->addr,
 					     .cpu = cpu,
 					     .length = part->length };
@@ -261,7 +245,7 @@ static int gm_dmabuf_verify_part(struct gm_buf *buf,
 				"driver maps the first alone; pin each of them "
 				"by itself, or use backend rm",
 				buf->addr, buf->length);
-	return gm_verify_compare(&session->verifier, &view);
+	return gm_verify_compare(buf->session->backend, &view);
 }
 
 /*
@@ -283,9 +267,9 @@ static int gm_dmabuf_verify(struct gm_buf *buf, const struct gm_range *range)
 				"%" PRIu64 " bytes: %s; use backend rm",
 				buf->addr, own->length, strerror(errno));
 	if (pipe2(ends, O_CLOEXEC)) {
-		rc = gm_error(-errno,
+		rc = gm_error(-ENOMEM,
 			      "pin: no pipe to look at a mapping with: %s; "
-			      "close some descriptors",
+			      "close some descriptors, or raise ulimit -n",
 			      strerror(errno));
 		munmap(base, own->length);
 		return rc;

@@ -16,9 +16,6 @@
 #include "backend_kmod.h"
 #include "error.h"
 
-/* What open pins, to see whether the driver lets it. */
-#define GM_KMOD_TRIAL 65536u
-
 static int gm_kmod_fd(struct gm_buf *buf)
 {
 	struct gm_kmod *kmod = buf->session->backend;
@@ -94,6 +91,10 @@ static int gm_kmod_probe(char *reason, size_t size)
 	rc = gm_cuda_probe(why, sizeof(why));
 	if (rc)
 		snprintf(reason, size, "%s", why);
+	else
+		snprintf(reason + strlen(reason), size - strlen(reason),
+			 "; whether the driver pins a GPU's memory for it is "
+			 "tried when one is opened");
 	return rc;
 }
 
@@ -110,14 +111,17 @@ static void gm_kmod_unpin_id(int fd, uint32_t id)
  * only when it is asked to. What comes of a limit or of a busy moment is no such
  * answer.
  */
-static int gm_kmod_try_pin(const struct gm_kmod *kmod)
+static int gm_kmod_try(const struct gm_session *session)
 {
+	const struct gm_kmod *kmod = session->backend;
 	struct gpumem_pin request = {
 		.size = sizeof(request),
-		.addr = kmod->trial,
-		.length = GM_KMOD_TRIAL,
+		.addr = session->own,
+		.length = GM_OWN_BYTES,
 	};
 
+	if (!session->own)
+		return 0;
 	if (!ioctl(kmod->fd, GPUMEM_IOC_PIN, &request)) {
 		gm_kmod_unpin_id(kmod->fd, request.pin);
 		return 0;
@@ -137,49 +141,13 @@ static int gm_kmod_try_pin(const struct gm_kmod *kmod)
 	return 0;
 }
 
-/* Memory of its own: freed at close, as cuMemFree() waits for kernels. */
-static int gm_kmod_try(struct gm_session *session)
-{
-	struct gm_kmod *kmod = session->backend;
-	struct gm_cuda_scope scope;
-	CUresult result;
-	int rc;
-
-	rc = gm_cuda_enter(&scope, &session->cuda, session->context);
-	if (rc)
-		return rc;
-	result = session->cuda.alloc(&kmod->trial, GM_KMOD_TRIAL);
-	if (result) {
-		gm_debug("kmod: no memory for a trial pin: CUDA error %d",
-			 (int)result);
-		kmod->trial = 0;
-	} else {
-		rc = gm_kmod_try_pin(kmod);
-	}
-	gm_cuda_leave(&scope);
-	return rc;
-}
-
 /* The kernel frees what the file held, but not at a forked child's close. */
-static void gm_kmod_drop(struct gm_session *session)
+static void gm_kmod_close(struct gm_session *session)
 {
 	struct gm_kmod *kmod = session->backend;
 
 	close(kmod->fd);
 	free(kmod);
-}
-
-static void gm_kmod_close(struct gm_session *session)
-{
-	const struct gm_kmod *kmod = session->backend;
-	struct gm_cuda_scope scope;
-
-	if (kmod->trial && !gm_session_is_reset(session) &&
-	    !gm_cuda_enter(&scope, &session->cuda, session->context)) {
-		session->cuda.free(kmod->trial);
-		gm_cuda_leave(&scope);
-	}
-	gm_kmod_drop(session);
 }
 
 static int gm_kmod_open(struct gm_session *session)
@@ -191,7 +159,7 @@ static int gm_kmod_open(struct gm_session *session)
 	rc = gm_backend_check_cuda(session);
 	if (rc)
 		return rc;
-	kmod = calloc(1, sizeof(*kmod));
+	kmod = malloc(sizeof(*kmod));
 	if (!kmod)
 		return gm_error(-ENOMEM, "open: out of host memory; free some");
 	rc = gm_kmod_open_node(kmod, reason, sizeof(reason));
@@ -413,7 +381,7 @@ const struct gm_backend_ops gm_backend_kmod = {
 	.load_cuda = gm_cuda_load,
 	.open = gm_kmod_open,
 	.close = gm_kmod_close,
-	.drop = gm_kmod_drop,
+	.drop = gm_kmod_close,
 	.pin = gm_kmod_pin,
 	.repin = gm_backend_no_repin,
 	.unpin = gm_kmod_unpin,

@@ -11,7 +11,6 @@
 struct gm_kmod {
 	int fd;
 	uint64_t features; /* GPUMEM_FEATURE_* of the module */
-	CUdeviceptr trial; /* what open pinned to try it; until close */
 };
 
 struct gm_kmod_pin {

@@ -331,13 +331,15 @@ struct gm_engine *gm_copier_engine(struct gm_copier *copier)
 	struct gm_engine *made = NULL;
 	int rc;
 
+	pthread_mutex_lock(&part->lock);
+	/* Under the lock: see gpumem_copy_settings_set(). */
 	if (!copier->engine_on) {
+		pthread_mutex_unlock(&part->lock);
 		gm_error(-EOPNOTSUPP, "copy engine: it is switched off; set "
 				      "GPUMEM_COPY_ENGINE=1 or "
 				      "gpumem_copy_settings.copy_engine");
 		return NULL;
 	}
-	pthread_mutex_lock(&part->lock);
 	if (!part->made && !gm_part_refused(part) &&
 	    !gm_copier_is_busy(copier)) {
 		rc = gm_engine_new(copier->session, &made);
@@ -368,8 +370,11 @@ struct gpumem_plan_step gm_copier_step(struct gm_copier *copier,
 	struct gpumem_plan_step step;
 
 	pthread_rwlock_rdlock(&copier->plan_lock);
+	if (!copier->engine_on)
+		flags &= ~GPUMEM_COPY_PINNED;
 	step = *gm_plan_find(&copier->plan, flags, length);
 	pthread_rwlock_unlock(&copier->plan_lock);
+	/* That for memory which is not pinned has it seldom. */
 	if (step.method == GPUMEM_COPY_ENGINE && !copier->engine_on) {
 		step.method = flags & GPUMEM_COPY_READ ? GPUMEM_COPY_COURIER
 						       : GPUMEM_COPY_THREADS;
@@ -494,6 +499,9 @@ int gpumem_copy_settings_set(struct gpumem *handle,
 		copier->idle_us = settings->courier_idle_us;
 		copier->life_us = settings->courier_life_us;
 		copier->engine_on = settings->copy_engine;
+		/* A copy that the engine is at ends before memory is freed. */
+		pthread_mutex_lock(&copier->engine.lock);
+		pthread_mutex_unlock(&copier->engine.lock);
 	}
 	gm_handle_put(handle);
 	return rc;

@@ -75,7 +75,6 @@ int gm_engine_new(struct gm_session *session, struct gm_engine **made)
 	gm_cuda_leave(&scope);
 	if (rc)
 		goto free_engine;
-	gm_session_set_witness(session, (uintptr_t)engine->staging);
 	*made = engine;
 	return 0;
 
@@ -91,7 +90,6 @@ void gm_engine_free(struct gm_engine *engine)
 	if (!gm_session_is_reset(engine->session) &&
 	    !gm_cuda_enter(&scope, &engine->session->cuda,
 			   engine->session->context)) {
-		gm_session_set_witness(engine->session, 0);
 		gm_engine_undo(engine);
 		gm_cuda_leave(&scope);
 	}

@@ -55,15 +55,32 @@ int gm_session_get(struct gpumem *handle, const char *call,
 	return rc;
 }
 
-void gm_session_set_witness(struct gm_session *session, uint64_t addr)
+/* Without it a session works too, if its backend does. */
+static void gm_session_alloc_own(struct gm_session *session)
 {
-	uint64_t id = 0;
+	const struct gm_cuda *cuda = &session->cuda;
+	struct gm_cuda_scope scope;
 
-	if (addr && session->cuda.pointer_get(
-			    &id, CU_POINTER_ATTRIBUTE_BUFFER_ID, addr))
-		id = 0;
-	session->witness = addr;
-	session->witness_id = id;
+	if (gm_cuda_enter(&scope, cuda, session->context))
+		return;
+	if (cuda->alloc(&session->own, GM_OWN_BYTES)) {
+		session->own = 0;
+		gm_debug("open: no memory of its own: the GPU's is full");
+	} else {
+		session->own_id = gm_cuda_buffer_id(cuda, session->own);
+	}
+	gm_cuda_leave(&scope);
+}
+
+static void gm_session_free_own(struct gm_session *session)
+{
+	struct gm_cuda_scope scope;
+
+	if (!session->own || gm_session_is_reset(session) ||
+	    gm_cuda_enter(&scope, &session->cuda, session->context))
+		return;
+	session->cuda.free(session->own);
+	gm_cuda_leave(&scope);
 }
 
 /* A context that is reset is none until it is used again, with another number. */
@@ -82,16 +99,16 @@ static bool gm_session_has_other_context(const struct gm_session *session)
 
 bool gm_session_is_reset(const struct gm_session *session)
 {
-	uint64_t witness_id = session->witness_id, id = witness_id;
+	uint64_t id = session->own_id;
 	CUresult result;
 
 	if (gm_session_has_other_context(session))
 		return true;
-	if (!witness_id)
+	if (!session->own_id)
 		return false;
 	result = session->cuda.pointer_get(&id, CU_POINTER_ATTRIBUTE_BUFFER_ID,
-					   session->witness);
-	return result == CUDA_ERROR_INVALID_VALUE || id != witness_id;
+					   session->own);
+	return result == CUDA_ERROR_INVALID_VALUE || id != session->own_id;
 }
 
 static int gm_session_start_cuda(struct gm_session *session,
@@ -125,6 +142,7 @@ static int gm_session_start_cuda(struct gm_session *session,
 		session->context_id = 0;
 	gm_device_pci(cuda, session->device, session->pci,
 		      sizeof(session->pci));
+	gm_session_alloc_own(session);
 	return 0;
 }
 
@@ -157,6 +175,7 @@ free_session:
 /* Undoes gm_session_start(). */
 static void gm_session_stop(struct gm_session *session)
 {
+	gm_session_free_own(session);
 	session->cuda.primary_release(session->device);
 	gm_cuda_unload(&session->cuda);
 	gm_session_unref(session);
@@ -404,9 +423,7 @@ static void gm_session_end(struct gm_session *session)
 	gm_session_empty(session);
 	gm_copier_free(session->copier);
 	session->ops->close(session);
-	session->cuda.primary_release(session->device);
-	gm_cuda_unload(&session->cuda);
-	gm_session_unref(session);
+	gm_session_stop(session);
 }
 
 int gpumem_close(struct gpumem *handle)

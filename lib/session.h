@@ -31,6 +31,9 @@ enum gm_count {
 	GM_COUNTS,
 };
 
+/* Device memory of a session's own. */
+#define GM_OWN_BYTES (2u << 20)
+
 /* A GPU through a backend. All but the locked members are fixed at open. */
 struct gm_session {
 	const struct gm_backend_ops *ops;
@@ -40,8 +43,13 @@ struct gm_session {
 	int ordinal;
 	CUcontext context; /* the primary context, retained */
 	unsigned long long context_id; /* CUDA's, 0 where it has none */
-	/* Memory of ours in the context, and CUDA's BUFFER_ID of it; 0: none. */
-	_Atomic uint64_t witness, witness_id;
+	/*
+	 * GM_OWN_BYTES of device memory, for backends to try themselves on, and
+	 * CUDA's BUFFER_ID of it, which tells that the context was not reset; 0:
+	 * none. Until close: cuMemFree() waits for the program's kernels.
+	 */
+	CUdeviceptr own;
+	uint64_t own_id;
 	char pci[16]; /* "0000:3b:00.0", or "" */
 	struct gpumem *handle;
 	atomic_uint refs; /* the open session and each of its buffers */
@@ -136,12 +144,6 @@ static inline void gm_session_count(struct gm_session *session,
  * crash in libcuda. Stores no reason.
  */
 bool gm_session_is_reset(const struct gm_session *session);
-
-/*
- * Memory that was allocated or registered in the context tells that as well,
- * while it is there; 0: none does.
- */
-void gm_session_set_witness(struct gm_session *session, uint64_t addr);
 
 /* Drops one of session->refs; the last one frees the memory. */
 void gm_session_unref(struct gm_session *session);

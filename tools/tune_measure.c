@@ -151,6 +151,12 @@ static int tune_list_measure(struct tune *tune, struct tune_list *list,
 
 	if (gpumem_copy_settings_get(tune->gpu.session, &settings))
 		return tool_gpumem_error("asking for the settings");
+	if (!settings.copy_engine) {
+		tool_error(
+			"GPUMEM_COPY_ENGINE=0 leaves out a way to copy, which "
+			"the plan then lacks for good; unset it");
+		return TOOL_FAILED;
+	}
 	tune_choose(list, job, settings.threads);
 	for (int row = 0; row < TUNE_SIZES && !status; row++)
 		status = tune_row(tune, list, row, job, results);

@@ -152,6 +152,9 @@ static bool gdrapi_beside_may_make(struct gdrapi_pin *pin)
 {
 	struct gdrapi_beside *beside = pin->beside;
 
+	/* A pin has CUDA compare a few bytes, of memory that may be freed now. */
+	if (!pin->source.gpu->engine)
+		return false;
 	if (!beside)
 		beside = pin->beside = calloc(1, sizeof(*beside));
 	if (!beside || beside->count == GDRAPI_PARTS)

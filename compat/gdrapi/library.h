@@ -27,6 +27,7 @@
 struct gdrapi_gpu {
 	struct gpumem *session; /* NULL: not open */
 	bool coherent; /* it has a coherent link to the CPU, beside PCIe */
+	bool engine; /* CUDA may be asked to copy, also to look at a pin */
 	/* cuPointerGetAttribute() of its libcuda, or NULL. */
 	int (*pointer_get)(void *data, int attribute, uint64_t addr);
 };

@@ -126,15 +126,18 @@ static int gdrapi_pin_first(struct gdrapi_reach *reach, uint64_t addr,
  * One of CUDA's that meets that ends the context: none is made, unless the user
  * asks for them.
  */
-static void gdrapi_engine_off(struct gpumem *session)
+static int gdrapi_engine_choose(struct gdrapi_gpu *gpu)
 {
 	struct gpumem_copy_settings settings = { .size = sizeof(settings) };
 	const char *wanted = secure_getenv("GPUMEM_COPY_ENGINE");
+	int rc = gpumem_copy_settings_get(gpu->session, &settings);
 
-	if ((wanted && *wanted) || gpumem_copy_settings_get(session, &settings))
-		return;
-	settings.copy_engine = 0;
-	gpumem_copy_settings_set(session, &settings);
+	if (rc)
+		return rc;
+	if (!wanted || !*wanted)
+		settings.copy_engine = 0;
+	gpu->engine = settings.copy_engine;
+	return gpumem_copy_settings_set(gpu->session, &settings);
 }
 
 static int gdrapi_gpu_open(struct gdrapi_gpu *gpu, int ordinal)
@@ -143,11 +146,15 @@ static int gdrapi_gpu_open(struct gdrapi_gpu *gpu, int ordinal)
 					  .device = ordinal };
 	int rc = gpumem_open(&options, &gpu->session);
 
+	if (!rc) {
+		rc = gdrapi_engine_choose(gpu);
+		if (rc)
+			gpumem_close(gpu->session);
+	}
 	if (rc) {
 		gpu->session = NULL;
 		return rc;
 	}
-	gdrapi_engine_off(gpu->session);
 	*(void **)&gpu->pointer_get =
 		gpumem_cuda_symbol(gpu->session, "cuPointerGetAttribute");
 	gpu->coherent = gdrapi_is_coherent(gpu, ordinal);
