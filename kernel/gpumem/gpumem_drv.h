@@ -61,7 +61,6 @@ struct pci_dev;
 /**
  * struct gpumem_file - one open file of /dev/gpumem
  * @ref:	one for the open file, one for each pin that exists
- * @inode:	the node it was opened by, whose mapping its VMAs hang in; held
  * @claim:	held by who makes the first pin
  * @lock:	guards @owner, @owner_start and @owned
  * @owner:	process that owns the file, or tries to; 0 while no pin was ever made
@@ -75,7 +74,6 @@ struct pci_dev;
  */
 struct gpumem_file {
 	struct kref ref;
-	struct inode *inode;
 	struct mutex claim; /* the first pin */
 	spinlock_t lock; /* owner, owner_start, owned */
 	pid_t owner;
@@ -263,6 +261,11 @@ int gpumem_file_own(struct gpumem_file *file);
 int gpumem_file_claim(struct gpumem_file *file);
 void gpumem_file_claim_end(struct gpumem_file *file, bool pinned);
 void gpumem_file_put(struct gpumem_file *file);
+
+/* space.c: the address space that mappings of the node hang in */
+int gpumem_space_init(void);
+void gpumem_space_exit(void);
+struct address_space *gpumem_space(void);
 
 /* pin.c */
 struct gpumem_pinned *gpumem_pin_create(struct gpumem_file *file,

@@ -30,7 +30,6 @@ static void gpumem_file_free(struct kref *ref)
 
 	xa_destroy(&file->pins);
 	xa_destroy(&file->dmas);
-	iput(file->inode);
 	kfree(file);
 }
 
@@ -331,9 +330,8 @@ static int gpumem_open(struct inode *inode, struct file *filp)
 	spin_lock_init(&file->lock);
 	xa_init_flags(&file->pins, XA_FLAGS_ALLOC1);
 	xa_init_flags(&file->dmas, XA_FLAGS_ALLOC1);
-	ihold(inode);
-	file->inode = inode;
 	filp->private_data = file;
+	filp->f_mapping = gpumem_space();
 	return nonseekable_open(inode, filp);
 }
 
@@ -387,9 +385,12 @@ static int __init gpumem_init(void)
 {
 	int rc;
 
-	rc = gpumem_proc_create();
+	rc = gpumem_space_init();
 	if (rc)
 		return rc;
+	rc = gpumem_proc_create();
+	if (rc)
+		goto err_space;
 	rc = gpumem_peer_init();
 	if (rc)
 		goto err_proc;
@@ -402,6 +403,8 @@ err_peer:
 	gpumem_peer_exit();
 err_proc:
 	gpumem_proc_remove();
+err_space:
+	gpumem_space_exit();
 	return rc;
 }
 
@@ -411,6 +414,7 @@ static void __exit gpumem_exit(void)
 	gpumem_peer_exit();
 	gpumem_proc_remove();
 	gpumem_user_exit();
+	gpumem_space_exit();
 }
 
 module_init(gpumem_init);

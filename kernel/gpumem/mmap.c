@@ -171,8 +171,7 @@ static const struct vm_operations_struct gpumem_mmap_ops = {
 void gpumem_mmap_zap(struct gpumem_pinned *pin)
 {
 	if (pin->window)
-		unmap_mapping_range(pin->file->inode->i_mapping,
-				    gpumem_pin_mmap_offset(pin),
+		unmap_mapping_range(gpumem_space(), gpumem_pin_mmap_offset(pin),
 				    gpumem_pin_bytes(pin), 1);
 }
 

@@ -16,7 +16,7 @@
 
 /*
  * Each pin has a window of mmap offsets of its own, across all files: revoking
- * one must not touch the mappings of another that hang in the same inode. Bit
+ * one must not touch the mappings of another, which hang in the same inode. Bit
  * 62 keeps the windows away from physical addresses, which the original
  * interface uses as offsets.
  */
