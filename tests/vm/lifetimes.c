@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
  * Objects that end in another order than they were made: the node's file system
- * before a dma-buf.
+ * before a dma-buf, a dma-buf's file before the dma-buf.
  *
  * usage: vm-lifetimes MODE
  */
@@ -9,11 +9,14 @@
 
 #include <sched.h>
 #include <sys/mount.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 
 #define BLOCK (2 * MIB)
 #define FOLDER "/tmp/dev"
+/* More files than fit into what the kernel keeps for the next open(). */
+#define FILES 3000
 
 /* A second node of the device, in a file system that holds nothing else. */
 static int node_open(void)
@@ -88,9 +91,98 @@ static void mode_namespace(void)
 	emu_check_nothing_pinned("after the container");
 }
 
+static bool is_present(int pagemap, const void *at)
+{
+	uint64_t entry = 0;
+
+	need(pread(pagemap, &entry, sizeof(entry),
+		   (off_t)((uintptr_t)at / PAGE * sizeof(entry))) ==
+		     sizeof(entry),
+	     "reading the pagemap: %s", strerror(errno));
+	return entry >> 63;
+}
+
+/* A dma-buf whose file is gone: an O_PATH descriptor keeps the rest. */
+static int path_only(int fd, const struct gpumem_pin *pin)
+{
+	int dmabuf = gm_must_export(fd, pin), path_fd;
+	char path[64];
+
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", dmabuf);
+	path_fd = open(path, O_PATH | O_CLOEXEC);
+	need(path_fd >= 0, "open with O_PATH: %s", strerror(errno));
+	close(dmabuf);
+	/* The file's memory is another's after a grace period. */
+	t_sleep_us(300000);
+	return path_fd;
+}
+
+static void mode_opath(void)
+{
+	int emu = emu_open(), fd = gm_open(), path_fd;
+	uint64_t addr = emu_alloc(emu, BLOCK);
+	struct gpumem_pin pin = gm_must_pin(fd, addr, BLOCK);
+
+	path_fd = path_only(fd, &pin);
+	check_result(gm_unpin(fd, pin.pin), 0, "UNPIN");
+	close(path_fd);
+	/* The other way: the driver takes the memory back. */
+	pin = gm_must_pin(fd, addr, BLOCK);
+	path_fd = path_only(fd, &pin);
+	check_result(emu_free(emu, addr), 0, "freeing");
+	close(path_fd);
+	check_result(gm_unpin(fd, pin.pin), 0, "UNPIN after revocation");
+	close(fd);
+	close(emu);
+	emu_check_nothing_pinned("in the end");
+}
+
+/* Other files, mapped and written to, take the place of the dma-buf's. */
+static void mode_opath_reuse(void)
+{
+	static void *at[FILES];
+	static int files[FILES];
+	struct rlimit limit = { FILES + 100, FILES + 100 };
+	int emu = emu_open(), fd = gm_open(), path_fd, i, lost = 0;
+	int pagemap = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
+	uint64_t addr = emu_alloc(emu, BLOCK);
+	struct gpumem_pin pin = gm_must_pin(fd, addr, BLOCK);
+	char path[64];
+
+	need(pagemap >= 0, "open pagemap: %s", strerror(errno));
+	need(!setrlimit(RLIMIT_NOFILE, &limit), "setrlimit: %s",
+	     strerror(errno));
+	path_fd = path_only(fd, &pin);
+	for (i = 0; i < FILES; i++) {
+		snprintf(path, sizeof(path), "/tmp/other%d", i);
+		files[i] = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+		need(files[i] >= 0, "open %s: %s", path, strerror(errno));
+		need(!unlink(path) && !ftruncate(files[i], (off_t)PAGE),
+		     "ftruncate: %s", strerror(errno));
+		need(!t_map(files[i], 0, PAGE, &at[i]), "mmap of a file");
+		check(!t_store(at[i], 1), "a store raises a signal");
+		need(is_present(pagemap, at[i]), "the page is not there");
+	}
+	check_result(gm_unpin(fd, pin.pin), 0, "UNPIN");
+	for (i = 0; i < FILES; i++)
+		lost += !is_present(pagemap, at[i]);
+	check(!lost, "UNPIN took the pages of %d files of others", lost);
+	close(path_fd);
+	for (i = 0; i < FILES; i++) {
+		munmap(at[i], PAGE);
+		close(files[i]);
+	}
+	close(pagemap);
+	close(fd);
+	close(emu);
+	emu_check_nothing_pinned("in the end");
+}
+
 static const struct t_mode modes[] = {
 	{ "umount", mode_umount },
 	{ "namespace", mode_namespace },
+	{ "opath", mode_opath },
+	{ "opath-reuse", mode_opath_reuse },
 };
 
 int main(int argc, char **argv)
