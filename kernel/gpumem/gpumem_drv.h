@@ -179,6 +179,7 @@ enum gpumem_pin_state {
  * @window_user: whose pins it counts among, to its last reference
  * @uid:	effective user id of its maker
  * @maps:	VMAs of the pin
+ * @number:	what the driver knows it by; never used again
  * @comm:	name of the owner's thread, for /proc/gpumem
  * @event:	signalled when the driver takes the memory back, or NULL
  * @exports_lock: guards @exports
@@ -210,6 +211,7 @@ struct gpumem_pinned {
 	struct gpumem_user *window_user;
 	kuid_t uid;
 	atomic_t maps;
+	unsigned long number;
 	char comm[TASK_COMM_LEN];
 	struct eventfd_ctx *event;
 
@@ -341,6 +343,7 @@ int gpumem_p2p_dma_map(struct gpumem_dma *dma, const u64 **addresses,
 		       u32 *count);
 void gpumem_p2p_dma_unmap(struct gpumem_dma *dma);
 u32 gpumem_p2p_version(void);
+void gpumem_p2p_drain(void);
 
 /* seed_abi.c */
 bool gpumem_seed_ioctl(struct gpumem_file *file, unsigned int cmd,

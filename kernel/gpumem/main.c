@@ -411,6 +411,7 @@ err_space:
 static void __exit gpumem_exit(void)
 {
 	misc_deregister(&gpumem_misc);
+	gpumem_p2p_drain();
 	gpumem_peer_exit();
 	gpumem_proc_remove();
 	gpumem_user_exit();

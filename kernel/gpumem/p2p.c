@@ -7,7 +7,9 @@
  * locks too, so after it has returned the callback has either ended or never
  * comes; put_pages of a table that the driver took back returns 0 without
  * touching it; put_pages called from another process than get_pages returns 0
- * and releases nothing.
+ * and releases nothing. So does one whose process no RM client has registered
+ * any more (a process may be registered with a P2P object by another, as MPS
+ * does); get_pages finds nothing for it then, and the callback still comes.
  */
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 
@@ -31,9 +33,26 @@
  */
 static DEFINE_MUTEX(gpumem_p2p_tables);
 
+/*
+ * The pins that the driver may still call back for, by a number that is never
+ * used again: a call that comes after its pin is gone finds nothing. An entry
+ * holds the driver's reference; whoever takes it out drops that.
+ */
+static DEFINE_XARRAY(gpumem_p2p_pins);
+static atomic_long_t gpumem_p2p_last;
+
 static void gpumem_p2p_freed(void *data)
 {
-	gpumem_pin_revoke(data);
+	struct gpumem_pinned *pin =
+		xa_erase(&gpumem_p2p_pins, (unsigned long)data);
+
+	if (pin)
+		gpumem_pin_revoke(pin);
+}
+
+/* For pages that are put at once. */
+static void gpumem_p2p_probe_freed(void *data)
+{
 }
 
 static bool gpumem_p2p_compatible(u32 version)
@@ -168,6 +187,15 @@ void gpumem_p2p_unhold(struct gpumem_hold *hold)
 	gpumem_p2p_put_persistent(hold->base, hold->table);
 }
 
+/* The driver never calls back for the pin, or has begun to. */
+static void gpumem_p2p_drop(struct gpumem_pinned *pin)
+{
+	if (xa_erase(&gpumem_p2p_pins, pin->number))
+		gpumem_pin_put(pin);
+	else
+		wait_for_completion(&pin->call_done);
+}
+
 /* Pins revocably. On success the driver holds a reference to the pin. */
 int gpumem_p2p_get(struct gpumem_pinned *pin)
 {
@@ -176,9 +204,15 @@ int gpumem_p2p_get(struct gpumem_pinned *pin)
 	int rc;
 
 	gpumem_pin_get(pin);
+	pin->number = atomic_long_inc_return(&gpumem_p2p_last);
+	rc = xa_insert(&gpumem_p2p_pins, pin->number, pin, GFP_KERNEL_ACCOUNT);
+	if (rc) {
+		gpumem_pin_put(pin);
+		return rc;
+	}
 	mutex_lock(&gpumem_p2p_tables);
 	rc = nvidia_p2p_get_pages(0, 0, pin->base, pin->size, &table,
-				  gpumem_p2p_freed, pin);
+				  gpumem_p2p_freed, (void *)pin->number);
 	mutex_unlock(&gpumem_p2p_tables);
 	got = !rc;
 
@@ -203,7 +237,7 @@ int gpumem_p2p_get(struct gpumem_pinned *pin)
 	if (taken)
 		wait_for_completion(&pin->call_done);
 	else if (!got)
-		gpumem_pin_put(pin);
+		gpumem_p2p_drop(pin);
 	else if (rc)
 		gpumem_p2p_put(pin, table);
 	return rc;
@@ -239,12 +273,31 @@ static void gpumem_p2p_abandon(struct gpumem_pinned *pin)
 }
 
 /*
+ * False if the driver would find nothing of the calling process at the pin's
+ * address: it would not put the pin either, and not say so. Costs a pin of one
+ * page; where that fails for another reason the put is believed.
+ */
+static bool gpumem_p2p_probe(struct gpumem_pinned *pin)
+{
+	struct nvidia_p2p_page_table *table = NULL;
+	int rc;
+
+	lockdep_assert_held(&gpumem_p2p_tables);
+	rc = nvidia_p2p_get_pages(0, 0, pin->base, GPUMEM_GPU_PAGE_SIZE, &table,
+				  gpumem_p2p_probe_freed, NULL);
+	if (!rc)
+		nvidia_p2p_put_pages(0, 0, pin->base, table);
+	return rc != -EINVAL;
+}
+
+/*
  * Gives the pages back. The caller has made sure that no one else does, and
  * that no user mapping is left.
  */
 void gpumem_p2p_put(struct gpumem_pinned *pin,
 		    struct nvidia_p2p_page_table *table)
 {
+	bool found;
 	int rc;
 
 	if (!gpumem_file_is_owner(pin->file)) {
@@ -258,19 +311,30 @@ void gpumem_p2p_put(struct gpumem_pinned *pin,
 	}
 
 	mutex_lock(&gpumem_p2p_tables);
+	found = gpumem_p2p_probe(pin);
 	rc = gpumem_p2p_called(pin)
 		     ? 0
 		     : nvidia_p2p_put_pages(0, 0, pin->base, table);
 	mutex_unlock(&gpumem_p2p_tables);
-	if (rc) {
+	if (rc)
 		pr_warn_ratelimited("nvidia_p2p_put_pages returned %d\n", rc);
+	if (rc || !found)
 		gpumem_p2p_abandon(pin);
-		return;
-	}
-	if (gpumem_p2p_called(pin))
-		wait_for_completion(&pin->call_done);
 	else
-		gpumem_pin_put(pin);
+		gpumem_p2p_drop(pin);
+}
+
+/*
+ * Returns when no callback that has begun is in our code any more: the driver
+ * makes them under a lock that this call takes too, whatever it answers.
+ */
+void gpumem_p2p_drain(void)
+{
+	struct nvidia_p2p_page_table *table = NULL;
+
+	if (!nvidia_p2p_get_pages(0, 0, 0, GPUMEM_GPU_PAGE_SIZE, &table,
+				  gpumem_p2p_probe_freed, NULL))
+		nvidia_p2p_put_pages(0, 0, 0, table);
 }
 
 /*

@@ -91,7 +91,8 @@ struct nvidia_p2p_dma_mapping {
  * get_pages, put_pages or dma_map_pages inside it.
  *
  * -EINVAL: no callback, misaligned, or not in one allocation of this process;
- * -ENOMEM: no memory or no BAR1 space; -ENOTSUPP, -EBUSY, -ENODEV, -EIO.
+ * -ENOMEM: no memory or no BAR1 space; -ENOTSUPP, -EBUSY, -ENODEV, -EIO. After any
+ * of these *page_table points at what is not there.
  */
 int nvidia_p2p_get_pages(u64 p2p_token, u32 va_space, u64 virtual_address,
 			 u64 length, struct nvidia_p2p_page_table **page_table,
@@ -99,7 +100,8 @@ int nvidia_p2p_get_pages(u64 p2p_token, u32 va_space, u64 virtual_address,
 
 /*
  * Releases what get_pages pinned. A table that the driver took back already
- * gives 0, and so does a call from another process, which releases nothing.
+ * gives 0, and so does a call from another process, or from one that no RM client
+ * has registered at that moment, which releases nothing: free_callback still comes.
  */
 int nvidia_p2p_put_pages(u64 p2p_token, u32 va_space, u64 virtual_address,
 			 struct nvidia_p2p_page_table *page_table);

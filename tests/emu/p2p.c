@@ -18,8 +18,17 @@ module_param(fail_get_pages, int, 0644);
 MODULE_PARM_DESC(fail_get_pages,
 		 "errno that every get_pages returns (0: it works)");
 
+static bool unregistered;
+module_param(unregistered, bool, 0644);
+MODULE_PARM_DESC(
+	unregistered,
+	"no RM client has the calling process registered: get_pages finds nothing, put_pages neither and says 0");
+
 /* Tables taken back by a revocation, the latest ones: a late put is no error. */
 #define TOMBS 256
+
+/* Where no page table is. */
+#define TABLE_FREED ((struct nvidia_p2p_page_table *)0x6b6b6b6b6b6b6b6bUL)
 
 /* emu_lock */
 static LIST_HEAD(pins);
@@ -108,7 +117,8 @@ static int pin_new(u64 addr, u64 length, void (*callback)(void *data),
 
 	lockdep_assert_held(&emu_lock);
 	block = emu_block_find(addr, length);
-	if (!block || !emu_owner_is_current(block->context->owner))
+	if (!block || !emu_owner_is_current(block->context->owner) ||
+	    READ_ONCE(unregistered))
 		return -EINVAL;
 	if (!emu_bar1_take(length))
 		return -ENOMEM;
@@ -152,7 +162,8 @@ static int get_pages(u64 addr, u64 length, void (*callback)(void *data),
 	if (!page_table || !length || addr % EMU_PAGE || length % EMU_PAGE ||
 	    check_add_overflow(addr, length, &end))
 		return -EINVAL;
-	*page_table = NULL;
+	/* A call that fails leaves a pointer to what it has freed. */
+	*page_table = TABLE_FREED;
 	if (fail)
 		return -abs(fail);
 
@@ -189,7 +200,8 @@ static int put_pages(u64 addr, struct nvidia_p2p_page_table *page_table,
 		goto out;
 	}
 	/* The driver finds nothing of the caller's there, and says nothing. */
-	if (!persistent && !emu_owner_is_current(pin->owner))
+	if (!persistent &&
+	    (!emu_owner_is_current(pin->owner) || READ_ONCE(unregistered)))
 		goto out;
 	if (emu_dma_free_all(pin))
 		emu_violation("a pin is put before its DMA mappings");

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 /*
  * Objects that end in another order than they were made: the node's file system
- * before a dma-buf, a dma-buf's file before the dma-buf.
+ * before a dma-buf, a dma-buf's file before the dma-buf, a pin before the driver's
+ * callback.
  *
  * usage: vm-lifetimes MODE
  */
@@ -15,8 +16,19 @@
 
 #define BLOCK (2 * MIB)
 #define FOLDER "/tmp/dev"
+#define UNREGISTERED "/sys/module/gpumem_emu/parameters/unregistered"
 /* More files than fit into what the kernel keeps for the next open(). */
 #define FILES 3000
+#define PINS 64
+
+static void file_write(const char *path, const char *text)
+{
+	int fd = open(path, O_WRONLY | O_CLOEXEC);
+
+	need(fd >= 0 && write(fd, text, strlen(text)) == (ssize_t)strlen(text),
+	     "writing %s: %s", path, strerror(errno));
+	close(fd);
+}
 
 /* A second node of the device, in a file system that holds nothing else. */
 static int node_open(void)
@@ -178,11 +190,63 @@ static void mode_opath_reuse(void)
 	emu_check_nothing_pinned("in the end");
 }
 
+/* put_pages releases nothing and says 0; the callback comes to other pins. */
+static void mode_forgotten(void)
+{
+	int emu = emu_open(), fd = gm_open(), i;
+	uint64_t calls = emu_counters().callbacks;
+	uint64_t addr = emu_alloc(emu, BLOCK), others[PINS];
+	struct gpumem_pin pin = gm_must_pin(fd, addr, BLOCK), pins[PINS];
+	struct gpumem_info info;
+
+	for (i = 0; i < PINS; i++)
+		others[i] = emu_alloc(emu, 1);
+	file_write(UNREGISTERED, "1");
+	check_result(gm_unpin(fd, pin.pin), 0, "UNPIN");
+	file_write(UNREGISTERED, "0");
+	check(emu_counters().pins == 1, "the driver has released the pin");
+	/* They lie where the pin was, or near. */
+	for (i = 0; i < PINS; i++)
+		pins[i] = gm_must_pin(fd, others[i], GPU_PAGE);
+	check_result(emu_free(emu, addr), 0, "freeing");
+	check(emu_counters().callbacks == calls + 1, "no callback came");
+	for (i = 0; i < PINS; i++) {
+		check_result(gm_info(fd, pins[i].pin, &info), 0, "INFO");
+		check(!info.flags, "pin %d, whose memory lives, is revoked", i);
+	}
+	close(fd);
+	close(emu);
+	emu_check_nothing_pinned("in the end");
+}
+
+/* The same, and nothing of the module is in use: it stays until the callback. */
+static void mode_forgotten_unload(void)
+{
+	int emu = emu_open(), fd = gm_open();
+	uint64_t addr = emu_alloc(emu, BLOCK);
+	struct gpumem_pin pin = gm_must_pin(fd, addr, BLOCK);
+
+	file_write(UNREGISTERED, "1");
+	check_result(gm_unpin(fd, pin.pin), 0, "UNPIN");
+	file_write(UNREGISTERED, "0");
+	close(fd);
+	t_sleep_us(100000);
+	check(system("rmmod gpumem 2>/dev/null"),
+	      "the module is gone before the callback");
+	check_result(emu_free(emu, addr), 0, "freeing");
+	close(emu);
+	emu_check_nothing_pinned("in the end");
+	check(!system("rmmod gpumem && insmod /lib/modules/gpumem.ko && chmod 0666 /dev/gpumem"),
+	      "the module cannot be unloaded after the callback");
+}
+
 static const struct t_mode modes[] = {
 	{ "umount", mode_umount },
 	{ "namespace", mode_namespace },
 	{ "opath", mode_opath },
 	{ "opath-reuse", mode_opath_reuse },
+	{ "forgotten", mode_forgotten },
+	{ "forgotten-unload", mode_forgotten_unload },
 };
 
 int main(int argc, char **argv)
