@@ -59,13 +59,8 @@ struct gpumem_mapped {
 /* Bytes from the page on that are contiguous, at most GPUMEM_SG_MAX. */
 static u64 gpumem_export_run(const struct gpumem_page_set *set, u64 page)
 {
-	u64 size = BIT_ULL(set->shift);
-	u64 n = 1;
-
-	while (page + n < set->count && (n + 1) * size <= GPUMEM_SG_MAX &&
-	       set->addr[page + n] == set->addr[page] + n * size)
-		n++;
-	return n * size;
+	return min_t(u64, gpumem_set_run(set, page) << set->shift,
+		     GPUMEM_SG_MAX);
 }
 
 static void gpumem_export_unmap_sg(struct device *dev, struct sg_table *sgt,

@@ -5,11 +5,12 @@
  * Locks, outermost first:
  *   gpumem_file.claim	while the first pin through a file is made
  *   mmap_lock (the kernel's)
- *   gpumem_peers_lock	in peer.c, while a DMA mapping is made, and while a
- *			device's are ended because it goes away
  *   gpumem_p2p_tables	in p2p.c, around the driver's calls that make or end a
  *			page table; never taken by what the driver calls
- *   the NVIDIA driver's locks, which it holds around gpumem_pin_revoke()
+ *   the NVIDIA driver's locks, which it holds around gpumem_pin_revoke(), and
+ *			when it takes a PCI device out
+ *   gpumem_peers_lock	in peer.c, while a DMA mapping is made, and while a
+ *			device's are ended because it goes away
  *   gpumem_pinned.exports_lock	the dma-bufs of one pin; held while they are moved away
  *			from their importers
  *   dma_resv		of a dma-buf; see dmabuf.c
@@ -21,9 +22,9 @@
  *   xa_lock		of gpumem_file.pins, gpumem_file.dmas and the windows
  *   gpumem_dma_mapped_lock	in dma.c, the list of all DMA mappings
  *
- * The NVIDIA driver is never called with one of our other locks held (but for
- * undoing a DMA mapping inside its own callback), and user memory is never
- * touched with gpumem_pinned.lock held: a fault takes that lock inside mmap_lock.
+ * The NVIDIA driver is never called with one of our other locks held, and user
+ * memory is never touched with gpumem_pinned.lock held: a fault takes that lock
+ * inside mmap_lock.
  *
  * GPL-only kernel symbols are used only where GPUMEM_GPL is defined (Kbuild), so
  * that without it the module also loads beside the proprietary flavour of the
@@ -41,6 +42,7 @@
 #include <linux/rwsem.h>
 #include <linux/spinlock.h>
 #include <linux/uidgid.h>
+#include <linux/workqueue.h>
 #include <linux/xarray.h>
 #include <linux/gpumem.h>
 
@@ -54,7 +56,6 @@ struct gpumem_user;
 
 struct device;
 struct eventfd_ctx;
-struct nvidia_p2p_dma_mapping;
 struct nvidia_p2p_page_table;
 struct pci_dev;
 
@@ -132,10 +133,11 @@ struct gpumem_hold {
  * @end_done:	it is undone
  * @peer:	the device; holds a reference
  * @hold:	the memory that is mapped
- * @mapping:	the driver's mapping
- * @page_size:	bytes in a page of it
+ * @maps:	what was mapped, one for each run of pages
+ * @map_count:	number of @maps
  * @runs:	its addresses, merged
  * @run_count:	number of @runs
+ * @free_work:	frees it where that cannot be done at once
  */
 struct gpumem_dma {
 	struct kref ref;
@@ -147,10 +149,11 @@ struct gpumem_dma {
 	struct completion end_done;
 	struct pci_dev *peer;
 	struct gpumem_hold *hold;
-	struct nvidia_p2p_dma_mapping *mapping;
-	u32 page_size;
+	struct gpumem_dma_run *maps;
+	u64 map_count;
 	struct gpumem_dma_run *runs;
 	u64 run_count;
+	struct work_struct free_work;
 };
 
 enum gpumem_pin_state {
@@ -293,6 +296,7 @@ struct gpumem_hold *gpumem_hold_new(u64 base, u64 size, u32 flags);
 struct gpumem_hold *gpumem_hold_of(struct gpumem_pinned *pin);
 void gpumem_hold_get(struct gpumem_hold *hold);
 void gpumem_hold_put(struct gpumem_hold *hold);
+u64 gpumem_set_run(const struct gpumem_page_set *set, u64 first);
 
 /* user.c: the limits on what a user pins */
 struct gpumem_user *gpumem_user_charge(u64 bytes);
@@ -313,6 +317,7 @@ struct pci_dev *gpumem_peer_get(const struct gpumem_dma_map *args);
 bool gpumem_peer_reaches(struct device *dev, const struct gpumem_page_set *set);
 int gpumem_peer_hold(struct pci_dev *peer);
 void gpumem_peer_release(void);
+void gpumem_peer_queue(struct work_struct *work);
 
 /* dma.c */
 int gpumem_dma_map_ioctl(struct gpumem_call *call);
@@ -339,9 +344,6 @@ void gpumem_p2p_put(struct gpumem_pinned *pin,
 		    struct nvidia_p2p_page_table *table);
 int gpumem_p2p_hold(struct gpumem_hold *hold, u32 flags);
 void gpumem_p2p_unhold(struct gpumem_hold *hold);
-int gpumem_p2p_dma_map(struct gpumem_dma *dma, const u64 **addresses,
-		       u32 *count);
-void gpumem_p2p_dma_unmap(struct gpumem_dma *dma);
 u32 gpumem_p2p_version(void);
 void gpumem_p2p_drain(void);
 

@@ -337,48 +337,6 @@ void gpumem_p2p_drain(void)
 		nvidia_p2p_put_pages(0, 0, 0, table);
 }
 
-/*
- * Maps dma->hold for dma->peer. The addresses are the driver's, one for each
- * page of dma->page_size bytes, and good until gpumem_p2p_dma_unmap().
- */
-int gpumem_p2p_dma_map(struct gpumem_dma *dma, const u64 **addresses,
-		       u32 *count)
-{
-	struct nvidia_p2p_dma_mapping *mapping = NULL;
-	int rc, shift;
-
-	rc = nvidia_p2p_dma_map_pages(dma->peer, dma->hold->table, &mapping);
-	if (rc)
-		return gpumem_p2p_errno(rc);
-	dma->mapping = mapping;
-	shift = gpumem_p2p_page_shift(mapping->page_size_type);
-	if (!NVIDIA_P2P_DMA_MAPPING_VERSION_COMPATIBLE(mapping) || shift < 0 ||
-	    (u64)mapping->entries << shift < dma->hold->size) {
-		pr_warn_ratelimited(
-			"the NVIDIA driver's DMA mapping has version %#x, size type %d, %u entries\n",
-			mapping->version, mapping->page_size_type,
-			mapping->entries);
-		gpumem_p2p_dma_unmap(dma);
-		return -EPROTO;
-	}
-	dma->page_size = 1U << shift;
-	*addresses = mapping->dma_addresses;
-	*count = mapping->entries;
-	return 0;
-}
-
-/* Allowed inside the driver's callback. */
-void gpumem_p2p_dma_unmap(struct gpumem_dma *dma)
-{
-	int rc;
-
-	rc = nvidia_p2p_dma_unmap_pages(dma->peer, dma->hold->table,
-					dma->mapping);
-	if (rc)
-		pr_warn_ratelimited("nvidia_p2p_dma_unmap_pages returned %d\n",
-				    rc);
-}
-
 u32 gpumem_p2p_version(void)
 {
 	return NVIDIA_P2P_PAGE_TABLE_VERSION;

@@ -5,6 +5,7 @@
  */
 #define pr_fmt(fmt) "gpumem-emu: " fmt
 
+#include <linux/delay.h>
 #include <linux/module.h>
 #include <linux/moduleparam.h>
 #include <linux/overflow.h>
@@ -35,17 +36,44 @@ static LIST_HEAD(pins);
 static const struct nvidia_p2p_page_table *tombs[TOMBS];
 static unsigned int tomb_next;
 
-/* Who is inside a free callback; written under emu_lock. */
+/* Who calls others with the driver's lock held; written under emu_lock. */
 static struct task_struct *callback_task;
 
 bool emu_pin_in_callback(const char *call)
 {
 	if (READ_ONCE(callback_task) != current)
 		return false;
-	emu_violation("%s inside a free callback: the driver would hang here",
+	emu_violation("%s with the driver's lock held: it would hang here",
 		      call);
 	return true;
 }
+
+/* Takes a PCI device out under the driver's lock, as nvidia-smi drain does. */
+static int drain_set(const char *value, const struct kernel_param *param)
+{
+	unsigned int domain, bus, slot, function;
+	struct pci_dev *pdev;
+
+	if (sscanf(value, "%x:%x:%x.%x", &domain, &bus, &slot, &function) != 4)
+		return -EINVAL;
+	pdev = pci_get_domain_bus_and_slot(domain, bus,
+					   PCI_DEVFN(slot, function));
+	if (!pdev)
+		return -ENODEV;
+	mutex_lock(&emu_lock);
+	WRITE_ONCE(callback_task, current);
+	/* Calls that are on their way to the lock get there. */
+	msleep(100);
+	pci_stop_and_remove_bus_device(pdev);
+	WRITE_ONCE(callback_task, NULL);
+	mutex_unlock(&emu_lock);
+	pci_dev_put(pdev);
+	return 0;
+}
+
+static const struct kernel_param_ops drain_ops = { .set = drain_set };
+module_param_cb(drain, &drain_ops, NULL, 0200);
+MODULE_PARM_DESC(drain, "PCI device to take out under the driver's lock");
 
 struct emu_pin *emu_pin_find(const struct nvidia_p2p_page_table *table)
 {

@@ -42,9 +42,13 @@ lockdep_check()
 	return 1
 }
 
-# counter NAME: a counter of the emulated GPU.
+# counter NAME: a counter of the emulated GPU, or dma_maps, which gpumem.ko makes.
 counter()
 {
+	if [ "$1" = dma_maps ]; then
+		cat /sys/module/gpumem/parameters/dma_maps 2>/dev/null || echo 0
+		return
+	fi
 	awk -v n="$1" '$1 == n {print $2}' /proc/gpumem-emu
 }
 
