@@ -5,6 +5,7 @@
  * Locks, outermost first:
  *   gpumem_file.claim	while the first pin through a file is made
  *   mmap_lock (the kernel's)
+ *   gpumem_user.turn	in user.c, while the driver is asked for pages
  *   gpumem_p2p_tables	in p2p.c, around the driver's calls that make or end a
  *			page table; never taken by what the driver calls
  *   the NVIDIA driver's locks, which it holds around gpumem_pin_revoke(), and
@@ -303,6 +304,8 @@ struct gpumem_user *gpumem_user_charge(u64 bytes);
 void gpumem_user_uncharge(struct gpumem_user *user, u64 bytes);
 struct gpumem_user *gpumem_user_take_window(void);
 void gpumem_user_give_window(struct gpumem_user *user);
+int gpumem_user_begin(struct gpumem_user *user);
+void gpumem_user_end(struct gpumem_user *user);
 void gpumem_user_exit(void);
 
 /* event.c: the eventfd of a pin */

@@ -16,10 +16,20 @@
 #include <linux/module.h>
 #include <linux/mutex.h>
 #include <linux/overflow.h>
+#include <linux/pci.h>
 #include <linux/slab.h>
 
 #include "gpumem_drv.h"
 #include "nv-p2p.h"
+
+/* The emulated GPU's header says which PCI device it is. */
+#ifdef NVIDIA_P2P_EMULATED_VENDOR
+#define GPUMEM_GPU_VENDOR NVIDIA_P2P_EMULATED_VENDOR
+#define GPUMEM_GPU_DEVICE NVIDIA_P2P_EMULATED_DEVICE
+#else
+#define GPUMEM_GPU_VENDOR PCI_VENDOR_ID_NVIDIA
+#define GPUMEM_GPU_DEVICE PCI_ANY_ID
+#endif
 
 #ifndef ENOTSUPP
 #define ENOTSUPP 524
@@ -53,6 +63,41 @@ static void gpumem_p2p_freed(void *data)
 /* For pages that are put at once. */
 static void gpumem_p2p_probe_freed(void *data)
 {
+}
+
+/*
+ * What the driver is asked for is never longer than any GPU's memory seen from
+ * the CPU: it allocates for the whole length before it looks what is there. That is
+ * the largest BAR, or on coherent platforms, where the kernel has the GPU's memory,
+ * all memory.
+ */
+static u64 gpumem_p2p_limit(void)
+{
+	struct pci_dev *pdev = NULL;
+	u64 limit = 0;
+	int bar;
+
+	while ((pdev = pci_get_device(GPUMEM_GPU_VENDOR, GPUMEM_GPU_DEVICE,
+				      pdev)))
+		for (bar = 0; bar < PCI_STD_NUM_BARS; bar++)
+			limit = max_t(u64, limit, pci_resource_len(pdev, bar));
+	if (IS_ENABLED(CONFIG_ARM64))
+		limit = max_t(u64, limit, (u64)totalram_pages() << PAGE_SHIFT);
+	return limit;
+}
+
+/* 0, or -EINVAL as the driver would say. */
+static int gpumem_p2p_check(u64 size)
+{
+	/* The largest that was allowed: GPUs come and go seldom. */
+	static u64 allowed;
+
+	if (size <= READ_ONCE(allowed))
+		return 0;
+	if (size > gpumem_p2p_limit())
+		return -EINVAL;
+	WRITE_ONCE(allowed, size);
+	return 0;
 }
 
 static bool gpumem_p2p_compatible(u32 version)
@@ -154,32 +199,30 @@ static void gpumem_p2p_put_persistent(u64 base,
 			"nvidia_p2p_put_pages_persistent returned %d\n", rc);
 }
 
-static int gpumem_p2p_get_persistent(u64 base, u64 size, u32 flags,
-				     struct gpumem_page_set *set,
-				     struct nvidia_p2p_page_table **table)
+/* The driver keeps the memory until gpumem_p2p_unhold(). */
+int gpumem_p2p_hold(struct gpumem_hold *hold, u32 flags)
 {
 	u32 p2p_flags;
 	int rc;
 
 	rc = gpumem_p2p_flags(flags, &p2p_flags);
+	if (!rc)
+		rc = gpumem_p2p_check(hold->size);
+	if (!rc)
+		rc = gpumem_user_begin(hold->user);
 	if (rc)
 		return rc;
 	mutex_lock(&gpumem_p2p_tables);
-	rc = nvidia_p2p_get_pages_persistent(base, size, table, p2p_flags);
+	rc = nvidia_p2p_get_pages_persistent(hold->base, hold->size,
+					     &hold->table, p2p_flags);
 	mutex_unlock(&gpumem_p2p_tables);
+	gpumem_user_end(hold->user);
 	if (rc)
 		return gpumem_p2p_errno(rc);
-	rc = gpumem_p2p_read(set, base, size, *table);
+	rc = gpumem_p2p_read(&hold->set, hold->base, hold->size, hold->table);
 	if (rc)
-		gpumem_p2p_put_persistent(base, *table);
+		gpumem_p2p_put_persistent(hold->base, hold->table);
 	return rc;
-}
-
-/* The driver keeps the memory until gpumem_p2p_unhold(). */
-int gpumem_p2p_hold(struct gpumem_hold *hold, u32 flags)
-{
-	return gpumem_p2p_get_persistent(hold->base, hold->size, flags,
-					 &hold->set, &hold->table);
 }
 
 void gpumem_p2p_unhold(struct gpumem_hold *hold)
@@ -203,10 +246,16 @@ int gpumem_p2p_get(struct gpumem_pinned *pin)
 	bool got, taken;
 	int rc;
 
+	rc = gpumem_p2p_check(pin->size);
+	if (!rc)
+		rc = gpumem_user_begin(pin->user);
+	if (rc)
+		return rc;
 	gpumem_pin_get(pin);
 	pin->number = atomic_long_inc_return(&gpumem_p2p_last);
 	rc = xa_insert(&gpumem_p2p_pins, pin->number, pin, GFP_KERNEL_ACCOUNT);
 	if (rc) {
+		gpumem_user_end(pin->user);
 		gpumem_pin_put(pin);
 		return rc;
 	}
@@ -214,6 +263,7 @@ int gpumem_p2p_get(struct gpumem_pinned *pin)
 	rc = nvidia_p2p_get_pages(0, 0, pin->base, pin->size, &table,
 				  gpumem_p2p_freed, (void *)pin->number);
 	mutex_unlock(&gpumem_p2p_tables);
+	gpumem_user_end(pin->user);
 	got = !rc;
 
 	down_write(&pin->lock);

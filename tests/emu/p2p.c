@@ -30,6 +30,8 @@ MODULE_PARM_DESC(
 
 /* Where no page table is. */
 #define TABLE_FREED ((struct nvidia_p2p_page_table *)0x6b6b6b6b6b6b6b6bUL)
+/* What the driver allocates for each page of a range that it is asked for. */
+#define ENTRY_SIZE 16
 
 /* emu_lock */
 static LIST_HEAD(pins);
@@ -184,6 +186,7 @@ static int get_pages(u64 addr, u64 length, void (*callback)(void *data),
 		     void *data, struct nvidia_p2p_page_table **page_table)
 {
 	int fail = READ_ONCE(fail_get_pages);
+	void *entries;
 	u64 end;
 	int ret;
 
@@ -195,9 +198,14 @@ static int get_pages(u64 addr, u64 length, void (*callback)(void *data),
 	if (fail)
 		return -abs(fail);
 
+	/* The driver allocates for the whole length before it looks for it. */
+	entries = kvcalloc(length / EMU_PAGE, ENTRY_SIZE, GFP_KERNEL);
+	if (!entries)
+		return -ENOMEM;
 	mutex_lock(&emu_lock);
 	ret = pin_new(addr, length, callback, data, page_table);
 	mutex_unlock(&emu_lock);
+	kvfree(entries);
 	return ret;
 }
 

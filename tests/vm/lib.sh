@@ -3,7 +3,7 @@
 # Shell functions for the test machine's init and its cases.
 
 # shellcheck disable=SC2034 # init reads it
-dmesg_bad='WARNING|BUG|Oops|Call Trace|general protection|unable to handle|leak|KASAN|UBSAN|kmemleak|possible (recursive|circular)|lockdep|soft lockup|hung task|refcount_t|Bad page|Unable to|contract breach'
+dmesg_bad='WARNING|oom-kill|Out of memory|BUG|Oops|Call Trace|general protection|unable to handle|leak|KASAN|UBSAN|kmemleak|possible (recursive|circular)|lockdep|soft lockup|hung task|refcount_t|Bad page|Unable to|contract breach'
 
 # say LINE: one line to the host.
 say()
