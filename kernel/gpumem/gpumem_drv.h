@@ -100,6 +100,16 @@ struct gpumem_page_set {
 };
 
 /**
+ * struct gpumem_wc_run - pages that are reserved as write-combined
+ * @start:	physical address
+ * @size:	bytes; 0 if the reservation failed
+ */
+struct gpumem_wc_run {
+	phys_addr_t start;
+	u64 size;
+};
+
+/**
  * struct gpumem_hold - GPU memory that the driver keeps until we say otherwise
  * @ref:	references
  * @base:	GPU address
@@ -197,7 +207,7 @@ enum gpumem_pin_state {
  *		driver's callback drops the module reference taken for it
  * @call_done:	the driver's callback has ended
  * @dmas:	its DMA mappings
- * @wc:		kernel mappings that reserve write-combining for its pages (x86)
+ * @wc:		reservations of write-combining for its pages (x86)
  * @wc_count:	number of @wc
  */
 struct gpumem_pinned {
@@ -230,7 +240,7 @@ struct gpumem_pinned {
 	bool orphan;
 	struct completion call_done;
 	struct list_head dmas;
-	void __iomem **wc;
+	struct gpumem_wc_run *wc;
 	u64 wc_count;
 };
 

@@ -337,13 +337,14 @@ static int gpumem_open(struct inode *inode, struct file *filp)
 
 /*
  * The owner's exit ends its pins even if a child still has the descriptor: only
- * in the owner's context does the driver give the pages back.
+ * in the owner's context does the driver give the pages back. The exit of a thread
+ * with a descriptor table of its own is not the process's.
  */
 static int gpumem_flush(struct file *filp, fl_owner_t id)
 {
 	struct gpumem_file *file = filp->private_data;
 
-	if (current->flags & PF_EXITING && gpumem_file_is_owner(file))
+	if (!atomic_read(&current->signal->live) && gpumem_file_is_owner(file))
 		gpumem_pin_remove_all(file);
 	return 0;
 }

@@ -2,12 +2,13 @@
 /*
  * Objects that end in another order than they were made: the node's file system
  * before a dma-buf, a dma-buf's file before the dma-buf, a pin before the driver's
- * callback.
+ * callback, a thread before its process.
  *
  * usage: vm-lifetimes MODE
  */
 #include "t_dmabuf.h"
 
+#include <pthread.h>
 #include <sched.h>
 #include <sys/mount.h>
 #include <sys/resource.h>
@@ -17,6 +18,7 @@
 #define BLOCK (2 * MIB)
 #define FOLDER "/tmp/dev"
 #define UNREGISTERED "/sys/module/gpumem_emu/parameters/unregistered"
+#define PAT "/sys/kernel/debug/x86/pat_memtype_list"
 /* More files than fit into what the kernel keeps for the next open(). */
 #define FILES 3000
 #define PINS 64
@@ -240,6 +242,96 @@ static void mode_forgotten_unload(void)
 	      "the module cannot be unloaded after the callback");
 }
 
+static void *unshare_run(void *arg)
+{
+	(void)arg;
+	need(!unshare(CLONE_FILES), "unshare: %s", strerror(errno));
+	return NULL;
+}
+
+/* A thread that has descriptors of its own ends; its process does not. */
+static void mode_thread(void)
+{
+	int emu = emu_open(), fd = gm_open();
+	uint64_t addr = emu_alloc(emu, BLOCK);
+	struct gpumem_pin pin = gm_must_pin(fd, addr, BLOCK);
+	struct gpumem_info info;
+	pthread_t thread;
+	void *at;
+
+	need(!gm_map(fd, &pin, &at), "mmap");
+	need(!pthread_create(&thread, NULL, unshare_run, NULL),
+	     "pthread_create");
+	pthread_join(thread, NULL);
+	/* join() returns before the kernel closes the thread's files. */
+	t_sleep_us(300000);
+	check_result(gm_info(fd, pin.pin, &info), 0, "INFO");
+	check(!t_store(at, 1), "a store raises a signal");
+	munmap(at, BLOCK);
+	check_result(gm_unpin(fd, pin.pin), 0, "UNPIN");
+	close(fd);
+	close(emu);
+}
+
+/* Entries of the kernel's list of memory types that lie in the range. */
+static int pat_entries(uint64_t from, uint64_t to)
+{
+	unsigned long long first, last;
+	FILE *f = fopen(PAT, "r");
+	char line[256];
+	int n = 0;
+
+	need(f, "opening " PAT ": %s", strerror(errno));
+	while (fgets(line, sizeof(line), f))
+		n += sscanf(line, "PAT: [mem 0x%llx-0x%llx]", &first, &last) ==
+			     2 &&
+		     first >= from && last <= to;
+	fclose(f);
+	return n;
+}
+
+static void pat_check(int emu, int fd, uint64_t addr, bool revoked)
+{
+	struct gpumem_pin pin = gm_must_pin(fd, addr, BLOCK);
+	uint64_t pages[BLOCK / GPU_PAGE], n = BLOCK / GPU_PAGE, i;
+	int before, mapped = 0, after = 0;
+	void *at;
+
+	need(!gm_pages(fd, pin.pin, 0, pages, &n), "PAGES");
+	before = 0;
+	for (i = 0; i < n; i++)
+		before += pat_entries(pages[i], pages[i] + GPU_PAGE);
+	need(!gm_map(fd, &pin, &at), "mmap");
+	check(!t_store(at, 1), "a store raises a signal");
+	for (i = 0; i < n; i++)
+		mapped += pat_entries(pages[i], pages[i] + GPU_PAGE);
+	check(mapped > before, "nothing is reserved for a mapped pin");
+	if (revoked)
+		check_result(emu_free(emu, addr), 0, "freeing");
+	else
+		check_result(gm_unpin(fd, pin.pin), 0, "UNPIN");
+	/* The VMA stays, and shows nothing. */
+	for (i = 0; i < n; i++)
+		after += pat_entries(pages[i], pages[i] + GPU_PAGE);
+	check(after == before, "%d reservations are left of %d", after - before,
+	      mapped - before);
+	munmap(at, BLOCK);
+	if (revoked)
+		check_result(gm_unpin(fd, pin.pin), 0, "UNPIN");
+}
+
+/* Write-combining is reserved as long as the pages are ours, and no longer. */
+static void mode_write_combined(void)
+{
+	int emu = emu_open(), fd = gm_open();
+	uint64_t addr = emu_alloc(emu, BLOCK);
+
+	pat_check(emu, fd, addr, false);
+	pat_check(emu, fd, addr, true);
+	close(fd);
+	close(emu);
+}
+
 static const struct t_mode modes[] = {
 	{ "umount", mode_umount },
 	{ "namespace", mode_namespace },
@@ -247,6 +339,8 @@ static const struct t_mode modes[] = {
 	{ "opath-reuse", mode_opath_reuse },
 	{ "forgotten", mode_forgotten },
 	{ "forgotten-unload", mode_forgotten_unload },
+	{ "thread", mode_thread },
+	{ "write-combined", mode_write_combined },
 };
 
 int main(int argc, char **argv)
