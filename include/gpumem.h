@@ -440,8 +440,8 @@ int gpumem_pages(struct gpumem_buf *buf, uint64_t first, uint64_t *pages,
  *                address of gpumem_map() instead
  *   -EIO         the device cannot address the memory (has its driver set the
  *                DMA mask?), or the driver reported an error
- *   -EOPNOTSUPP  the backend cannot do this, or the GPU cannot reach the
- *                device or the other way round
+ *   -EOPNOTSUPP  the backend cannot do this, or the driver cannot hold this
+ *                memory for a device
  */
 int gpumem_dma_map(struct gpumem_buf *buf, const char *peer, unsigned int flags,
 		   struct gpumem_dma **dma);

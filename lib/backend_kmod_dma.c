@@ -48,9 +48,8 @@ static int gm_kmod_dma_error(int err, const struct gm_dma *dma)
 		      "(dma_set_mask_and_coherent), and see dmesg";
 		break;
 	case EOPNOTSUPP:
-		why = "the NVIDIA driver cannot map this memory for this "
-		      "device; put both below one PCIe root complex, and see "
-		      "dmesg";
+		why = "the NVIDIA driver cannot hold this memory for a "
+		      "device; see dmesg";
 		break;
 	case ENOTTY:
 		why = "the gpumem.ko that is loaded cannot do this; load the "
@@ -58,7 +57,7 @@ static int gm_kmod_dma_error(int err, const struct gm_dma *dma)
 		rc = -EOPNOTSUPP;
 		break;
 	case EINVAL:
-		why = "the NVIDIA driver refused the device; see dmesg";
+		why = "the NVIDIA driver refused to hold the memory; see dmesg";
 		break;
 	case ENOMEM:
 		why = "out of kernel memory; free some";

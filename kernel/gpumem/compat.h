@@ -81,16 +81,6 @@ static inline void gpumem_eventfd_signal(struct eventfd_ctx *event)
 #define gpumem_assign_str(dst, src) __assign_str(dst)
 #endif
 
-/* Since 6.13 files count their references in a type of its own. */
-static inline bool gpumem_file_get_live(struct file *file)
-{
-#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 13, 0)
-	return atomic_long_inc_not_zero(&file->f_count);
-#else
-	return file_ref_get(&file->f_ref);
-#endif
-}
-
 /* Since 6.13 a namespace is a string. */
 #if LINUX_VERSION_CODE < KERNEL_VERSION(6, 13, 0)
 #define GPUMEM_IMPORT_DMA_BUF MODULE_IMPORT_NS(DMA_BUF)

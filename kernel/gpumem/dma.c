@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: (GPL-2.0 OR MIT)
 /*
  * A pin's addresses for one PCI device. The mapping is made of memory held for
- * it alone: the driver cannot take that back between a look at the pin's state
- * and the end of nvidia_p2p_dma_map_pages(), which no lock could prevent (the
- * driver holds its own around the callback and takes it for mapping).
+ * it alone: the driver cannot take that back while it is mapped.
  */
+#include <linux/atomic.h>
+#include <linux/dma-mapping.h>
+#include <linux/moduleparam.h>
 #include <linux/pci.h>
 #include <linux/slab.h>
 #include <linux/uaccess.h>
@@ -16,6 +17,10 @@
 static LIST_HEAD(gpumem_dma_mapped);
 static DEFINE_SPINLOCK(gpumem_dma_mapped_lock);
 
+static atomic_t gpumem_dma_count;
+module_param_named(dma_maps, gpumem_dma_count.counter, int, 0444);
+MODULE_PARM_DESC(dma_maps, "DMA mappings that there are (to be read)");
+
 static void gpumem_dma_free(struct kref *ref)
 {
 	struct gpumem_dma *dma = container_of(ref, struct gpumem_dma, ref);
@@ -25,7 +30,22 @@ static void gpumem_dma_free(struct kref *ref)
 	pci_dev_put(dma->peer);
 	gpumem_pin_put(dma->pin);
 	kvfree(dma->runs);
+	kvfree(dma->maps);
 	kfree(dma);
+}
+
+static void gpumem_dma_free_work(struct work_struct *work)
+{
+	gpumem_dma_free(&container_of(work, struct gpumem_dma, free_work)->ref);
+}
+
+/* Where the driver's locks may be held, inside which no page is put. */
+static void gpumem_dma_free_later(struct kref *ref)
+{
+	struct gpumem_dma *dma = container_of(ref, struct gpumem_dma, ref);
+
+	INIT_WORK(&dma->free_work, gpumem_dma_free_work);
+	gpumem_peer_queue(&dma->free_work);
 }
 
 static void gpumem_dma_put(struct gpumem_dma *dma)
@@ -33,47 +53,82 @@ static void gpumem_dma_put(struct gpumem_dma *dma)
 	kref_put(&dma->ref, gpumem_dma_free);
 }
 
-static u64 gpumem_dma_merge(const u64 *addresses, u32 count, u32 page_size,
-			    struct gpumem_dma_run *runs)
+/* Undoes the first count mappings. */
+static void gpumem_dma_unmap(struct gpumem_dma *dma, u64 count)
 {
-	u64 n = 0;
-	u32 i;
+	while (count--)
+		dma_unmap_resource(&dma->peer->dev, dma->maps[count].addr,
+				   dma->maps[count].length, DMA_BIDIRECTIONAL,
+				   DMA_ATTR_SKIP_CPU_SYNC);
+}
 
-	for (i = 0; i < count; i++) {
-		if (i && addresses[i] == addresses[i - 1] + page_size) {
-			if (runs)
-				runs[n - 1].length += page_size;
+/*
+ * By the kernel's own means. The NVIDIA driver's gives the device physical
+ * addresses behind an IOMMU since 6.12, and takes its locks, inside which we
+ * may be told that a device goes away.
+ */
+static int gpumem_dma_map(struct gpumem_dma *dma)
+{
+	const struct gpumem_page_set *set = &dma->hold->set;
+	struct device *dev = &dma->peer->dev;
+	u64 page = 0, i, length;
+	dma_addr_t addr;
+
+	for (i = 0; i < dma->map_count; i++) {
+		length = gpumem_set_run(set, page) << set->shift;
+		addr = dma_map_resource(dev, set->addr[page], length,
+					DMA_BIDIRECTIONAL,
+					DMA_ATTR_SKIP_CPU_SYNC);
+		if (dma_mapping_error(dev, addr)) {
+			gpumem_dma_unmap(dma, i);
+			return -EIO;
+		}
+		dma->maps[i].addr = addr;
+		dma->maps[i].length = length;
+		page += length >> set->shift;
+	}
+	return 0;
+}
+
+/* Neighbours may have got addresses that follow each other. */
+static void gpumem_dma_merge(struct gpumem_dma *dma)
+{
+	struct gpumem_dma_run *last = NULL;
+	u64 i;
+
+	for (i = 0; i < dma->map_count; i++) {
+		const struct gpumem_dma_run *map = &dma->maps[i];
+
+		if (last && map->addr == last->addr + last->length) {
+			last->length += map->length;
 			continue;
 		}
-		if (runs) {
-			runs[n].addr = addresses[i];
-			runs[n].length = page_size;
-		}
-		n++;
+		last = &dma->runs[dma->run_count++];
+		*last = *map;
 	}
-	return n;
 }
 
 static int gpumem_dma_begin(struct gpumem_dma *dma)
 {
-	const u64 *addresses;
-	u32 count;
+	const struct gpumem_page_set *set = &dma->hold->set;
+	u64 page;
 	int rc;
 
-	if (!gpumem_peer_reaches(&dma->peer->dev, &dma->hold->set))
+	if (!gpumem_peer_reaches(&dma->peer->dev, set))
 		return -EIO;
-	rc = gpumem_p2p_dma_map(dma, &addresses, &count);
+	for (page = 0; page < set->count; page += gpumem_set_run(set, page))
+		dma->map_count++;
+	dma->maps = kvcalloc(dma->map_count, sizeof(*dma->maps),
+			     GFP_KERNEL_ACCOUNT);
+	dma->runs = kvcalloc(dma->map_count, sizeof(*dma->runs),
+			     GFP_KERNEL_ACCOUNT);
+	if (!dma->maps || !dma->runs)
+		return -ENOMEM;
+	rc = gpumem_dma_map(dma);
 	if (rc)
 		return rc;
-	dma->run_count =
-		gpumem_dma_merge(addresses, count, dma->page_size, NULL);
-	dma->runs = kvcalloc(dma->run_count, sizeof(*dma->runs),
-			     GFP_KERNEL_ACCOUNT);
-	if (!dma->runs) {
-		gpumem_p2p_dma_unmap(dma);
-		return -ENOMEM;
-	}
-	gpumem_dma_merge(addresses, count, dma->page_size, dma->runs);
+	gpumem_dma_merge(dma);
+	atomic_inc(&gpumem_dma_count);
 	spin_lock(&gpumem_dma_mapped_lock);
 	list_add_tail(&dma->mapped, &gpumem_dma_mapped);
 	spin_unlock(&gpumem_dma_mapped_lock);
@@ -88,7 +143,8 @@ static int gpumem_dma_begin(struct gpumem_dma *dma)
 static void gpumem_dma_end(struct gpumem_dma *dma)
 {
 	trace_gpumem_dma_unmap(dma, pci_name(dma->peer));
-	gpumem_p2p_dma_unmap(dma);
+	gpumem_dma_unmap(dma, dma->map_count);
+	atomic_dec(&gpumem_dma_count);
 	spin_lock(&gpumem_dma_mapped_lock);
 	list_del_init(&dma->mapped);
 	spin_unlock(&gpumem_dma_mapped_lock);
@@ -190,14 +246,17 @@ static struct gpumem_dma *gpumem_dma_find_peer(const struct pci_dev *peer)
 	return found;
 }
 
-/* Ends all mappings for a device; their ids stay. */
+/*
+ * Ends all mappings for a device; their ids stay. May be called with the NVIDIA
+ * driver's locks held.
+ */
 void gpumem_dma_end_peer(const struct pci_dev *peer)
 {
 	struct gpumem_dma *dma;
 
 	while ((dma = gpumem_dma_find_peer(peer))) {
 		gpumem_dma_detach(dma);
-		gpumem_dma_put(dma);
+		kref_put(&dma->ref, gpumem_dma_free_later);
 	}
 }
 
@@ -267,7 +326,7 @@ int gpumem_dma_map_ioctl(struct gpumem_call *call)
 		goto err_end;
 	}
 	args->dma = dma->id;
-	args->page_size = dma->page_size;
+	args->page_size = 1U << dma->hold->set.shift;
 	args->run_count = dma->run_count;
 	rc = gpumem_call_reply(call);
 	if (rc)

@@ -23,6 +23,7 @@
 #include <linux/dma-buf.h>
 #include <linux/dma-mapping.h>
 #include <linux/dma-resv.h>
+#include <linux/fs.h>
 #include <linux/scatterlist.h>
 #include <linux/slab.h>
 
@@ -31,7 +32,10 @@
 
 /**
  * struct gpumem_exported - a dma-buf of a pin
- * @dmabuf:	the dma-buf
+ * @dmabuf:	the dma-buf. Its file may be gone: the release is the dentry's, and
+ *		a descriptor opened with O_PATH keeps that alone
+ * @inode:	what its CPU mappings hang in; holds a reference. Of dma-buf's own
+ *		mount, which never ends
  * @pin:	the pin; holds a reference
  * @of_pin:	in gpumem_pinned.exports; under gpumem_pinned.exports_lock
  * @hold:	the memory
@@ -39,6 +43,7 @@
  */
 struct gpumem_exported {
 	struct dma_buf *dmabuf;
+	struct inode *inode;
 	struct gpumem_pinned *pin;
 	struct list_head of_pin;
 	struct gpumem_hold *hold;
@@ -54,13 +59,8 @@ struct gpumem_mapped {
 /* Bytes from the page on that are contiguous, at most GPUMEM_SG_MAX. */
 static u64 gpumem_export_run(const struct gpumem_page_set *set, u64 page)
 {
-	u64 size = BIT_ULL(set->shift);
-	u64 n = 1;
-
-	while (page + n < set->count && (n + 1) * size <= GPUMEM_SG_MAX &&
-	       set->addr[page + n] == set->addr[page] + n * size)
-		n++;
-	return n * size;
+	return min_t(u64, gpumem_set_run(set, page) << set->shift,
+		     GPUMEM_SG_MAX);
 }
 
 static void gpumem_export_unmap_sg(struct device *dev, struct sg_table *sgt,
@@ -207,6 +207,7 @@ static void gpumem_export_release(struct dma_buf *dmabuf)
 	mutex_lock(&ex->pin->exports_lock);
 	list_del(&ex->of_pin);
 	mutex_unlock(&ex->pin->exports_lock);
+	iput(ex->inode);
 	gpumem_hold_put(ex->hold);
 	gpumem_pin_put(ex->pin);
 	kfree(ex);
@@ -232,18 +233,15 @@ void gpumem_export_revoke_all(struct gpumem_pinned *pin)
 
 	mutex_lock(&pin->exports_lock);
 	list_for_each_entry(ex, &pin->exports, of_pin) {
-		/* One that is being released has no importer and no mapping. */
-		if (!gpumem_file_get_live(ex->dmabuf->file))
-			continue;
+		/* Its release waits for exports_lock, so the dma-buf is there. */
 		dma_resv_lock(ex->dmabuf->resv, NULL);
 		if (!ex->revoked) {
 			ex->revoked = true;
 			dma_buf_invalidate_mappings(ex->dmabuf);
 		}
 		dma_resv_unlock(ex->dmabuf->resv);
-		unmap_mapping_range(ex->dmabuf->file->f_mapping, 0,
+		unmap_mapping_range(ex->inode->i_mapping, 0,
 				    gpumem_pin_bytes(pin), 1);
-		fput(ex->dmabuf->file);
 	}
 	mutex_unlock(&pin->exports_lock);
 }
@@ -281,6 +279,8 @@ static struct dma_buf *gpumem_export_create(struct gpumem_pinned *pin,
 		mutex_unlock(&pin->exports_lock);
 		goto err_hold;
 	}
+	ex->inode = file_inode(ex->dmabuf->file);
+	ihold(ex->inode);
 	list_add_tail(&ex->of_pin, &pin->exports);
 	rc = gpumem_pin_alive(pin);
 	mutex_unlock(&pin->exports_lock);

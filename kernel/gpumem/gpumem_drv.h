@@ -5,11 +5,13 @@
  * Locks, outermost first:
  *   gpumem_file.claim	while the first pin through a file is made
  *   mmap_lock (the kernel's)
- *   gpumem_peers_lock	in peer.c, while a DMA mapping is made, and while a
- *			device's are ended because it goes away
+ *   gpumem_user.turn	in user.c, while the driver is asked for pages
  *   gpumem_p2p_tables	in p2p.c, around the driver's calls that make or end a
  *			page table; never taken by what the driver calls
- *   the NVIDIA driver's locks, which it holds around gpumem_pin_revoke()
+ *   the NVIDIA driver's locks, which it holds around gpumem_pin_revoke(), and
+ *			when it takes a PCI device out
+ *   gpumem_peers_lock	in peer.c, while a DMA mapping is made, and while a
+ *			device's are ended because it goes away
  *   gpumem_pinned.exports_lock	the dma-bufs of one pin; held while they are moved away
  *			from their importers
  *   dma_resv		of a dma-buf; see dmabuf.c
@@ -21,9 +23,9 @@
  *   xa_lock		of gpumem_file.pins, gpumem_file.dmas and the windows
  *   gpumem_dma_mapped_lock	in dma.c, the list of all DMA mappings
  *
- * The NVIDIA driver is never called with one of our other locks held (but for
- * undoing a DMA mapping inside its own callback), and user memory is never
- * touched with gpumem_pinned.lock held: a fault takes that lock inside mmap_lock.
+ * The NVIDIA driver is never called with one of our other locks held, and user
+ * memory is never touched with gpumem_pinned.lock held: a fault takes that lock
+ * inside mmap_lock.
  *
  * GPL-only kernel symbols are used only where GPUMEM_GPL is defined (Kbuild), so
  * that without it the module also loads beside the proprietary flavour of the
@@ -41,6 +43,7 @@
 #include <linux/rwsem.h>
 #include <linux/spinlock.h>
 #include <linux/uidgid.h>
+#include <linux/workqueue.h>
 #include <linux/xarray.h>
 #include <linux/gpumem.h>
 
@@ -54,14 +57,12 @@ struct gpumem_user;
 
 struct device;
 struct eventfd_ctx;
-struct nvidia_p2p_dma_mapping;
 struct nvidia_p2p_page_table;
 struct pci_dev;
 
 /**
  * struct gpumem_file - one open file of /dev/gpumem
  * @ref:	one for the open file, one for each pin that exists
- * @inode:	the node it was opened by, whose mapping its VMAs hang in; held
  * @claim:	held by who makes the first pin
  * @lock:	guards @owner, @owner_start and @owned
  * @owner:	process that owns the file, or tries to; 0 while no pin was ever made
@@ -75,7 +76,6 @@ struct pci_dev;
  */
 struct gpumem_file {
 	struct kref ref;
-	struct inode *inode;
 	struct mutex claim; /* the first pin */
 	spinlock_t lock; /* owner, owner_start, owned */
 	pid_t owner;
@@ -97,6 +97,16 @@ struct gpumem_page_set {
 	u32 shift;
 	u64 count;
 	u64 *addr;
+};
+
+/**
+ * struct gpumem_wc_run - pages that are reserved as write-combined
+ * @start:	physical address
+ * @size:	bytes; 0 if the reservation failed
+ */
+struct gpumem_wc_run {
+	phys_addr_t start;
+	u64 size;
 };
 
 /**
@@ -134,10 +144,11 @@ struct gpumem_hold {
  * @end_done:	it is undone
  * @peer:	the device; holds a reference
  * @hold:	the memory that is mapped
- * @mapping:	the driver's mapping
- * @page_size:	bytes in a page of it
+ * @maps:	what was mapped, one for each run of pages
+ * @map_count:	number of @maps
  * @runs:	its addresses, merged
  * @run_count:	number of @runs
+ * @free_work:	frees it where that cannot be done at once
  */
 struct gpumem_dma {
 	struct kref ref;
@@ -149,10 +160,11 @@ struct gpumem_dma {
 	struct completion end_done;
 	struct pci_dev *peer;
 	struct gpumem_hold *hold;
-	struct nvidia_p2p_dma_mapping *mapping;
-	u32 page_size;
+	struct gpumem_dma_run *maps;
+	u64 map_count;
 	struct gpumem_dma_run *runs;
 	u64 run_count;
+	struct work_struct free_work;
 };
 
 enum gpumem_pin_state {
@@ -181,6 +193,7 @@ enum gpumem_pin_state {
  * @window_user: whose pins it counts among, to its last reference
  * @uid:	effective user id of its maker
  * @maps:	VMAs of the pin
+ * @number:	what the driver knows it by; never used again
  * @comm:	name of the owner's thread, for /proc/gpumem
  * @event:	signalled when the driver takes the memory back, or NULL
  * @exports_lock: guards @exports
@@ -194,7 +207,7 @@ enum gpumem_pin_state {
  *		driver's callback drops the module reference taken for it
  * @call_done:	the driver's callback has ended
  * @dmas:	its DMA mappings
- * @wc:		kernel mappings that reserve write-combining for its pages (x86)
+ * @wc:		reservations of write-combining for its pages (x86)
  * @wc_count:	number of @wc
  */
 struct gpumem_pinned {
@@ -212,6 +225,7 @@ struct gpumem_pinned {
 	struct gpumem_user *window_user;
 	kuid_t uid;
 	atomic_t maps;
+	unsigned long number;
 	char comm[TASK_COMM_LEN];
 	struct eventfd_ctx *event;
 
@@ -226,7 +240,7 @@ struct gpumem_pinned {
 	bool orphan;
 	struct completion call_done;
 	struct list_head dmas;
-	void __iomem **wc;
+	struct gpumem_wc_run *wc;
 	u64 wc_count;
 };
 
@@ -264,6 +278,11 @@ int gpumem_file_claim(struct gpumem_file *file);
 void gpumem_file_claim_end(struct gpumem_file *file, bool pinned);
 void gpumem_file_put(struct gpumem_file *file);
 
+/* space.c: the address space that mappings of the node hang in */
+int gpumem_space_init(void);
+void gpumem_space_exit(void);
+struct address_space *gpumem_space(void);
+
 /* pin.c */
 struct gpumem_pinned *gpumem_pin_create(struct gpumem_file *file,
 					const struct gpumem_pin *args);
@@ -288,12 +307,15 @@ struct gpumem_hold *gpumem_hold_new(u64 base, u64 size, u32 flags);
 struct gpumem_hold *gpumem_hold_of(struct gpumem_pinned *pin);
 void gpumem_hold_get(struct gpumem_hold *hold);
 void gpumem_hold_put(struct gpumem_hold *hold);
+u64 gpumem_set_run(const struct gpumem_page_set *set, u64 first);
 
 /* user.c: the limits on what a user pins */
 struct gpumem_user *gpumem_user_charge(u64 bytes);
 void gpumem_user_uncharge(struct gpumem_user *user, u64 bytes);
 struct gpumem_user *gpumem_user_take_window(void);
 void gpumem_user_give_window(struct gpumem_user *user);
+int gpumem_user_begin(struct gpumem_user *user);
+void gpumem_user_end(struct gpumem_user *user);
 void gpumem_user_exit(void);
 
 /* event.c: the eventfd of a pin */
@@ -308,6 +330,7 @@ struct pci_dev *gpumem_peer_get(const struct gpumem_dma_map *args);
 bool gpumem_peer_reaches(struct device *dev, const struct gpumem_page_set *set);
 int gpumem_peer_hold(struct pci_dev *peer);
 void gpumem_peer_release(void);
+void gpumem_peer_queue(struct work_struct *work);
 
 /* dma.c */
 int gpumem_dma_map_ioctl(struct gpumem_call *call);
@@ -334,10 +357,8 @@ void gpumem_p2p_put(struct gpumem_pinned *pin,
 		    struct nvidia_p2p_page_table *table);
 int gpumem_p2p_hold(struct gpumem_hold *hold, u32 flags);
 void gpumem_p2p_unhold(struct gpumem_hold *hold);
-int gpumem_p2p_dma_map(struct gpumem_dma *dma, const u64 **addresses,
-		       u32 *count);
-void gpumem_p2p_dma_unmap(struct gpumem_dma *dma);
 u32 gpumem_p2p_version(void);
+void gpumem_p2p_drain(void);
 
 /* seed_abi.c */
 bool gpumem_seed_ioctl(struct gpumem_file *file, unsigned int cmd,

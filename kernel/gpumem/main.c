@@ -30,7 +30,6 @@ static void gpumem_file_free(struct kref *ref)
 
 	xa_destroy(&file->pins);
 	xa_destroy(&file->dmas);
-	iput(file->inode);
 	kfree(file);
 }
 
@@ -331,21 +330,21 @@ static int gpumem_open(struct inode *inode, struct file *filp)
 	spin_lock_init(&file->lock);
 	xa_init_flags(&file->pins, XA_FLAGS_ALLOC1);
 	xa_init_flags(&file->dmas, XA_FLAGS_ALLOC1);
-	ihold(inode);
-	file->inode = inode;
 	filp->private_data = file;
+	filp->f_mapping = gpumem_space();
 	return nonseekable_open(inode, filp);
 }
 
 /*
  * The owner's exit ends its pins even if a child still has the descriptor: only
- * in the owner's context does the driver give the pages back.
+ * in the owner's context does the driver give the pages back. The exit of a thread
+ * with a descriptor table of its own is not the process's.
  */
 static int gpumem_flush(struct file *filp, fl_owner_t id)
 {
 	struct gpumem_file *file = filp->private_data;
 
-	if (current->flags & PF_EXITING && gpumem_file_is_owner(file))
+	if (!atomic_read(&current->signal->live) && gpumem_file_is_owner(file))
 		gpumem_pin_remove_all(file);
 	return 0;
 }
@@ -387,9 +386,12 @@ static int __init gpumem_init(void)
 {
 	int rc;
 
-	rc = gpumem_proc_create();
+	rc = gpumem_space_init();
 	if (rc)
 		return rc;
+	rc = gpumem_proc_create();
+	if (rc)
+		goto err_space;
 	rc = gpumem_peer_init();
 	if (rc)
 		goto err_proc;
@@ -402,15 +404,19 @@ err_peer:
 	gpumem_peer_exit();
 err_proc:
 	gpumem_proc_remove();
+err_space:
+	gpumem_space_exit();
 	return rc;
 }
 
 static void __exit gpumem_exit(void)
 {
 	misc_deregister(&gpumem_misc);
+	gpumem_p2p_drain();
 	gpumem_peer_exit();
 	gpumem_proc_remove();
 	gpumem_user_exit();
+	gpumem_space_exit();
 }
 
 module_init(gpumem_init);

@@ -171,39 +171,35 @@ static const struct vm_operations_struct gpumem_mmap_ops = {
 void gpumem_mmap_zap(struct gpumem_pinned *pin)
 {
 	if (pin->window)
-		unmap_mapping_range(pin->file->inode->i_mapping,
-				    gpumem_pin_mmap_offset(pin),
+		unmap_mapping_range(gpumem_space(), gpumem_pin_mmap_offset(pin),
 				    gpumem_pin_bytes(pin), 1);
 }
 
 /*
  * x86 gives a PFN the memory type that is reserved for its physical address,
- * not the one that the VMA asks for, and with none reserved it is uncached. A
- * write-combined kernel mapping of the pages is the reservation that a module
- * may make. Where someone else holds another type the mapping works, with
- * theirs.
+ * not the one that the VMA asks for, and with none reserved it is uncached. Where
+ * someone else holds another type the mapping works, with theirs.
  *
  * One for each run of pages: one for all between the first and the last would
- * reserve what is not ours. In the test machine a run costs 7 us to reserve and 6
- * to release (512 MiB in 8192 runs of one page: 61 ms in the first mmap(), none in
- * later ones), a thirtieth of what it costs there to write to the pages once.
+ * reserve what is not ours. It ends with the pin, not with its last VMA: the
+ * pages are the next owner's then.
  */
 #ifdef CONFIG_X86
-static u64 gpumem_mmap_run(const struct gpumem_pinned *pin, u64 first)
+static void gpumem_mmap_wc_free(struct gpumem_wc_run *wc, u64 count)
 {
-	u64 n = 1;
+	u64 i;
 
-	while (first + n < pin->set.count &&
-	       pin->set.addr[first + n] ==
-		       pin->set.addr[first] + (n << pin->set.shift))
-		n++;
-	return n;
+	for (i = 0; i < count; i++)
+		if (wc[i].size)
+			arch_io_free_memtype_wc(wc[i].start, wc[i].size);
+	kvfree(wc);
 }
 
 static int gpumem_mmap_wc_reserve(struct gpumem_pinned *pin)
 {
-	void __iomem **wc;
-	u64 i, runs = 0, n = 0;
+	const struct gpumem_page_set *set = &pin->set;
+	struct gpumem_wc_run *wc;
+	u64 page, runs = 0, n = 0;
 	bool mine;
 
 	down_read(&pin->lock);
@@ -212,14 +208,18 @@ static int gpumem_mmap_wc_reserve(struct gpumem_pinned *pin)
 	if (!mine)
 		return 0;
 
-	for (i = 0; i < pin->set.count; i += gpumem_mmap_run(pin, i))
+	for (page = 0; page < set->count; page += gpumem_set_run(set, page))
 		runs++;
 	wc = kvcalloc(runs, sizeof(*wc), GFP_KERNEL_ACCOUNT);
 	if (!wc)
 		return -ENOMEM;
-	for (i = 0; i < pin->set.count; i += gpumem_mmap_run(pin, i))
-		wc[n++] = ioremap_wc(pin->set.addr[i],
-				     gpumem_mmap_run(pin, i) << pin->set.shift);
+	for (page = 0; page < set->count; page += gpumem_set_run(set, page)) {
+		wc[n].start = set->addr[page];
+		wc[n].size = gpumem_set_run(set, page) << set->shift;
+		if (arch_io_reserve_memtype_wc(wc[n].start, wc[n].size))
+			wc[n].size = 0;
+		n++;
+	}
 
 	down_write(&pin->lock);
 	mine = !pin->wc && pin->state == GPUMEM_PIN_LIVE;
@@ -228,25 +228,24 @@ static int gpumem_mmap_wc_reserve(struct gpumem_pinned *pin)
 		pin->wc_count = runs;
 	}
 	up_write(&pin->lock);
-	if (!mine) {
-		for (i = 0; i < runs; i++)
-			if (wc[i])
-				iounmap(wc[i]);
-		kvfree(wc);
-	}
+	if (!mine)
+		gpumem_mmap_wc_free(wc, runs);
 	return 0;
 }
 
+/* Once the pin is not live any more, and its mappings show nothing. */
 void gpumem_mmap_wc_release(struct gpumem_pinned *pin)
 {
-	u64 i;
+	struct gpumem_wc_run *wc;
+	u64 count;
 
-	for (i = 0; i < pin->wc_count; i++)
-		if (pin->wc[i])
-			iounmap(pin->wc[i]);
-	kvfree(pin->wc);
+	down_write(&pin->lock);
+	wc = pin->wc;
+	count = pin->wc_count;
 	pin->wc = NULL;
 	pin->wc_count = 0;
+	up_write(&pin->lock);
+	gpumem_mmap_wc_free(wc, count);
 }
 #else
 static int gpumem_mmap_wc_reserve(struct gpumem_pinned *pin)

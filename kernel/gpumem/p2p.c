@@ -7,17 +7,29 @@
  * locks too, so after it has returned the callback has either ended or never
  * comes; put_pages of a table that the driver took back returns 0 without
  * touching it; put_pages called from another process than get_pages returns 0
- * and releases nothing.
+ * and releases nothing. So does one whose process no RM client has registered
+ * any more (a process may be registered with a P2P object by another, as MPS
+ * does); get_pages finds nothing for it then, and the callback still comes.
  */
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 
 #include <linux/module.h>
 #include <linux/mutex.h>
 #include <linux/overflow.h>
+#include <linux/pci.h>
 #include <linux/slab.h>
 
 #include "gpumem_drv.h"
 #include "nv-p2p.h"
+
+/* The emulated GPU's header says which PCI device it is. */
+#ifdef NVIDIA_P2P_EMULATED_VENDOR
+#define GPUMEM_GPU_VENDOR NVIDIA_P2P_EMULATED_VENDOR
+#define GPUMEM_GPU_DEVICE NVIDIA_P2P_EMULATED_DEVICE
+#else
+#define GPUMEM_GPU_VENDOR PCI_VENDOR_ID_NVIDIA
+#define GPUMEM_GPU_DEVICE PCI_ANY_ID
+#endif
 
 #ifndef ENOTSUPP
 #define ENOTSUPP 524
@@ -31,9 +43,61 @@
  */
 static DEFINE_MUTEX(gpumem_p2p_tables);
 
+/*
+ * The pins that the driver may still call back for, by a number that is never
+ * used again: a call that comes after its pin is gone finds nothing. An entry
+ * holds the driver's reference; whoever takes it out drops that.
+ */
+static DEFINE_XARRAY(gpumem_p2p_pins);
+static atomic_long_t gpumem_p2p_last;
+
 static void gpumem_p2p_freed(void *data)
 {
-	gpumem_pin_revoke(data);
+	struct gpumem_pinned *pin =
+		xa_erase(&gpumem_p2p_pins, (unsigned long)data);
+
+	if (pin)
+		gpumem_pin_revoke(pin);
+}
+
+/* For pages that are put at once. */
+static void gpumem_p2p_probe_freed(void *data)
+{
+}
+
+/*
+ * What the driver is asked for is never longer than any GPU's memory seen from
+ * the CPU: it allocates for the whole length before it looks what is there. That is
+ * the largest BAR, or on coherent platforms, where the kernel has the GPU's memory,
+ * all memory.
+ */
+static u64 gpumem_p2p_limit(void)
+{
+	struct pci_dev *pdev = NULL;
+	u64 limit = 0;
+	int bar;
+
+	while ((pdev = pci_get_device(GPUMEM_GPU_VENDOR, GPUMEM_GPU_DEVICE,
+				      pdev)))
+		for (bar = 0; bar < PCI_STD_NUM_BARS; bar++)
+			limit = max_t(u64, limit, pci_resource_len(pdev, bar));
+	if (IS_ENABLED(CONFIG_ARM64))
+		limit = max_t(u64, limit, (u64)totalram_pages() << PAGE_SHIFT);
+	return limit;
+}
+
+/* 0, or -EINVAL as the driver would say. */
+static int gpumem_p2p_check(u64 size)
+{
+	/* The largest that was allowed: GPUs come and go seldom. */
+	static u64 allowed;
+
+	if (size <= READ_ONCE(allowed))
+		return 0;
+	if (size > gpumem_p2p_limit())
+		return -EINVAL;
+	WRITE_ONCE(allowed, size);
+	return 0;
 }
 
 static bool gpumem_p2p_compatible(u32 version)
@@ -135,37 +199,44 @@ static void gpumem_p2p_put_persistent(u64 base,
 			"nvidia_p2p_put_pages_persistent returned %d\n", rc);
 }
 
-static int gpumem_p2p_get_persistent(u64 base, u64 size, u32 flags,
-				     struct gpumem_page_set *set,
-				     struct nvidia_p2p_page_table **table)
+/* The driver keeps the memory until gpumem_p2p_unhold(). */
+int gpumem_p2p_hold(struct gpumem_hold *hold, u32 flags)
 {
 	u32 p2p_flags;
 	int rc;
 
 	rc = gpumem_p2p_flags(flags, &p2p_flags);
+	if (!rc)
+		rc = gpumem_p2p_check(hold->size);
+	if (!rc)
+		rc = gpumem_user_begin(hold->user);
 	if (rc)
 		return rc;
 	mutex_lock(&gpumem_p2p_tables);
-	rc = nvidia_p2p_get_pages_persistent(base, size, table, p2p_flags);
+	rc = nvidia_p2p_get_pages_persistent(hold->base, hold->size,
+					     &hold->table, p2p_flags);
 	mutex_unlock(&gpumem_p2p_tables);
+	gpumem_user_end(hold->user);
 	if (rc)
 		return gpumem_p2p_errno(rc);
-	rc = gpumem_p2p_read(set, base, size, *table);
+	rc = gpumem_p2p_read(&hold->set, hold->base, hold->size, hold->table);
 	if (rc)
-		gpumem_p2p_put_persistent(base, *table);
+		gpumem_p2p_put_persistent(hold->base, hold->table);
 	return rc;
-}
-
-/* The driver keeps the memory until gpumem_p2p_unhold(). */
-int gpumem_p2p_hold(struct gpumem_hold *hold, u32 flags)
-{
-	return gpumem_p2p_get_persistent(hold->base, hold->size, flags,
-					 &hold->set, &hold->table);
 }
 
 void gpumem_p2p_unhold(struct gpumem_hold *hold)
 {
 	gpumem_p2p_put_persistent(hold->base, hold->table);
+}
+
+/* The driver never calls back for the pin, or has begun to. */
+static void gpumem_p2p_drop(struct gpumem_pinned *pin)
+{
+	if (xa_erase(&gpumem_p2p_pins, pin->number))
+		gpumem_pin_put(pin);
+	else
+		wait_for_completion(&pin->call_done);
 }
 
 /* Pins revocably. On success the driver holds a reference to the pin. */
@@ -175,11 +246,24 @@ int gpumem_p2p_get(struct gpumem_pinned *pin)
 	bool got, taken;
 	int rc;
 
+	rc = gpumem_p2p_check(pin->size);
+	if (!rc)
+		rc = gpumem_user_begin(pin->user);
+	if (rc)
+		return rc;
 	gpumem_pin_get(pin);
+	pin->number = atomic_long_inc_return(&gpumem_p2p_last);
+	rc = xa_insert(&gpumem_p2p_pins, pin->number, pin, GFP_KERNEL_ACCOUNT);
+	if (rc) {
+		gpumem_user_end(pin->user);
+		gpumem_pin_put(pin);
+		return rc;
+	}
 	mutex_lock(&gpumem_p2p_tables);
 	rc = nvidia_p2p_get_pages(0, 0, pin->base, pin->size, &table,
-				  gpumem_p2p_freed, pin);
+				  gpumem_p2p_freed, (void *)pin->number);
 	mutex_unlock(&gpumem_p2p_tables);
+	gpumem_user_end(pin->user);
 	got = !rc;
 
 	down_write(&pin->lock);
@@ -203,7 +287,7 @@ int gpumem_p2p_get(struct gpumem_pinned *pin)
 	if (taken)
 		wait_for_completion(&pin->call_done);
 	else if (!got)
-		gpumem_pin_put(pin);
+		gpumem_p2p_drop(pin);
 	else if (rc)
 		gpumem_p2p_put(pin, table);
 	return rc;
@@ -239,12 +323,31 @@ static void gpumem_p2p_abandon(struct gpumem_pinned *pin)
 }
 
 /*
+ * False if the driver would find nothing of the calling process at the pin's
+ * address: it would not put the pin either, and not say so. Costs a pin of one
+ * page; where that fails for another reason the put is believed.
+ */
+static bool gpumem_p2p_probe(struct gpumem_pinned *pin)
+{
+	struct nvidia_p2p_page_table *table = NULL;
+	int rc;
+
+	lockdep_assert_held(&gpumem_p2p_tables);
+	rc = nvidia_p2p_get_pages(0, 0, pin->base, GPUMEM_GPU_PAGE_SIZE, &table,
+				  gpumem_p2p_probe_freed, NULL);
+	if (!rc)
+		nvidia_p2p_put_pages(0, 0, pin->base, table);
+	return rc != -EINVAL;
+}
+
+/*
  * Gives the pages back. The caller has made sure that no one else does, and
  * that no user mapping is left.
  */
 void gpumem_p2p_put(struct gpumem_pinned *pin,
 		    struct nvidia_p2p_page_table *table)
 {
+	bool found;
 	int rc;
 
 	if (!gpumem_file_is_owner(pin->file)) {
@@ -258,61 +361,30 @@ void gpumem_p2p_put(struct gpumem_pinned *pin,
 	}
 
 	mutex_lock(&gpumem_p2p_tables);
+	found = gpumem_p2p_probe(pin);
 	rc = gpumem_p2p_called(pin)
 		     ? 0
 		     : nvidia_p2p_put_pages(0, 0, pin->base, table);
 	mutex_unlock(&gpumem_p2p_tables);
-	if (rc) {
+	if (rc)
 		pr_warn_ratelimited("nvidia_p2p_put_pages returned %d\n", rc);
+	if (rc || !found)
 		gpumem_p2p_abandon(pin);
-		return;
-	}
-	if (gpumem_p2p_called(pin))
-		wait_for_completion(&pin->call_done);
 	else
-		gpumem_pin_put(pin);
+		gpumem_p2p_drop(pin);
 }
 
 /*
- * Maps dma->hold for dma->peer. The addresses are the driver's, one for each
- * page of dma->page_size bytes, and good until gpumem_p2p_dma_unmap().
+ * Returns when no callback that has begun is in our code any more: the driver
+ * makes them under a lock that this call takes too, whatever it answers.
  */
-int gpumem_p2p_dma_map(struct gpumem_dma *dma, const u64 **addresses,
-		       u32 *count)
+void gpumem_p2p_drain(void)
 {
-	struct nvidia_p2p_dma_mapping *mapping = NULL;
-	int rc, shift;
+	struct nvidia_p2p_page_table *table = NULL;
 
-	rc = nvidia_p2p_dma_map_pages(dma->peer, dma->hold->table, &mapping);
-	if (rc)
-		return gpumem_p2p_errno(rc);
-	dma->mapping = mapping;
-	shift = gpumem_p2p_page_shift(mapping->page_size_type);
-	if (!NVIDIA_P2P_DMA_MAPPING_VERSION_COMPATIBLE(mapping) || shift < 0 ||
-	    (u64)mapping->entries << shift < dma->hold->size) {
-		pr_warn_ratelimited(
-			"the NVIDIA driver's DMA mapping has version %#x, size type %d, %u entries\n",
-			mapping->version, mapping->page_size_type,
-			mapping->entries);
-		gpumem_p2p_dma_unmap(dma);
-		return -EPROTO;
-	}
-	dma->page_size = 1U << shift;
-	*addresses = mapping->dma_addresses;
-	*count = mapping->entries;
-	return 0;
-}
-
-/* Allowed inside the driver's callback. */
-void gpumem_p2p_dma_unmap(struct gpumem_dma *dma)
-{
-	int rc;
-
-	rc = nvidia_p2p_dma_unmap_pages(dma->peer, dma->hold->table,
-					dma->mapping);
-	if (rc)
-		pr_warn_ratelimited("nvidia_p2p_dma_unmap_pages returned %d\n",
-				    rc);
+	if (!nvidia_p2p_get_pages(0, 0, 0, GPUMEM_GPU_PAGE_SIZE, &table,
+				  gpumem_p2p_probe_freed, NULL))
+		nvidia_p2p_put_pages(0, 0, 0, table);
 }
 
 u32 gpumem_p2p_version(void)

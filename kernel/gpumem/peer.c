@@ -128,8 +128,9 @@ bool gpumem_peer_reaches(struct device *dev, const struct gpumem_page_set *set)
 
 /*
  * Nothing is mapped for a device between our notifier, which is the first to
- * hear that it is gone, and the moment when it cannot be found any more. Never
- * taken in the driver's callback.
+ * hear that it is gone, and the moment when it cannot be found any more. The
+ * notifier may run with the NVIDIA driver's locks held (it takes devices out by
+ * itself), so the driver is never called with this held.
  */
 static DEFINE_MUTEX(gpumem_peers_lock);
 
@@ -157,6 +158,13 @@ void gpumem_peer_release(void)
 }
 
 #ifdef GPUMEM_GPL
+static struct workqueue_struct *gpumem_peer_work;
+
+void gpumem_peer_queue(struct work_struct *work)
+{
+	queue_work(gpumem_peer_work, work);
+}
+
 /*
  * A driver that has left its device has stopped it, and a device without a driver
  * may get another IOMMU domain or be taken out.
@@ -183,14 +191,28 @@ static struct notifier_block gpumem_peer_notifier = {
 
 int gpumem_peer_init(void)
 {
-	return bus_register_notifier(&pci_bus_type, &gpumem_peer_notifier);
+	int rc;
+
+	gpumem_peer_work = alloc_workqueue("gpumem", 0, 0);
+	if (!gpumem_peer_work)
+		return -ENOMEM;
+	rc = bus_register_notifier(&pci_bus_type, &gpumem_peer_notifier);
+	if (rc)
+		destroy_workqueue(gpumem_peer_work);
+	return rc;
 }
 
 void gpumem_peer_exit(void)
 {
 	bus_unregister_notifier(&pci_bus_type, &gpumem_peer_notifier);
+	destroy_workqueue(gpumem_peer_work);
 }
 #else
+/* Nothing calls it where no notifier is. */
+void gpumem_peer_queue(struct work_struct *work)
+{
+}
+
 int gpumem_peer_init(void)
 {
 	return 0;

@@ -16,7 +16,7 @@
 
 /*
  * Each pin has a window of mmap offsets of its own, across all files: revoking
- * one must not touch the mappings of another that hang in the same inode. Bit
+ * one must not touch the mappings of another, which hang in the same inode. Bit
  * 62 keeps the windows away from physical addresses, which the original
  * interface uses as offsets.
  */
@@ -47,7 +47,6 @@ static void gpumem_pin_free(struct kref *ref)
 
 	if (pin->window)
 		xa_erase(&gpumem_windows, pin->window);
-	gpumem_mmap_wc_release(pin);
 	gpumem_event_put(pin);
 	gpumem_pin_uncharge(pin);
 	if (pin->window_user)
@@ -183,19 +182,21 @@ struct gpumem_pinned *gpumem_pin_create(struct gpumem_file *file,
 /* Chooses the pin's id and window; neither leads to it yet. */
 int gpumem_pin_reserve(struct gpumem_pinned *pin)
 {
-	u32 window;
+	u32 window, id;
 	int rc;
 
+	/* These write a number even if they fail: it may be another's by now. */
 	rc = xa_alloc_cyclic(&gpumem_windows, &window, NULL,
 			     XA_LIMIT(1, GPUMEM_WINDOW_MAX),
 			     &gpumem_window_next, GFP_KERNEL);
 	if (rc < 0)
 		goto err;
 	pin->window = window;
-	rc = xa_alloc_cyclic(&pin->file->pins, &pin->id, NULL, xa_limit_31b,
+	rc = xa_alloc_cyclic(&pin->file->pins, &id, NULL, xa_limit_31b,
 			     &pin->file->next_pin, GFP_KERNEL_ACCOUNT);
 	if (rc < 0)
 		goto err;
+	pin->id = id;
 	return 0;
 
 err:
@@ -232,6 +233,7 @@ static void gpumem_pin_kill(struct gpumem_pinned *pin)
 
 	gpumem_mmap_zap(pin);
 	gpumem_export_revoke_all(pin);
+	gpumem_mmap_wc_release(pin);
 	gpumem_dma_end_all(pin);
 	gpumem_dma_forget(pin->file, pin);
 	trace_gpumem_unpin(pin);
@@ -363,6 +365,7 @@ void gpumem_pin_revoke(struct gpumem_pinned *pin)
 	 */
 	gpumem_mmap_zap(pin);
 	gpumem_export_revoke_all(pin);
+	gpumem_mmap_wc_release(pin);
 	gpumem_dma_end_all(pin);
 	/* Whoever unpinned it is not waiting for this. */
 	if (taken)

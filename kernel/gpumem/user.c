@@ -31,12 +31,14 @@ MODULE_PARM_DESC(user_pins,
  * @charges:	charges that are not undone, and windows
  * @bytes:	sum of the charges
  * @windows:	windows of mmap offsets that are taken
+ * @turn:	held while the driver is asked for pages
  */
 struct gpumem_user {
 	uid_t uid;
 	u64 charges;
 	u64 bytes;
 	u64 windows;
+	struct mutex turn; /* one call for pages */
 };
 
 /* Guards the table and what is in it. */
@@ -72,6 +74,7 @@ static struct gpumem_user *gpumem_user_find(uid_t uid)
 	if (!user)
 		return ERR_PTR(-ENOMEM);
 	user->uid = uid;
+	mutex_init(&user->turn);
 	rc = xa_err(xa_store(&gpumem_users, uid, user, GFP_KERNEL_ACCOUNT));
 	if (rc) {
 		kfree(user);
@@ -150,6 +153,20 @@ void gpumem_user_give_window(struct gpumem_user *user)
 	user->windows--;
 	gpumem_user_drop(user);
 	mutex_unlock(&gpumem_users_lock);
+}
+
+/*
+ * A user asks the driver for one thing at a time, so that others wait for one call
+ * of his and not for as many as he has processes. The caller has charged the user.
+ */
+int gpumem_user_begin(struct gpumem_user *user)
+{
+	return mutex_lock_killable(&user->turn) ? -EINTR : 0;
+}
+
+void gpumem_user_end(struct gpumem_user *user)
+{
+	mutex_unlock(&user->turn);
 }
 
 void gpumem_user_exit(void)

@@ -43,6 +43,10 @@ static inline bool nvidia_p2p_version_fits(u32 version, u32 v)
 
 #define NVIDIA_P2P_GPU_UUID_LEN 16
 
+/* Not in the driver's: the device whose BAR is the emulated GPU's memory. */
+#define NVIDIA_P2P_EMULATED_VENDOR 0x1af4
+#define NVIDIA_P2P_EMULATED_DEVICE 0x1110
+
 /* flags of struct nvidia_p2p_page_table */
 #define NVIDIA_P2P_PAGE_TABLE_FLAGS_CPU_CACHEABLE 0x1
 
@@ -91,7 +95,9 @@ struct nvidia_p2p_dma_mapping {
  * get_pages, put_pages or dma_map_pages inside it.
  *
  * -EINVAL: no callback, misaligned, or not in one allocation of this process;
- * -ENOMEM: no memory or no BAR1 space; -ENOTSUPP, -EBUSY, -ENODEV, -EIO.
+ * -ENOMEM: no memory or no BAR1 space; -ENOTSUPP, -EBUSY, -ENODEV, -EIO. After any
+ * of these *page_table points at what is not there. Memory is allocated for the
+ * whole length before the range is looked for.
  */
 int nvidia_p2p_get_pages(u64 p2p_token, u32 va_space, u64 virtual_address,
 			 u64 length, struct nvidia_p2p_page_table **page_table,
@@ -99,7 +105,8 @@ int nvidia_p2p_get_pages(u64 p2p_token, u32 va_space, u64 virtual_address,
 
 /*
  * Releases what get_pages pinned. A table that the driver took back already
- * gives 0, and so does a call from another process, which releases nothing.
+ * gives 0, and so does a call from another process, or from one that no RM client
+ * has registered at that moment, which releases nothing: free_callback still comes.
  */
 int nvidia_p2p_put_pages(u64 p2p_token, u32 va_space, u64 virtual_address,
 			 struct nvidia_p2p_page_table *page_table);

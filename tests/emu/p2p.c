@@ -5,6 +5,7 @@
  */
 #define pr_fmt(fmt) "gpumem-emu: " fmt
 
+#include <linux/delay.h>
 #include <linux/module.h>
 #include <linux/moduleparam.h>
 #include <linux/overflow.h>
@@ -18,25 +19,63 @@ module_param(fail_get_pages, int, 0644);
 MODULE_PARM_DESC(fail_get_pages,
 		 "errno that every get_pages returns (0: it works)");
 
+static bool unregistered;
+module_param(unregistered, bool, 0644);
+MODULE_PARM_DESC(
+	unregistered,
+	"no RM client has the calling process registered: get_pages finds nothing, put_pages neither and says 0");
+
 /* Tables taken back by a revocation, the latest ones: a late put is no error. */
 #define TOMBS 256
+
+/* Where no page table is. */
+#define TABLE_FREED ((struct nvidia_p2p_page_table *)0x6b6b6b6b6b6b6b6bUL)
+/* What the driver allocates for each page of a range that it is asked for. */
+#define ENTRY_SIZE 16
 
 /* emu_lock */
 static LIST_HEAD(pins);
 static const struct nvidia_p2p_page_table *tombs[TOMBS];
 static unsigned int tomb_next;
 
-/* Who is inside a free callback; written under emu_lock. */
+/* Who calls others with the driver's lock held; written under emu_lock. */
 static struct task_struct *callback_task;
 
 bool emu_pin_in_callback(const char *call)
 {
 	if (READ_ONCE(callback_task) != current)
 		return false;
-	emu_violation("%s inside a free callback: the driver would hang here",
+	emu_violation("%s with the driver's lock held: it would hang here",
 		      call);
 	return true;
 }
+
+/* Takes a PCI device out under the driver's lock, as nvidia-smi drain does. */
+static int drain_set(const char *value, const struct kernel_param *param)
+{
+	unsigned int domain, bus, slot, function;
+	struct pci_dev *pdev;
+
+	if (sscanf(value, "%x:%x:%x.%x", &domain, &bus, &slot, &function) != 4)
+		return -EINVAL;
+	pdev = pci_get_domain_bus_and_slot(domain, bus,
+					   PCI_DEVFN(slot, function));
+	if (!pdev)
+		return -ENODEV;
+	mutex_lock(&emu_lock);
+	WRITE_ONCE(callback_task, current);
+	/* Calls that are on their way to the lock get there. */
+	msleep(100);
+	pci_stop_and_remove_bus_device(pdev);
+	WRITE_ONCE(callback_task, NULL);
+	mutex_unlock(&emu_lock);
+	pci_dev_put(pdev);
+	return 0;
+}
+
+static const struct kernel_param_ops drain_ops = { .set = drain_set };
+module_param_cb(drain, &drain_ops, NULL, 0200);
+MODULE_PARM_DESC(drain, "PCI device to take out under the driver's lock");
 
 struct emu_pin *emu_pin_find(const struct nvidia_p2p_page_table *table)
 {
@@ -108,7 +147,8 @@ static int pin_new(u64 addr, u64 length, void (*callback)(void *data),
 
 	lockdep_assert_held(&emu_lock);
 	block = emu_block_find(addr, length);
-	if (!block || !emu_owner_is_current(block->context->owner))
+	if (!block || !emu_owner_is_current(block->context->owner) ||
+	    READ_ONCE(unregistered))
 		return -EINVAL;
 	if (!emu_bar1_take(length))
 		return -ENOMEM;
@@ -146,19 +186,26 @@ static int get_pages(u64 addr, u64 length, void (*callback)(void *data),
 		     void *data, struct nvidia_p2p_page_table **page_table)
 {
 	int fail = READ_ONCE(fail_get_pages);
+	void *entries;
 	u64 end;
 	int ret;
 
 	if (!page_table || !length || addr % EMU_PAGE || length % EMU_PAGE ||
 	    check_add_overflow(addr, length, &end))
 		return -EINVAL;
-	*page_table = NULL;
+	/* A call that fails leaves a pointer to what it has freed. */
+	*page_table = TABLE_FREED;
 	if (fail)
 		return -abs(fail);
 
+	/* The driver allocates for the whole length before it looks for it. */
+	entries = kvcalloc(length / EMU_PAGE, ENTRY_SIZE, GFP_KERNEL);
+	if (!entries)
+		return -ENOMEM;
 	mutex_lock(&emu_lock);
 	ret = pin_new(addr, length, callback, data, page_table);
 	mutex_unlock(&emu_lock);
+	kvfree(entries);
 	return ret;
 }
 
@@ -189,7 +236,8 @@ static int put_pages(u64 addr, struct nvidia_p2p_page_table *page_table,
 		goto out;
 	}
 	/* The driver finds nothing of the caller's there, and says nothing. */
-	if (!persistent && !emu_owner_is_current(pin->owner))
+	if (!persistent &&
+	    (!emu_owner_is_current(pin->owner) || READ_ONCE(unregistered)))
 		goto out;
 	if (emu_dma_free_all(pin))
 		emu_violation("a pin is put before its DMA mappings");

@@ -36,8 +36,8 @@ unsigned int emu_dma_free_all(struct emu_pin *pin);
 /* p2p.c: by the table's address alone; the table is not touched. */
 struct emu_pin *emu_pin_find(const struct nvidia_p2p_page_table *table);
 /*
- * True, and counted as a violation: the caller is inside a free callback, where
- * the driver would wait for a lock that it holds.
+ * True, and counted as a violation: the caller is inside a free callback, or told
+ * that a device is drained, where the driver would wait for a lock that it holds.
  */
 bool emu_pin_in_callback(const char *call);
 

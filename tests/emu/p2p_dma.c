@@ -1,9 +1,12 @@
 // SPDX-License-Identifier: (GPL-2.0 OR MIT)
 /*
- * DMA mappings: the addresses at which another PCI device reaches pinned pages.
+ * DMA mappings: the addresses at which another PCI device reaches pinned pages, or
+ * not: as in the driver, a device that has no DMA operations of its own gets
+ * physical addresses. Since Linux 6.12 that is so behind an IOMMU too.
  */
 #define pr_fmt(fmt) "gpumem-emu: " fmt
 
+#include <linux/dma-map-ops.h>
 #include <linux/dma-mapping.h>
 #include <linux/module.h>
 #include <linux/moduleparam.h>
@@ -33,6 +36,8 @@ static LIST_HEAD(dma_maps);
 
 static void dma_unmap_first(struct emu_dma *dma, u32 count)
 {
+	if (!get_dma_ops(&dma->peer->dev))
+		return;
 	while (count--)
 		dma_unmap_resource(&dma->peer->dev, dma->addresses[count],
 				   EMU_PAGE, DMA_BIDIRECTIONAL, 0);
@@ -45,6 +50,9 @@ static int dma_map_all(struct emu_dma *dma)
 	u32 i;
 
 	for (i = 0; i < dma->entries; i++) {
+		dma->addresses[i] = table->pages[i]->physical_address;
+		if (!get_dma_ops(&dma->peer->dev))
+			continue;
 		addr = dma_map_resource(&dma->peer->dev,
 					table->pages[i]->physical_address,
 					EMU_PAGE, DMA_BIDIRECTIONAL, 0);

@@ -3,7 +3,7 @@
  * What a PCI device can reach, and what happens when it or its driver goes away.
  *
  *   vm-dma-peer refused|physical|translated PEER
- *   vm-dma-peer unplug|race PEER
+ *   vm-dma-peer unplug|race|drain PEER
  *   vm-dma-peer unbind
  */
 #include "t_dma.h"
@@ -182,15 +182,21 @@ static void mode_unbind(void)
 static atomic_bool the_end;
 static atomic_uint mapped, gone, refused;
 
+static uint32_t race_flags;
+
 static void *race_run(void *arg)
 {
-	struct gpumem_pin pin = gm_must_pin(fd, emu_alloc(emu, MIB), MIB);
+	struct gpumem_pin pin = { .size = sizeof(pin),
+				  .flags = race_flags,
+				  .addr = emu_alloc(emu, MIB),
+				  .length = MIB };
 	struct gpumem_dma_map map;
 	struct gpumem_dma_run run;
 	uint64_t n;
 	int r;
 
 	(void)arg;
+	need(!t_ioctl(fd, GPUMEM_IOC_PIN, &pin), "PIN");
 	while (!atomic_load(&the_end)) {
 		r = gm_dma_map(fd, pin.pin, &peer, &map);
 		/* Nobody sets the DMA mask of the one that comes back. */
@@ -248,12 +254,45 @@ static void mode_race(void)
 	check_dma_maps(0, "after the race");
 }
 
+#define DRAIN "/sys/module/gpumem_emu/parameters/drain"
+
+/*
+ * The driver takes the device out, its lock held, while threads map for it. Their
+ * pins are persistent: DMA_MAP has nothing else to ask the driver for.
+ */
+static void mode_drain(void)
+{
+	uint64_t violations = emu_counters().violations;
+	pthread_t thread[THREADS];
+	int i;
+
+	race_flags = GPUMEM_PIN_PERSISTENT;
+	for (i = 0; i < THREADS; i++)
+		need(!pthread_create(&thread[i], NULL, race_run, NULL),
+		     "pthread_create");
+	for (i = 0; i < PLUGS; i++) {
+		struct since since = { mapped + refused, gone };
+
+		need(t_wait(device_met, &since), "nobody met the device");
+		sysfs_write(DRAIN, peer.name);
+		need(t_wait(device_missed, &since),
+		     "the calls do not come back");
+		sysfs_write(RESCAN, "1");
+	}
+	atomic_store(&the_end, true);
+	for (i = 0; i < THREADS; i++)
+		pthread_join(thread[i], NULL);
+	printf("%u mappings, %u without the device, %u out of its reach\n",
+	       mapped, gone, refused);
+	check_dma_maps(0, "after the drains");
+	check(emu_counters().violations == violations,
+	      "the driver was called in a drain");
+}
+
 static const struct t_mode modes[] = {
-	{ "refused", mode_refused },
-	{ "physical", mode_physical },
-	{ "translated", mode_translated },
-	{ "unplug", mode_unplug },
-	{ "race", mode_race },
+	{ "refused", mode_refused },	   { "physical", mode_physical },
+	{ "translated", mode_translated }, { "unplug", mode_unplug },
+	{ "drain", mode_drain },	   { "race", mode_race },
 	{ "unbind", mode_unbind },
 };
 

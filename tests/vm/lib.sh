@@ -3,7 +3,7 @@
 # Shell functions for the test machine's init and its cases.
 
 # shellcheck disable=SC2034 # init reads it
-dmesg_bad='WARNING|BUG|Oops|Call Trace|general protection|unable to handle|leak|KASAN|UBSAN|kmemleak|possible (recursive|circular)|lockdep|soft lockup|hung task|refcount_t|Bad page|Unable to|contract breach'
+dmesg_bad='WARNING|oom-kill|Out of memory|BUG|Oops|Call Trace|general protection|unable to handle|leak|KASAN|UBSAN|kmemleak|possible (recursive|circular)|lockdep|soft lockup|hung task|refcount_t|Bad page|Unable to|contract breach'
 
 # say LINE: one line to the host.
 say()
@@ -42,9 +42,13 @@ lockdep_check()
 	return 1
 }
 
-# counter NAME: a counter of the emulated GPU.
+# counter NAME: a counter of the emulated GPU, or dma_maps, which gpumem.ko makes.
 counter()
 {
+	if [ "$1" = dma_maps ]; then
+		cat /sys/module/gpumem/parameters/dma_maps 2>/dev/null || echo 0
+		return
+	fi
 	awk -v n="$1" '$1 == n {print $2}' /proc/gpumem-emu
 }
 

@@ -220,7 +220,7 @@ static void refused(int want, const char *text)
 	t_lib_close(session);
 }
 
-/* The case has given the device such a driver, such a mask, or a bad place. */
+/* The case has given the device such a driver, or such a mask. */
 static void mode_vfio(void)
 {
 	refused(EBUSY, "vfio-pci drives the device");
@@ -229,16 +229,6 @@ static void mode_vfio(void)
 static void mode_mask(void)
 {
 	refused(EIO, "DMA mask of 64 bits");
-}
-
-static void mode_topology(void)
-{
-	refused(EOPNOTSUPP, "root complex");
-}
-
-static void mode_driver(void)
-{
-	refused(EINVAL, "the NVIDIA driver refused the device");
 }
 
 /* The memory is freed under the mapping. */
@@ -433,8 +423,6 @@ static const struct t_mode modes[] = {
 	{ "owner", mode_owner },
 	{ "vfio", mode_vfio },
 	{ "mask", mode_mask },
-	{ "topology", mode_topology },
-	{ "driver", mode_driver },
 };
 
 int main(int argc, char **argv)

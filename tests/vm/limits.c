@@ -158,11 +158,76 @@ static void mode_memory(void)
 	close(emu);
 }
 
+#define ASKERS 64
+#define BYSTANDER_MIB 200
+
+/* Asks for all that there can be, where nothing is, with and without a callback. */
+static void nothing_run(void *length)
+{
+	struct gpumem_pin pin;
+	int fd = gm_open(), i;
+
+	for (i = 0; i < 4; i++) {
+		check_result(gm_pin(fd, NOWHERE, *(uint64_t *)length, &pin),
+			     EINVAL, "PIN of nothing");
+		pin = (struct gpumem_pin){ .size = sizeof(pin),
+					   .flags = GPUMEM_PIN_PERSISTENT,
+					   .addr = NOWHERE,
+					   .length = *(uint64_t *)length };
+		check_result(t_ioctl(fd, GPUMEM_IOC_PIN, &pin), EINVAL,
+			     "a persistent PIN of nothing");
+	}
+	close(fd);
+}
+
+/* Has memory, and is the first that the kernel would kill for want of some. */
+static pid_t bystander_start(int ready[2])
+{
+	pid_t pid = fork();
+	char byte;
+
+	need(pid >= 0, "fork: %s", strerror(errno));
+	if (!pid) {
+		int fd = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
+		char *all = malloc(BYSTANDER_MIB * MIB);
+
+		if (fd < 0 || write(fd, "1000", 4) != 4 || !all)
+			_exit(1);
+		memset(all, 1, BYSTANDER_MIB * MIB);
+		if (write(ready[1], "", 1) != 1)
+			_exit(1);
+		for (;;)
+			pause();
+	}
+	need(read(ready[0], &byte, 1) == 1, "the bystander did not start");
+	return pid;
+}
+
+/* PIN of what no GPU has costs no memory, however many ask. */
+static void mode_nothing(void)
+{
+	uint64_t lengths[] = { 1ull << 42, (1ull << 42) - GPU_PAGE, 1ull << 38,
+			       emu_counters().vram_bytes };
+	pid_t bystander, askers[ASKERS];
+	int ready[2], status = 0, i;
+
+	need(!pipe(ready), "pipe: %s", strerror(errno));
+	bystander = bystander_start(ready);
+	nothing_run(&lengths[0]);
+	for (i = 0; i < ASKERS; i++)
+		askers[i] = t_fork(nothing_run, &lengths[i % 4]);
+	for (i = 0; i < ASKERS; i++)
+		t_join("one who asks", askers[i]);
+	check(!waitpid(bystander, &status, WNOHANG),
+	      "the bystander is gone: %#x", (unsigned int)status);
+	kill(bystander, SIGKILL);
+	waitpid(bystander, NULL, 0);
+}
+
 static const struct t_mode modes[] = {
-	{ "get-pages", mode_get_pages },
-	{ "version", mode_version },
-	{ "bar1", mode_bar1 },
-	{ "memory", mode_memory },
+	{ "get-pages", mode_get_pages }, { "version", mode_version },
+	{ "bar1", mode_bar1 },		 { "memory", mode_memory },
+	{ "nothing", mode_nothing },
 };
 
 int main(int argc, char **argv)

@@ -266,8 +266,8 @@ struct gpumem_pages {
  *   EACCES	the caller may not use the device: see @device_fd
  *   EBADF	device_fd is no open descriptor
  *   EBUSY	vfio-pci drives the device
- *   EOPNOTSUPP	the driver cannot map this memory for this device (topology)
- *   EINVAL	the driver refused the device
+ *   EOPNOTSUPP	the driver cannot hold this memory for a device
+ *   EINVAL	the driver refused to hold it
  *   EIO	the device cannot address the memory: has its driver set the
  *		DMA mask? (No IOMMU translates for it: there is none, or
  *		iommu=pt.)

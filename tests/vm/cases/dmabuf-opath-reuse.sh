@@ -1,0 +1,3 @@
+# SPDX-License-Identifier: MIT
+# The same, and other files are where the dma-buf's was.
+vm-lifetimes opath-reuse
