@@ -15,6 +15,8 @@
 /* The linker puts these in the places of the library's. */
 const struct gm_backend_ops *__wrap_gm_backend_at(unsigned int index);
 bool __wrap_gm_backend_no_gpu(void);
+int __wrap_gm_backend_find(const char *name, const struct gm_backend_ops **ops);
+int __real_gm_backend_find(const char *name, const struct gm_backend_ops **ops);
 
 /* Tried in this order, with the simulated one behind them. */
 static struct gm_backend_ops first, second;
@@ -28,6 +30,14 @@ const struct gm_backend_ops *__wrap_gm_backend_at(unsigned int index)
 						&gm_backend_sim };
 
 	return index < 3 ? list[index] : NULL;
+}
+
+int __wrap_gm_backend_find(const char *name, const struct gm_backend_ops **ops)
+{
+	if (strcmp(name, first.name))
+		return __real_gm_backend_find(name, ops);
+	*ops = &first;
+	return 0;
 }
 
 bool __wrap_gm_backend_no_gpu(void)
@@ -167,6 +177,8 @@ static void one_that_does_not_open_is_passed_over(void **state)
 /* Whether another follows with the same libcuda, with its own, or none. */
 static void one_that_does_not_open_keeps_no_context(void **state)
 {
+	struct gpumem_options options = { .size = sizeof(options),
+					  .backend = "first" };
 	struct gpumem *session;
 
 	first.open = open_in_vain;
@@ -180,6 +192,9 @@ static void one_that_does_not_open_keeps_no_context(void **state)
 	no_gpu = false;
 	unit_expect_error(gpumem_open(NULL, &session), -EIO, "the first cannot",
 			  NULL);
+	assert_int_equal(retained, 0);
+	unit_expect_error(gpumem_open(&options, &session), -EIO,
+			  "the first cannot", NULL);
 	assert_int_equal(retained, 0);
 }
 
