@@ -309,9 +309,14 @@ static int exec_use(void)
 	return 127;
 }
 
-static int child_use(char *said, size_t size)
+static void child_use(char *said, size_t size)
 {
-	return child_of(exec_use, said, size);
+	int rc = child_of(exec_use, said, size);
+
+	/* An emulator cannot start a program for its CPU. */
+	if (rc == 127)
+		skip();
+	assert_int_equal(rc, 0);
 }
 
 /* As in a container that sets it for programs which need none. */
@@ -320,7 +325,7 @@ static void an_empty_variable_is_none(void **state)
 	char said[8000];
 
 	setenv("GPUMEM_CPU", "", 1);
-	assert_int_equal(child_use(said, sizeof(said)), 0);
+	child_use(said, sizeof(said));
 	unsetenv("GPUMEM_CPU");
 	assert_non_null(strstr(said, "open: GPU 0"));
 	assert_null(strstr(said, "GPUMEM_CPU"));
@@ -334,7 +339,7 @@ static void short_copies_are_not_counted(void **state)
 
 	if (barriers < 0 || !(barriers & MEMBARRIER_CMD_PRIVATE_EXPEDITED))
 		skip();
-	assert_int_equal(child_use(said, sizeof(said)), 0);
+	child_use(said, sizeof(said));
 	assert_non_null(strstr(said, "ended through membarrier()"));
 }
 
