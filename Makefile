@@ -4,9 +4,10 @@
 
 BUILD ?= build
 PREFIX ?= /usr/local
+MUTANTS_SEED ?= 1
 KDIR ?= /lib/modules/$(shell uname -r)/build
 
-.PHONY: all build demo test test-fresh test-busy unit vm test-debug test-sanitize test-arm64 fuzz fuzz-kernel check check-nvidia format module install \
+.PHONY: all build demo test test-fresh test-busy unit vm test-debug test-sanitize test-arm64 fuzz fuzz-kernel mutants check check-nvidia format module install \
 	uninstall install-module uninstall-module test-dma test-gpu \
 	bench-gpu clean distclean help
 
@@ -25,6 +26,7 @@ help:
 	@echo 'make test-arm64  unit tests for arm64 under emulation'
 	@echo 'make fuzz       parsers and libgdrapi under libFuzzer; FUZZ_RUNS=1000000 FUZZ="plan gdrapi"'
 	@echo 'make fuzz-kernel a night of random operations on the kernel module'
+	@echo 'make mutants    changes the library in 120 places, one at a time: which do the unit tests notice (hours); MUTANTS="--only lib/copy --count 20"'
 	@echo 'make check      format, checkpatch, sparse, static analysis, both compilers, arm64 (on Debian 12)'
 	@echo 'make build      user space into $(BUILD)/'
 	@echo 'make check-nvidia  gpumem.ko against the open NVIDIA driver (builds the driver, once)'
@@ -84,6 +86,10 @@ fuzz:
 fuzz-kernel:
 	@scripts/fuzz-kernel.sh '$(BUILD)'
 
+mutants:
+	@scripts/setup.sh build test
+	@nice -n 19 scripts/mutants.py --seed '$(MUTANTS_SEED)' $(MUTANTS)
+
 check:
 	@scripts/check.sh
 
@@ -117,7 +123,7 @@ bench-gpu:
 	@bench/run.sh
 
 clean:
-	rm -rf build-gpu build-check build-sanitize build-fresh
+	rm -rf build-gpu build-check build-sanitize build-fresh build-mutants
 	@[ ! -f build/module/made-by-module.sh ] || { echo 'rm -rf build/module'; rm -rf build/module; }
 	@info='$(BUILD)/meson-info/intro-projectinfo.json'; \
 	if [ -f "$$info" ] && ! grep -q '"descriptive_name": "gpumem"' "$$info"; then \

@@ -83,19 +83,41 @@ static void copies_map_for_their_own_time(void **state)
 {
 	CUdeviceptr addr = unit_alloc(MIB);
 	struct gpumem_buf *buf = unit_pin(addr + 13, MIB - 13);
-	struct gpumem_buf_info info = { .size = sizeof(info) };
+	const unsigned int before = unit_mappings();
 	char out[100], in[100];
 
 	unit_fill(out, sizeof(out), 1);
 	assert_int_equal(gpumem_write(buf, 65530, out, sizeof(out)), 0);
-	assert_int_equal(gpumem_buf_get(buf, &info), 0);
-	assert_null(info.cpu);
-	assert_int_equal(info.maps, 0);
+	assert_int_equal(unit_mappings(), before);
 	assert_int_equal(gpumem_read(buf, 65530, in, sizeof(in)), 0);
+	assert_int_equal(unit_mappings(), before);
 	assert_memory_equal(in, out, sizeof(in));
 	assert_int_equal(unit_cuda.to_host(in, addr + 13 + 65530, sizeof(in)),
 			 0);
 	assert_memory_equal(in, out, sizeof(in));
+	assert_int_equal(gpumem_unpin(buf), 0);
+	unit_free(addr);
+}
+
+/* The last unmap ends it, whatever copies there were meanwhile. */
+static void a_mapping_is_given_back(void **state)
+{
+	CUdeviceptr addr = unit_alloc(MIB);
+	struct gpumem_buf *buf = unit_pin(addr, MIB);
+	const unsigned int before = unit_mappings();
+	char bytes[100] = "";
+
+	for (int i = 0; i < 3; i++) {
+		unit_map(buf);
+		unit_map(buf);
+		assert_true(unit_mappings() > before);
+		assert_int_equal(gpumem_write(buf, 9, bytes, sizeof(bytes)), 0);
+		assert_int_equal(gpumem_read(buf, 9, bytes, sizeof(bytes)), 0);
+		assert_int_equal(gpumem_unmap(buf), 0);
+		assert_true(unit_mappings() > before);
+		assert_int_equal(gpumem_unmap(buf), 0);
+		assert_int_equal(unit_mappings(), before);
+	}
 	assert_int_equal(gpumem_unpin(buf), 0);
 	unit_free(addr);
 }
@@ -229,6 +251,7 @@ int main(void)
 		cmocka_unit_test(write_touches_its_bytes_alone),
 		cmocka_unit_test(read_touches_its_bytes_alone),
 		cmocka_unit_test(copies_map_for_their_own_time),
+		cmocka_unit_test(a_mapping_is_given_back),
 		cmocka_unit_test(copies_across_every_page_are_right),
 		cmocka_unit_test(short_copies_follow_every_mapping),
 		cmocka_unit_test(short_copies_know_their_handles),

@@ -3,6 +3,8 @@
  * DMA mappings, dma-bufs and the ways of pinning, as far as they go without the
  * kernel module: arguments, handles and refusals.
  */
+#include <fcntl.h>
+
 #include "unit.h"
 
 #include "../../lib/pci.h"
@@ -74,6 +76,49 @@ static void bad_pci_addresses_are_refused(void **state)
 	}
 	assert_ptr_equal(dma, (void *)0x1234);
 	assert_int_equal(gpumem_unpin(buf), 0);
+}
+
+/* The linker puts them in the places of the C library's. */
+int __wrap_open(const char *path, int flags, ...);
+int __wrap_open64(const char *path, int flags, ...);
+
+static const char *may_open; /* how the one file ends that may be opened */
+static unsigned int opens;
+
+int __wrap_open(const char *path, int flags, ...)
+{
+	const char *name = strrchr(path, '/') + 1;
+
+	assert_string_equal(path + strlen("/sys/bus/pci/devices/0000:3b:00.0/"),
+			    name);
+	assert_int_equal(flags, O_WRONLY | O_CLOEXEC);
+	opens++;
+	return may_open && !strcmp(name, may_open) ? 1000 : -1;
+}
+
+int __wrap_open64(const char *path, int flags, ...)
+{
+	return __wrap_open(path, flags);
+}
+
+/* Who may write one of a board's files may have it reach memory. */
+static void any_file_of_a_board_will_do(void **state)
+{
+	static const char *const names[] = { "config",	  "resource0",
+					     "resource1", "resource2",
+					     "resource3", "resource4",
+					     "resource5" };
+
+	for (unsigned int i = 0; i < 7; i++) {
+		may_open = names[i];
+		opens = 0;
+		assert_int_equal(gm_pci_open("0000:3b:00.0"), 1000);
+		assert_int_equal(opens, i + 1);
+	}
+	may_open = NULL;
+	opens = 0;
+	assert_int_equal(gm_pci_open("0000:3b:00.0"), -1);
+	assert_int_equal(opens, 7);
 }
 
 static void dma_map_refuses_bad_arguments(void **state)
@@ -247,6 +292,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(pci_addresses_are_parsed),
 		cmocka_unit_test(bad_pci_addresses_are_refused),
+		cmocka_unit_test(any_file_of_a_board_will_do),
 		cmocka_unit_test(dma_map_refuses_bad_arguments),
 		cmocka_unit_test(dma_map_says_who_can),
 		cmocka_unit_test(dma_calls_refuse_dead_handles),

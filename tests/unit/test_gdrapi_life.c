@@ -10,6 +10,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "../../compat/gdrapi/library.h"
 #include "gdrapi_unit.h"
 
 #define THREADS 6
@@ -38,10 +39,28 @@ static void check_dead(gdr_t g, gdr_mh_t mh)
 	assert_null(map);
 }
 
+/* How far from the first one handles' slots lie. */
+struct slots {
+	long most, least;
+};
+
+static void slots_count(struct slots *slots, gdr_mh_t mh, gdr_mh_t first)
+{
+	long slot = (long)((mh.h - first.h) / GDRAPI_STEP % GDRAPI_SLOTS);
+
+	if (slot >= (long)GDRAPI_SLOTS / 2)
+		slot -= GDRAPI_SLOTS;
+	if (slot > slots->most)
+		slots->most = slot;
+	if (slot < slots->least)
+		slots->least = slot;
+}
+
 static void dead_handles_are_told(void **state)
 {
 	struct gdr_unit_memory memory = gdr_unit_alloc(65536);
 	gdr_mh_t mh = gdr_unit_pin(memory.addr, 65536), old = mh;
+	struct slots slots = { 0 };
 	char lookalike[104] = { 0 };
 
 	/* As much of it as GDRCopy's own structure has can be read. */
@@ -52,10 +71,13 @@ static void dead_handles_are_told(void **state)
 	/* Many times over it stays dead, while its like come and go. */
 	for (int i = 0; i < 3000; i++) {
 		mh = gdr_unit_pin(memory.addr, 65536);
+		slots_count(&slots, mh, old);
 		assert_int_not_equal(mh.h, old.h);
 		assert_int_equal(gdr_unpin_buffer(gdr_unit, old), EINVAL);
 		assert_int_equal(gdr_unpin_buffer(gdr_unit, mh), 0);
 	}
+	/* They are used again, so that days of this do not use them up. */
+	assert_in_range(slots.most - slots.least, 500, 1300);
 	check_dead(gdr_unit, (gdr_mh_t){ 0 });
 	check_dead(gdr_unit, (gdr_mh_t){ old.h + 4 });
 	check_dead(gdr_unit, (gdr_mh_t){ old.h + 8 });

@@ -291,6 +291,32 @@ static void what_was_pinned_is_asked_of_the_plan_too(void **state)
 	free(host);
 }
 
+/* From its middle past its end, at the first copy and when a part is known. */
+static void memory_pinned_in_part_is_not_pinned(void **state)
+{
+	CUdeviceptr addr = unit_alloc(BYTES);
+	struct gpumem_buf *buf = unit_pin(addr, BYTES);
+	unsigned char *host = aligned_alloc(4096, 8 * MIB);
+	uint64_t before = cuda_copied();
+
+	assert_non_null(host);
+	assert_int_equal(register_host(host, 4 * MIB), 0);
+	there_and_back(buf, host + 2 * MIB, NULL);
+	there_and_back(buf, host + 4 * MIB - 4096, NULL);
+	assert_int_equal(cuda_copied(), before);
+	/* All of it that is pinned is known now. */
+	there_and_back(buf, host, NULL);
+	there_and_back(buf, host + 4 * MIB - BYTES, NULL);
+	there_and_back(buf, host + 4 * MIB - BYTES + 1, NULL);
+	there_and_back(buf, host + 2 * MIB, NULL);
+	there_and_back(buf, host + 4 * MIB, NULL);
+	assert_int_equal(cuda_copied(), before);
+	assert_int_equal(unregister_host(host), 0);
+	assert_int_equal(gpumem_unpin(buf), 0);
+	unit_free(addr);
+	free(host);
+}
+
 /* Returns the jobs that the courier did. */
 static uint64_t read_once(struct gpumem_buf *buf, unsigned char *host,
 			  size_t length, uint64_t *copies)
@@ -469,6 +495,7 @@ int main(void)
 		IN_STOPPED_TIME(a_copy_of_known_memory_is_one_copy),
 		IN_TIME(an_engine_that_fails_loses_nothing),
 		IN_TIME(what_was_pinned_is_asked_of_the_plan_too),
+		IN_TIME(memory_pinned_in_part_is_not_pinned),
 		IN_STOPPED_TIME(isolated_reads_start_no_courier),
 		IN_STOPPED_TIME(starts_in_vain_become_rare),
 		IN_STOPPED_TIME(memory_that_was_pinned_since_is_noticed),

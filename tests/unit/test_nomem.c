@@ -3,7 +3,10 @@
  * Every allocation of host memory fails once, one after the other: each gives
  * an error with a reason, and nothing is left behind.
  */
+#include <stdatomic.h>
 #include <stdio.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
 
 #include "unit.h"
 
@@ -11,10 +14,14 @@
 extern void *__libc_malloc(size_t size);
 extern void *__libc_calloc(size_t count, size_t size);
 extern void *__libc_realloc(void *old, size_t size);
+extern void __libc_free(void *memory);
 
 /* Allocations of this thread until one fails; 0: none does. */
 static __thread unsigned int until_failure;
 static __thread unsigned int failures;
+
+/* Blocks that were not freed, of all threads. */
+static atomic_long blocks;
 
 static bool fails_now(void)
 {
@@ -30,17 +37,32 @@ static bool fails_now(void)
 /* These take the place of glibc's in the whole program. */
 EXPORTED void *malloc(size_t size)
 {
-	return fails_now() ? NULL : __libc_malloc(size);
+	void *made = fails_now() ? NULL : __libc_malloc(size);
+
+	blocks += !!made;
+	return made;
 }
 
 EXPORTED void *calloc(size_t count, size_t size)
 {
-	return fails_now() ? NULL : __libc_calloc(count, size);
+	void *made = fails_now() ? NULL : __libc_calloc(count, size);
+
+	blocks += !!made;
+	return made;
 }
 
 EXPORTED void *realloc(void *old, size_t size)
 {
-	return fails_now() ? NULL : __libc_realloc(old, size);
+	void *made = fails_now() ? NULL : __libc_realloc(old, size);
+
+	blocks += made && !old;
+	return made;
+}
+
+EXPORTED void free(void *memory)
+{
+	blocks -= !!memory;
+	__libc_free(memory);
 }
 
 static int open_and_close(void)
@@ -170,6 +192,71 @@ static void many_pins_survive_each_failure(void **state)
 	unit_free(memory);
 }
 
+#define ROUNDS 20
+
+static void expect_no_growth(int (*body)(void))
+{
+	long before;
+
+	/* What is made once, and what a cache keeps. */
+	for (int i = 0; i < ROUNDS; i++)
+		assert_int_equal(body(), 0);
+	before = blocks;
+	for (int i = 0; i < ROUNDS; i++)
+		assert_int_equal(body(), 0);
+	if (blocks - before >= ROUNDS)
+		fail_msg("%ld blocks more after %d rounds", blocks - before,
+			 ROUNDS);
+}
+
+static void nothing_stays_of_a_session(void **state)
+{
+	expect_no_growth(open_and_close);
+}
+
+static void nothing_stays_of_a_buffer(void **state)
+{
+	expect_no_growth(alloc_and_unpin);
+	memory = unit_alloc(300000);
+	expect_no_growth(pin_map_and_unpin);
+	unit_free(memory);
+}
+
+/* The kernel gives no more addresses, as where a program has used them up. */
+static void a_mapping_that_cannot_be_made_is_an_error(void **state)
+{
+	struct rlimit limit, none;
+	struct gpumem_buf *buf;
+	void *cpu = &limit;
+	int mapped, wrote;
+	char byte = 0;
+	bool heeded;
+
+	assert_int_equal(gpumem_alloc(unit_session, 300000, 0, &buf), 0);
+	assert_int_equal(getrlimit(RLIMIT_AS, &limit), 0);
+	none = (struct rlimit){ .rlim_cur = 0, .rlim_max = limit.rlim_max };
+	assert_int_equal(setrlimit(RLIMIT_AS, &none), 0);
+	/* An emulator may not heed it. */
+	heeded = mmap(NULL, 1, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0) ==
+		 MAP_FAILED;
+	mapped = gpumem_map(buf, &cpu);
+	wrote = gpumem_write(buf, 0, "a", 1);
+	assert_int_equal(setrlimit(RLIMIT_AS, &limit), 0);
+	if (!heeded) {
+		assert_int_equal(gpumem_unpin(buf), 0);
+		skip();
+	}
+	assert_int_equal(mapped, -ENOMEM);
+	assert_ptr_equal(cpu, &limit);
+	unit_expect_error(wrote, -ENOMEM, "map", NULL);
+	/* Later they do. */
+	assert_int_equal(gpumem_write(buf, 0, "b", 1), 0);
+	assert_int_equal(gpumem_map(buf, &cpu), 0);
+	assert_int_equal(gpumem_read(buf, 0, &byte, 1), 0);
+	assert_int_equal(byte, 'b');
+	assert_int_equal(gpumem_unpin(buf), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -178,6 +265,9 @@ int main(void)
 		cmocka_unit_test(dma_map_survives_each_failure),
 		cmocka_unit_test(pin_and_map_survive_each_failure),
 		cmocka_unit_test(many_pins_survive_each_failure),
+		cmocka_unit_test(nothing_stays_of_a_session),
+		cmocka_unit_test(nothing_stays_of_a_buffer),
+		cmocka_unit_test(a_mapping_that_cannot_be_made_is_an_error),
 	};
 
 	return group_run(tests, unit_setup, unit_teardown);

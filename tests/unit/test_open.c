@@ -4,6 +4,8 @@
  * that is skipped on a machine where it can.
  */
 #include <stdio.h>
+#include <linux/membarrier.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -138,8 +140,21 @@ static void listing_loads_no_simulated_cuda(void **state)
 	fclose(file);
 }
 
-/* Opens in a child, so that libraries and messages are a new process's. */
-static int child_open(const char *name, char *said, size_t size)
+/* In the build tree, where nobody names it. */
+static void the_simulated_cuda_is_found_beside_the_library(void **state)
+{
+	char *place = strdup(getenv("GPUMEM_SIM_LIBCUDA"));
+	struct gpumem_backend backend;
+
+	unsetenv("GPUMEM_SIM_LIBCUDA");
+	assert_int_equal(status_of(3, &backend), 0);
+	assert_non_null(strstr(backend.reason, "/sim/libcuda.so.1"));
+	setenv("GPUMEM_SIM_LIBCUDA", place, 1);
+	free(place);
+}
+
+/* Runs body in a child, and keeps what it says. */
+static int child_of(int (*body)(void), char *said, size_t size)
 {
 	int pipes[2], status;
 	size_t used = 0;
@@ -150,16 +165,8 @@ static int child_open(const char *name, char *said, size_t size)
 	child = fork();
 	assert_true(child >= 0);
 	if (!child) {
-		struct gpumem *session;
-		int rc;
-
 		dup2(pipes[1], STDERR_FILENO);
-		rc = open_backend(name, &session);
-		if (rc)
-			_exit(-rc);
-		if (gpumem_close(session) || open_backend(name, &session))
-			_exit(254);
-		_exit(strcmp(gpumem_backend_name(session), "sim") ? 255 : 0);
+		_exit(body());
 	}
 	close(pipes[1]);
 	while ((n = read(pipes[0], said + used, size - 1 - used)) > 0)
@@ -169,6 +176,27 @@ static int child_open(const char *name, char *said, size_t size)
 	assert_int_equal(waitpid(child, &status, 0), child);
 	assert_true(WIFEXITED(status));
 	return WEXITSTATUS(status);
+}
+
+static const char *child_backend;
+
+static int open_twice(void)
+{
+	struct gpumem *session;
+	int rc = open_backend(child_backend, &session);
+
+	if (rc)
+		return -rc;
+	if (gpumem_close(session) || open_backend(child_backend, &session))
+		return 254;
+	return strcmp(gpumem_backend_name(session), "sim") ? 255 : 0;
+}
+
+/* Opens in a child, so that libraries and messages are a new process's. */
+static int child_open(const char *name, char *said, size_t size)
+{
+	child_backend = name;
+	return child_of(open_twice, said, size);
 }
 
 static void sim_is_chosen_where_there_is_no_gpu_and_says_so(void **state)
@@ -265,16 +293,71 @@ static void the_debug_log_is_off_unless_asked_for(void **state)
 	assert_string_equal(said, "");
 }
 
+/* In a program of its own: the log is asked for once. */
+static int use(void)
+{
+	struct gpumem_buf *buf;
+	struct gpumem *session;
+	void *cpu;
+
+	return open_backend("sim", &session) ||
+	       gpumem_alloc(session, 4096, 0, &buf) || gpumem_map(buf, &cpu) ||
+	       gpumem_write(buf, 0, "abc", 3) || gpumem_close(session);
+}
+
+static int exec_use(void)
+{
+	setenv("GPUMEM_LOG", "debug", 1);
+	execl("/proc/self/exe", "test_open", "use", NULL);
+	return 127;
+}
+
+static void child_use(char *said, size_t size)
+{
+	int rc = child_of(exec_use, said, size);
+
+	/* An emulator cannot start a program for its CPU. */
+	if (rc == 127)
+		skip();
+	assert_int_equal(rc, 0);
+}
+
+/* As in a container that sets it for programs which need none. */
+static void an_empty_variable_is_none(void **state)
+{
+	char said[8000];
+
+	setenv("GPUMEM_CPU", "", 1);
+	child_use(said, sizeof(said));
+	unsetenv("GPUMEM_CPU");
+	assert_non_null(strstr(said, "open: GPU 0"));
+	assert_null(strstr(said, "GPUMEM_CPU"));
+}
+
+/* They are slow without, and else nobody would know. */
+static void short_copies_are_not_counted(void **state)
+{
+	long barriers = syscall(SYS_membarrier, MEMBARRIER_CMD_QUERY, 0, 0);
+	char said[8000];
+
+	if (barriers < 0 || !(barriers & MEMBARRIER_CMD_PRIVATE_EXPEDITED))
+		skip();
+	child_use(said, sizeof(said));
+	assert_non_null(strstr(said, "ended through membarrier()"));
+}
+
 static void the_versions_agree(void **state)
 {
 	char version[40];
 
+	/* The header's, the library's, and that of the project's build. */
 	snprintf(version, sizeof(version), "%d.%d.%d", GPUMEM_VERSION_MAJOR,
 		 GPUMEM_VERSION_MINOR, GPUMEM_VERSION_PATCH);
-	assert_string_equal(gpumem_version(), version);
+	assert_string_equal(version, TEST_VERSION);
+	assert_string_equal(gpumem_version(), TEST_VERSION);
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(backends_are_listed_in_their_order),
@@ -283,15 +366,21 @@ int main(void)
 		cmocka_unit_test(dmabuf_says_that_no_driver_is_loaded),
 		cmocka_unit_test(listing_loads_no_simulated_cuda),
 		cmocka_unit_test(
+			the_simulated_cuda_is_found_beside_the_library),
+		cmocka_unit_test(
 			sim_is_chosen_where_there_is_no_gpu_and_says_so),
 		cmocka_unit_test(
 			the_environment_chooses_where_the_program_does_not),
 		cmocka_unit_test(what_a_variable_does_not_take_is_refused),
 		cmocka_unit_test(the_debug_log_is_off_unless_asked_for),
 		cmocka_unit_test(sim_says_where_it_is_looked_for),
+		cmocka_unit_test(an_empty_variable_is_none),
+		cmocka_unit_test(short_copies_are_not_counted),
 		cmocka_unit_test(the_versions_agree),
 	};
 
+	if (argc > 1 && !strcmp(argv[1], "use"))
+		return use();
 	unsetenv("GPUMEM_BACKEND");
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -286,6 +286,30 @@ static void the_device_is_described(void **state)
 	assert_true(device.bar1_free <= device.bar1_size);
 }
 
+static unsigned int sync_memops(CUdeviceptr addr)
+{
+	CUresult (*get)(void *data, CUpointer_attribute attribute,
+			CUdeviceptr addr) =
+		gpumem_cuda_symbol(unit_session, "cuPointerGetAttribute");
+	unsigned int on = 77;
+
+	assert_int_equal(get(&on, CU_POINTER_ATTRIBUTE_SYNC_MEMOPS, addr), 0);
+	return on;
+}
+
+/* Else a cuMemcpy() that has returned may not have come. */
+static void cuda_copies_of_pinned_memory_are_synchronous(void **state)
+{
+	CUdeviceptr addr = unit_alloc(MIB);
+	struct gpumem_buf *buf;
+
+	assert_int_equal(sync_memops(addr), 0);
+	buf = unit_pin(addr, MIB);
+	assert_int_equal(sync_memops(addr), 1);
+	assert_int_equal(gpumem_unpin(buf), 0);
+	unit_free(addr);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -302,6 +326,7 @@ int main(void)
 		cmocka_unit_test(calls_leave_the_threads_context_alone),
 		cmocka_unit_test(memory_of_another_context_can_be_pinned),
 		cmocka_unit_test(the_device_is_described),
+		cmocka_unit_test(cuda_copies_of_pinned_memory_are_synchronous),
 	};
 
 	return group_run(tests, unit_setup, unit_teardown);

@@ -472,6 +472,32 @@ static void explain_checks_what_it_is_given(void **state)
 			  -EINVAL, "size", NULL);
 }
 
+/* A plan is for a GPU and a CPU: who finds the file sees which. */
+static void a_saved_plan_names_what_it_is_for(void **state)
+{
+	const struct gpumem_plan_step step = { 0, GPUMEM_COPY_CPU, 1, 0,
+					       UINT64_MAX };
+	struct gpumem_device device = { .size = sizeof(device) };
+	char path[512], line[300] = "";
+	FILE *in;
+
+	assert_int_equal(gpumem_device_get(unit_session, 0, &device), 0);
+	cpuinfo = "model name : Abacus 9000\n";
+	assert_int_equal(gpumem_plan_path(unit_session, path, sizeof(path)), 0);
+	assert_int_equal(
+		gpumem_plan_set(unit_session, &step, 1, GPUMEM_PLAN_SAVE), 0);
+	in = fopen(path, "r");
+	assert_non_null(in);
+	while (line[0] != '#' && fgets(line, sizeof(line), in))
+		;
+	fclose(in);
+	assert_int_equal(
+		gpumem_plan_set(unit_session, NULL, 0, GPUMEM_PLAN_SAVE), 0);
+	cpuinfo = NULL;
+	assert_non_null(strstr(line, device.name));
+	assert_non_null(strstr(line, ", Abacus 9000\n"));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -488,6 +514,7 @@ int main(void)
 		cmocka_unit_test(a_folder_that_cannot_be_written_is_named),
 		cmocka_unit_test(control_characters_in_a_path_are_escaped),
 		cmocka_unit_test(explain_checks_what_it_is_given),
+		cmocka_unit_test(a_saved_plan_names_what_it_is_for),
 	};
 
 	return group_run(tests, setup, teardown);

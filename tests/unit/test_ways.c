@@ -317,6 +317,57 @@ static void rectangles_move_their_rows_alone(void **state)
 	unit_free(addr);
 }
 
+/* The mapping begins at the page, the rectangle somewhere in it. */
+static void rectangles_of_a_buffer_off_a_page(void **state)
+{
+	const struct gpumem_rect rects[] = {
+		{ 0, 64, 64, 60, 100 },
+		{ 3, 100, 77, 60, 1000 },
+		{ 1, 600000, 500000, 400000, 5 },
+		{ 9, 4096, 4096, 4096, 600 },
+	};
+	CUdeviceptr addr = unit_alloc(BYTES + 8192);
+	struct gpumem_buf *buf = unit_pin(addr + 4109, BYTES);
+
+	for (size_t i = 0; i < sizeof(rects) / sizeof(rects[0]); i++)
+		rect_round_trip(buf, addr + 4109, &rects[i]);
+	assert_int_equal(gpumem_unpin(buf), 0);
+	unit_free(addr);
+}
+
+static void a_flag_may_be_the_last_word(void **state)
+{
+	CUdeviceptr addr = unit_alloc(4096);
+	struct gpumem_buf *buf = unit_pin(addr, 4096);
+	uint64_t value;
+	uint32_t flag;
+
+	/* Not mapped, and by the short way of a mapping. */
+	for (int i = 0; i < 4; i++) {
+		assert_int_equal(gpumem_doorbell(buf, 4088, 1000 + i, 8), 0);
+		assert_int_equal(unit_cuda.to_host(&value, addr + 4088, 8), 0);
+		assert_int_equal(value, 1000 + i);
+		assert_int_equal(gpumem_doorbell(buf, 4092, i, 4), 0);
+		assert_int_equal(unit_cuda.to_host(&flag, addr + 4092, 4), 0);
+		assert_int_equal(flag, i);
+		unit_expect_error(gpumem_doorbell(buf, 4096, 1, 4), -ERANGE,
+				  NULL);
+		if (!i)
+			unit_map(buf);
+	}
+	/* Data up to it and from behind it on do not hold it. */
+	assert_int_equal(gpumem_publish(buf, 0, pattern, 4092, 4092, 5), 0);
+	assert_int_equal(gpumem_consume(buf, 4092, 5, 0, 0, got, 4092), 0);
+	assert_memory_equal(got, pattern, 4092);
+	assert_int_equal(gpumem_publish(buf, 4, pattern, 4092, 0, 6), 0);
+	unit_expect_error(gpumem_publish(buf, 3, pattern, 4092, 0, 6), -EINVAL,
+			  "lies in the data", NULL);
+	unit_expect_error(gpumem_publish(buf, 0, pattern, 4093, 4092, 6),
+			  -EINVAL, "lies in the data", NULL);
+	assert_int_equal(gpumem_unpin(buf), 0);
+	unit_free(addr);
+}
+
 static void doorbells_are_one_store(void **state)
 {
 	CUdeviceptr addr = unit_alloc(4096);
@@ -393,6 +444,109 @@ static void copies_leave_no_mapping(void **state)
 	unit_free(addr);
 }
 
+static void batches_leave_no_mapping(void **state)
+{
+	CUdeviceptr addr = unit_alloc(BYTES);
+	struct gpumem_buf *buf = unit_pin(addr, BYTES);
+	struct gpumem_piece pieces[] = { { 0, pattern, 100 },
+					 { 500, pattern, MIB } };
+	struct gpumem_rect rect = { 0, 100, 77, 60, 1000 };
+	const unsigned int before = unit_mappings();
+
+	assert_int_equal(gpumem_writev(buf, pieces, 2), 0);
+	assert_int_equal(unit_mappings(), before);
+	assert_int_equal(gpumem_readv(buf, pieces, 2), 0);
+	assert_int_equal(unit_mappings(), before);
+	assert_int_equal(gpumem_write_2d(buf, &rect, pattern), 0);
+	assert_int_equal(unit_mappings(), before);
+	assert_int_equal(gpumem_read_2d(buf, &rect, got), 0);
+	assert_int_equal(unit_mappings(), before);
+	assert_int_equal(gpumem_publish(buf, 64, pattern, MIB, 0, 1), 0);
+	assert_int_equal(unit_mappings(), before);
+	assert_int_equal(gpumem_consume(buf, 0, 1, 0, 64, got, MIB), 0);
+	assert_int_equal(unit_mappings(), before);
+	assert_int_equal(gpumem_doorbell(buf, 0, 1, 4), 0);
+	assert_int_equal(unit_mappings(), before);
+	assert_int_equal(gpumem_write_with(buf, 0, pattern, BYTES, &by_threads),
+			 0);
+	assert_int_equal(unit_mappings(), before);
+	assert_int_equal(gpumem_unpin(buf), 0);
+	unit_free(addr);
+}
+
+static const struct gpumem_copy_options by_courier = {
+	.size = sizeof(by_courier),
+	.method = GPUMEM_COPY_COURIER
+};
+
+static void expect_current(CUcontext context)
+{
+	CUcontext now;
+
+	assert_int_equal(unit_cuda.ctx_get(&now), 0);
+	assert_ptr_equal(now, context);
+}
+
+static void copy_every_way(struct gpumem_buf *buf, CUcontext context)
+{
+	const struct gpumem_copy_options *ways[] = { NULL, &by_cpu, &by_threads,
+						     &by_engine, &by_courier };
+
+	for (size_t i = 0; i < sizeof(ways) / sizeof(ways[0]); i++) {
+		if (ways[i] != &by_courier)
+			assert_int_equal(gpumem_write_with(buf, 0, pattern,
+							   BYTES, ways[i]),
+					 0);
+		expect_current(context);
+		assert_int_equal(gpumem_read_with(buf, 0, got, BYTES, ways[i]),
+				 0);
+		expect_current(context);
+	}
+}
+
+/* In a session of its own, which makes there what it copies with. */
+static void use_in_context(CUdeviceptr addr, CUcontext context)
+{
+	void (*break_copies)(uint64_t count) =
+		gpumem_cuda_symbol(unit_session, "gpumem_sim_fail_copies");
+	struct gpumem *session;
+	struct gpumem_buf *buf;
+
+	assert_int_equal(gpumem_open(NULL, &session), 0);
+	expect_current(context);
+	assert_int_equal(gpumem_pin(session, addr, BYTES, 0, &buf), 0);
+	expect_current(context);
+	copy_every_way(buf, context);
+	break_copies(1);
+	assert_true(gpumem_read_with(buf, 0, got, BYTES, &by_engine) < 0);
+	break_copies(0);
+	expect_current(context);
+	assert_int_equal(gpumem_close(session), 0);
+	expect_current(context);
+}
+
+static void every_way_leaves_the_callers_context(void **state)
+{
+	CUcontext primary, other, now;
+	CUdeviceptr addr;
+
+	assert_int_equal(unit_cuda.ctx_get(&primary), 0);
+	assert_int_equal(unit_cuda.ctx_create(&other, 0, 0), 0);
+	assert_int_equal(unit_cuda.ctx_set(primary), 0);
+	addr = unit_alloc(BYTES);
+	assert_int_equal(unit_cuda.ctx_set(other), 0);
+	use_in_context(addr, other);
+	/* Which takes one off the thread's stack of them. */
+	do {
+		assert_int_equal(unit_cuda.ctx_set(NULL), 0);
+		assert_int_equal(unit_cuda.ctx_get(&now), 0);
+	} while (now);
+	use_in_context(addr, NULL);
+	assert_int_equal(unit_cuda.ctx_destroy(other), 0);
+	assert_int_equal(unit_cuda.ctx_set(primary), 0);
+	unit_free(addr);
+}
+
 /* The first: nothing but to open a session has been done. */
 static void a_session_reads_what_it_has_initialised(void **state)
 {
@@ -415,9 +569,13 @@ int main(void)
 		cmocka_unit_test(options_are_checked),
 		cmocka_unit_test(batches_move_their_pieces_alone),
 		cmocka_unit_test(rectangles_move_their_rows_alone),
+		cmocka_unit_test(rectangles_of_a_buffer_off_a_page),
+		cmocka_unit_test(a_flag_may_be_the_last_word),
 		cmocka_unit_test(doorbells_are_one_store),
 		cmocka_unit_test(publish_and_consume),
 		cmocka_unit_test(copies_leave_no_mapping),
+		cmocka_unit_test(batches_leave_no_mapping),
+		cmocka_unit_test(every_way_leaves_the_callers_context),
 	};
 
 	return group_run(tests, unit_setup, unit_teardown);

@@ -107,6 +107,20 @@ void *unit_map(struct gpumem_buf *buf)
 	return addr;
 }
 
+unsigned int unit_mappings(void)
+{
+	FILE *file = fopen("/proc/self/maps", "r");
+	unsigned int count = 0;
+	char line[512];
+
+	assert_non_null(file);
+	while (fgets(line, sizeof(line), file))
+		count += strstr(line, "gpumem-simulated-gpu") ||
+			 strstr(line, "/dev/gpumem");
+	fclose(file);
+	return count;
+}
+
 void unit_expect_error(int rc, int err, ...)
 {
 	const char *text;

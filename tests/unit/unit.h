@@ -68,6 +68,9 @@ void unit_free(CUdeviceptr addr);
 struct gpumem_buf *unit_pin(uint64_t addr, uint64_t length);
 void *unit_map(struct gpumem_buf *buf);
 
+/* How many mappings of the GPU's memory the process has. */
+unsigned int unit_mappings(void);
+
 /* Fails unless rc is err and the last error contains each text up to NULL. */
 void unit_expect_error(int rc, int err, ...) __attribute__((sentinel));
 
