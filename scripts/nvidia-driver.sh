@@ -3,8 +3,9 @@
 # Builds NVIDIA's open driver from Debian's package for a kernel of the test VM, once,
 # and prints its folder in the cache: nvidia.ko (without debug information),
 # Module.symvers, version, and the source that gpumem.ko builds against.
-# The resource manager comes prebuilt (nv-kernel.o_binary): only the driver's
-# interface to the kernel is compiled, 3 minutes of CPU time.
+# The resource manager comes prebuilt (nv-kernel.o_binary, in the cache's folder
+# SUITE): only the driver's interface to the kernel is compiled, 3 minutes of CPU
+# time, into nvidia/nv-interface.o.
 # usage: nvidia-driver.sh SUITE KERNEL
 #   SUITE: bookworm has driver 535, trixie 550; KERNEL: as kernel-fetch.sh knows it
 set -uo pipefail
@@ -72,8 +73,8 @@ if ! nice make -C "$work/build" -j"$(nproc)" SYSSRC="${kdir%-*}-common" SYSOUT="
 	echo "nvidia-driver: the driver does not build for $release; its log is $log" >&2
 	exit 1
 fi
-strip --strip-debug "$work/build/nvidia.ko" || exit 1
-find "$work/build" \( -name '*.o' -o -name '*.o_binary' \) -delete
+strip --strip-debug "$work/build/nvidia.ko" "$work/build/nvidia/nv-interface.o" || exit 1
+find "$work/build" \( -name '*.o' -o -name '*.o_binary' \) ! -name nv-interface.o -delete
 rm -rf "$out"
 mv -T "$work/build" "$out" || exit 1
 echo "$out"
