@@ -52,7 +52,7 @@ checkpatch()
 	# shellcheck disable=SC2046
 	perl "$pl" --no-tree --strict --terse --no-summary \
 		--ignore LINUX_VERSION_CODE,CONSTANT_COMPARISON,PREFER_KERNEL_TYPES,BIT_MACRO,OPEN_ENDED_LINE,PARENTHESIS_ALIGNMENT \
-		-f $(git ls-files 'kernel/*.[ch]' 'uapi/*.h' 'tests/emu/*.[ch]' |
+		-f $(git ls-files 'kernel/*.[ch]' 'uapi/*.h' 'tests/emu/*.[ch]' tests/driver/fakegpu.c |
 			grep -v -e selftest -e gpumem/trace.h)
 }
 
@@ -61,7 +61,7 @@ checkpatch()
 # then it may use no GPL-only symbol.
 module()
 {
-	local kernel kdir out gpl
+	local kernel kdir out gpl dir
 	kernel=$(tests/vm/kernel-fetch.sh "$1") || return 1
 	kdir=$kernel/build
 	out=$(pwd)/build-check/module-$1
@@ -69,9 +69,12 @@ module()
 	mkdir -p "$out/tests" "$out/n"
 	cp -r kernel uapi "$out/"
 	cp -r kernel uapi "$out/n/"
-	cp -r tests/emu "$out/tests/"
-	make -C "$kdir" M="$out/tests/emu" W=1 C="$2" modules >"$out/log" 2>&1 ||
-		{ cat "$out/log"; return 1; }
+	cp -r tests/emu tests/driver "$out/tests/"
+	: >"$out/log"
+	for dir in emu driver; do
+		make -C "$kdir" M="$out/tests/$dir" W=1 C="$2" modules >>"$out/log" 2>&1 ||
+			{ cat "$out/log"; return 1; }
+	done
 	for gpl in y n; do
 		make -C "$kdir" M="$out/${gpl#y}/kernel/gpumem" GPUMEM_GPL=$gpl \
 			NV_P2P_DIR="$out/tests/emu" W=1 C="$2" \
@@ -126,10 +129,10 @@ spdx()
 shell()
 {
 	local bad=0
-	git ls-files '*.sh' .ci/run tests/vm/init | grep -v '^tests/vm/cases/' |
+	git ls-files '*.sh' .ci/run tests/vm/init | grep -v '^tests/[a-z]*/cases/' |
 		xargs shellcheck -x -e SC2016 || bad=1
 	# The cases have no #!: init gives them to sh.
-	git ls-files 'tests/vm/cases/*.sh' | xargs shellcheck -S warning -s sh || bad=1
+	git ls-files 'tests/*/cases/*.sh' | xargs shellcheck -S warning -s sh || bad=1
 	return $bad
 }
 

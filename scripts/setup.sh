@@ -27,7 +27,7 @@ for purpose; do
 	build) packages="$packages gcc libc6-dev make meson ninja-build pkg-config libjson-c-dev" ;;
 	test) packages="$packages libcmocka-dev python3 mandoc" ;;
 	# libelf-dev brings the library that the kernel's build tools are linked with.
-	vm) packages="$packages python3 qemu-system-x86 busybox-static cpio gcc make kmod util-linux libelf-dev" ;;
+	vm) packages="$packages python3 qemu-system-x86 busybox-static cpio gcc make kmod util-linux libelf-dev xz-utils" ;;
 	kernel) packages="$packages gcc make flex bison bc libelf-dev libssl-dev xz-utils perl" ;;
 	check) packages="$packages clang clang-format clang-tidy cppcheck sparse perl g++ xz-utils binutils shellcheck" ;;
 	sanitize) packages="$packages clang libclang-rt-dev llvm python3 util-linux" ;;

@@ -131,10 +131,18 @@ int doctor_try(const struct doctor *doctor, const char *path)
 {
 	char whole[PATH_MAX];
 	int fd, rc = path_open(doctor, whole, "%s", path);
+	int flags = O_RDWR | O_CLOEXEC;
+	struct stat st;
 
 	if (rc)
 		return rc;
-	fd = open(whole, O_RDWR | O_CLOEXEC | O_NONBLOCK);
+	/*
+	 * A FIFO in a node's place would hang. For a node that is a device, driver
+	 * 550 answers O_NONBLOCK before it has tried to initialise the GPU.
+	 */
+	if (stat(whole, &st) || !S_ISCHR(st.st_mode))
+		flags |= O_NONBLOCK;
+	fd = open(whole, flags);
 	if (fd < 0)
 		return -errno;
 	close(fd);

@@ -9,6 +9,7 @@ import tempfile
 HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.dirname(os.path.dirname(HERE))
 CASES = os.path.join(HERE, 'cases')
+DRIVER = os.path.join(ROOT, 'tests/driver')
 TOOLS = ['flock', 'setpriv']  # of the host, beside busybox
 
 # Modules of the VM, in the order in which they build; those after the first two
@@ -31,35 +32,90 @@ def run(cmd, **kw):
     return p.stdout
 
 
-def kernel_fetch(name):
-    """The folder of a kernel, fetched if need be."""
-    p = subprocess.run([os.path.join(HERE, 'kernel-fetch.sh'), name],
+def kernel_fetch(*words):
+    """What kernel-fetch.sh prints: a kernel's folder, fetched if need be."""
+    p = subprocess.run([os.path.join(HERE, 'kernel-fetch.sh'), *words],
                        stdout=subprocess.PIPE, text=True)
     if p.returncode:
         raise BuildError('the kernel cannot be had (above: why)')
     return p.stdout.strip()
 
 
+class Driver:
+    """NVIDIA's open driver of a Debian suite, built for a kernel."""
+
+    def __init__(self, suite, kernel):
+        p = subprocess.run([os.path.join(ROOT, 'scripts/nvidia-driver.sh'), suite, kernel],
+                           stdout=subprocess.PIPE, text=True)
+        if p.returncode:
+            raise BuildError('the driver cannot be had (above: why)')
+        self.kernel = kernel
+        self.folder = p.stdout.strip()
+        self.release = kernel_release(kernel_fetch(kernel))
+        with open(os.path.join(self.folder, 'version')) as f:
+            self.version = f.read().split('-')[0]
+        self.name = 'nvidia-' + self.version.split('.')[0]
+
+
+def kernel_release(kernel):
+    """The release of the kernel in a folder, as uname -r prints it."""
+    with open(os.path.join(kernel, 'release')) as f:
+        return f.read().strip()
+
+
+def module_build(kernel, src, name, rel, p2p, symbols):
+    """Builds one module in a copy of its folder and returns its path."""
+    dst = os.path.join(src, rel)
+    tree_sync(os.path.join(ROOT, rel), dst)
+    out = run(['make', '-C', os.path.join(kernel, 'build'), 'M=' + dst, 'modules',
+               '-j2', 'W=1', 'NV_P2P_DIR=' + p2p,
+               'KBUILD_EXTRA_SYMBOLS=' + ' '.join(symbols)])
+    warnings = [l for l in out.splitlines() if re.search(r'warning:|WARNING:', l)]
+    if warnings:
+        raise BuildError('%s does not build without warnings:\n%s' %
+                         (name, '\n'.join(warnings)))
+    return os.path.join(dst, name + '.ko')
+
+
 def modules_build(kernel, work):
-    """Builds the modules for a kernel in a copy of their folders."""
-    kdir = os.path.join(kernel, 'build')
+    """Builds the modules for a kernel: their paths, by their places in the VM."""
     src = os.path.join(work, 'src')
     built = {}
     tree_sync(os.path.join(ROOT, 'uapi'), os.path.join(src, 'uapi'))
     symbols = []
     for name, rel in MODULES:
-        dst = os.path.join(src, rel)
-        tree_sync(os.path.join(ROOT, rel), dst)
-        out = run(['make', '-C', kdir, 'M=' + dst, 'modules', '-j2', 'W=1',
-                   'NV_P2P_DIR=' + os.path.join(src, 'tests/emu'),
-                   'KBUILD_EXTRA_SYMBOLS=' + ' '.join(symbols)])
-        warnings = [l for l in out.splitlines()
-                    if re.search(r'warning:|WARNING:', l)]
-        if warnings:
-            raise BuildError('%s does not build without warnings:\n%s' %
-                             (name, '\n'.join(warnings)))
-        symbols.append(os.path.join(dst, 'Module.symvers'))
-        built[name] = os.path.join(dst, name + '.ko')
+        path = module_build(kernel, src, name, rel, os.path.join(src, 'tests/emu'),
+                            symbols)
+        symbols.append(os.path.join(os.path.dirname(path), 'Module.symvers'))
+        built['lib/modules/%s.ko' % name] = path
+    return built
+
+
+def driver_modules_build(kernel, work, driver):
+    """The same for a VM with NVIDIA's driver. Its modules lie where modprobe looks
+    for them. A second gpumem.ko is built against symbols of other versions."""
+    place = 'lib/modules/%s/' % driver.release
+    src = os.path.join(work, 'src')
+    tree_sync(os.path.join(ROOT, 'uapi'), os.path.join(src, 'uapi'))
+    symvers = os.path.join(driver.folder, 'Module.symvers')
+    other = os.path.join(work, 'other.symvers')
+    with open(symvers) as f, open(other, 'w') as out:
+        for line in f:
+            crc, rest = line.split('\t', 1)
+            out.write('%#010x\t%s' % (int(crc, 0) ^ 1, rest))
+    p2p = os.path.join(driver.folder, 'nvidia')
+    foreign = os.path.join(work, 'foreign.ko')
+    built = {place + 'fakegpu.ko': module_build(kernel, src, 'fakegpu', 'tests/driver',
+                                                p2p, [])}
+    # The same objects, linked again: the versions are added last.
+    shutil.copy2(module_build(kernel, src, 'gpumem', 'kernel/gpumem', p2p, [other]),
+                 foreign)
+    built['lib/modules/foreign/gpumem.ko'] = foreign
+    built[place + 'gpumem.ko'] = module_build(kernel, src, 'gpumem', 'kernel/gpumem', p2p,
+                                              [symvers])
+    built[place + 'nvidia.ko'] = os.path.join(driver.folder, 'nvidia.ko')
+    for path in kernel_fetch(driver.kernel, 'modules').splitlines():
+        built[place + os.path.basename(path)] = path
     return built
 
 
@@ -97,11 +153,17 @@ def install(root, src, dst, build):
             shutil.copy2(os.path.realpath(lib), at)
 
 
-def initramfs_make(build, work, modules, names):
-    """Writes the initramfs with the cases, of which those named are to run."""
+def cases_folder(driver):
+    """Where the cases are of a VM with the emulated GPU, or with NVIDIA's driver."""
+    return os.path.join(DRIVER, 'cases') if driver else CASES
+
+
+def initramfs_make(build, work, modules, names, driver=None):
+    """Writes the initramfs with the cases, of which those named are to run; with a
+    driver of NVIDIA's, the cases of tests/driver."""
     root = tempfile.mkdtemp(dir=work)
     try:
-        _initramfs_fill(root, build, modules, names)
+        _initramfs_fill(root, build, modules, names, driver)
         img = os.path.join(work, 'initramfs.cpio')
         with open(img, 'wb') as f:
             find = subprocess.Popen(['find', '.', '-print0'], cwd=root,
@@ -114,7 +176,7 @@ def initramfs_make(build, work, modules, names):
     return img
 
 
-def _initramfs_fill(root, build, modules, names):
+def _initramfs_fill(root, build, modules, names, driver):
     os.chmod(root, 0o755)  # for the ordinary user
     for d in ('bin', 'sbin', 'proc', 'sys', 'dev', 'tmp', 'etc', 'lib/modules',
               'usr/bin', 'cases', 'root'):
@@ -122,18 +184,23 @@ def _initramfs_fill(root, build, modules, names):
     shutil.copy2('/bin/busybox', os.path.join(root, 'bin/busybox'))
     for tool in TOOLS:
         install(root, shutil.which(tool), 'usr/bin/' + tool, build)
-    for path in modules.values():
-        shutil.copy2(path, os.path.join(root, 'lib/modules'))
+    for place, path in modules.items():
+        os.makedirs(os.path.dirname(os.path.join(root, place)), exist_ok=True)
+        shutil.copy2(path, os.path.join(root, place))
+    if driver:
+        run(['/sbin/depmod', '-b', root, driver.release])
     libdir = 'usr/lib/x86_64-linux-gnu'
+    # With NVIDIA's driver there is no CUDA: the simulated one would be found first.
+    cuda = libdir + ('/gpumem/sim' if driver else '') + '/libcuda.so.1'
     for src, dst in (('lib/libgpumem.so.0', libdir + '/libgpumem.so.0'),
                      ('compat/gdrapi/libgdrapi.so.2', libdir + '/libgdrapi.so.2'),
-                     ('sim/libcuda.so.1', libdir + '/libcuda.so.1'),
+                     ('sim/libcuda.so.1', cuda),
                      ('sim/libcuda.so.1', libdir + '/gpumem/sim/libcuda.so.1'),
                      ('tools/gpumem', 'usr/bin/gpumem'),
                      ('examples/fpga-dma/fpga-dma', 'usr/bin/fpga-dma')):
         if os.path.exists(os.path.join(build, src)):
             install(root, os.path.join(build, src), dst, build)
-    for progs in (os.path.join(build, 'tests/vm'), os.path.join(build, 'tests/fuzz')):
+    for progs in (os.path.join(build, d) for d in ('tests/vm', 'tests/fuzz', 'tests/driver')):
         for f in sorted(os.listdir(progs)) if os.path.isdir(progs) else []:
             p = os.path.join(progs, f)
             if os.path.isfile(p) and os.access(p, os.X_OK):
@@ -141,9 +208,12 @@ def _initramfs_fill(root, build, modules, names):
     shutil.copytree(os.path.join(ROOT, 'tests/data'), os.path.join(root, 'data'))
     shutil.copy2(os.path.join(HERE, 'init'), os.path.join(root, 'init'))
     # All of them: a case behind the IOMMU is most often another one, there.
-    for path in [os.path.join(HERE, 'lib.sh')] + \
-            [os.path.join(CASES, n) for n in sorted(os.listdir(CASES))]:
-        shutil.copy2(path, os.path.join(root, 'cases'))
+    cases = cases_folder(driver)
+    shutil.copy2(os.path.join(HERE, 'lib.sh'), os.path.join(root, 'cases'))
+    if driver:
+        shutil.copy2(os.path.join(DRIVER, 'lib.sh'), os.path.join(root, 'cases/driver.sh'))
+    for name in sorted(os.listdir(cases)):
+        shutil.copy2(os.path.join(cases, name), os.path.join(root, 'cases'))
     with open(os.path.join(root, 'cases/list'), 'w') as f:
         f.write(''.join(n + '\n' for n in names))
     with open(os.path.join(root, 'etc/passwd'), 'w') as f:

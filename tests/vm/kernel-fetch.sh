@@ -4,7 +4,11 @@
 # prints its folder: vmlinuz, build/ (what KDIR points at) and release.
 #
 # usage: kernel-fetch.sh KERNEL
+#        kernel-fetch.sh KERNEL modules
 #        kernel-fetch.sh list
+#
+# modules prints the paths of the kernel's own modules that NVIDIA's driver needs,
+# a line each; no others are kept.
 #
 # list prints the kernels that the tests run on, on this release of Debian, one a
 # line: "KERNEL required", or "KERNEL optional" for one that the tree may be too
@@ -16,7 +20,8 @@
 set -eu
 
 here=$(cd "$(dirname "$0")" && pwd)
-want=${1:?usage: kernel-fetch.sh KERNEL, or list}
+want=${1:?usage: kernel-fetch.sh KERNEL [modules], or list}
+what=${2:-folder}
 [ "$want" != debug ] || exec "$here/kernel-debug.sh"
 
 fail()
@@ -57,26 +62,76 @@ cache=$(cache_dir)/kernels
 ! has_space "$cache" ||
 	fail "the kernels' folder $cache has a space in its path, which Kbuild cannot handle: set GPUMEM_CACHE to a folder without"
 out=$cache/$VERSION_CODENAME-$want
-[ -f "$out/complete" ] && { echo "$out"; exit 0; }
+
+# answer: prints what was asked for and ends, if it is there.
+answer()
+{
+	[ -f "$out/complete" ] || return 0
+	if [ "$what" = folder ]; then
+		echo "$out"
+		exit 0
+	fi
+	[ -d "$out/modules" ] || return 0
+	find "$out/modules" -name '*.ko'
+	exit 0
+}
+
+# modules_keep ROOT TARGET MODULE...: copies these modules of an unpacked image, and
+# those that they need, uncompressed. One that is not there is part of the kernel.
+modules_keep()
+{
+	keep_root=$1 keep_target=$2
+	shift 2
+	mkdir -p "$keep_target"
+	while [ $# -gt 0 ]; do
+		# Names have either character, files the one or the other.
+		keep_from=$(find "$keep_root" -name "$(echo "$1" | sed 's/[-_]/[-_]/g').ko*" | head -n 1)
+		shift
+		[ -n "$keep_from" ] || continue
+		keep_to=$keep_target/$(basename "$keep_from")
+		cp "$keep_from" "$keep_to"
+		case $keep_to in
+		*.xz) unxz -f "$keep_to" ;;
+		*.zst) unzstd -q --rm "$keep_to" ;;
+		esac
+		# shellcheck disable=SC2046 # words
+		set -- "$@" $(/sbin/modinfo -F depends "$keep_from" | tr , ' ')
+	done
+}
+
+answer
 mkdir -p "$cache"
 exec 9>"$cache/lock"
 flock -n 9 || {
 	say "kernel $want: waiting for another run that fetches a kernel"
 	flock 9
 }
-[ -f "$out/complete" ] && { echo "$out"; exit 0; }
+answer
 
 apt=scripts/apt-private.sh
 lists=$cache/apt-$suite
 tmp=$out.tmp
 trap 'rm -rf "$tmp"; common_end' EXIT
-rm -rf "$tmp" "$out"
+rm -rf "$tmp"
 mkdir -p "$tmp/root"
 step "kernel $want: reading the package lists of $suite" "$apt" "$lists" "$suite" main update || {
 	step_show 5
 	fail "the package lists of $suite cannot be had (above: why)"
 }
 
+if [ -f "$out/complete" ]; then
+	# Fetched when no modules were kept: once more, for them.
+	release=$(cat "$out/release")
+	step "kernel $want: fetching $release for its modules (70 to 110 MB to download)" \
+		"$apt" "$lists" "$suite" main unpack "$tmp/root" "linux-image-$release" || {
+		step_show 5
+		fail "the package linux-image-$release cannot be had (above: why): remove $out to fetch the kernel of now"
+	}
+	modules_keep "$tmp/root" "$tmp/modules" drm
+	mv "$tmp/modules" "$out/"
+	answer
+fi
+rm -rf "$out"
 image=$("$apt" "$lists" "$suite" main depends linux-image-amd64 |
 	grep '^linux-image-[0-9]' | head -n 1)
 release=${image#linux-image-}
@@ -115,7 +170,8 @@ fi
 
 vmlinuz=$(find "$tmp/root" -name 'vmlinuz*' -type f | head -n 1)
 [ -n "$vmlinuz" ] || fail "no kernel in $image $more"
-# The initramfs has modules of ours alone.
+# The initramfs has hardly any modules but ours.
+modules_keep "$tmp/root" "$tmp/modules" drm
 rm -rf "$tmp"/root/lib/modules/*/kernel "$tmp"/root/usr/lib/modules/*/kernel
 mv "$tmp" "$out"
 root=$out/root
@@ -165,4 +221,4 @@ compiler=$(sed -n 's/.*\(gcc-[0-9]*\)$/\1/p' "$out/build/.kernelvariables" | hea
 [ -z "$compiler" ] || command -v "$compiler" >/dev/null ||
 	fail "kernel $want is built with $compiler, which is not here; install the package $compiler"
 touch "$out/complete"
-echo "$out"
+answer

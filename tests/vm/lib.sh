@@ -4,6 +4,9 @@
 
 # shellcheck disable=SC2034 # init reads it
 dmesg_bad='WARNING|oom-kill|Out of memory|BUG|Oops|Call Trace|general protection|unable to handle|leak|KASAN|UBSAN|kmemleak|possible (recursive|circular)|lockdep|soft lockup|hung task|refcount_t|Bad page|Unable to|contract breach'
+# Lines that are not looked at.
+# shellcheck disable=SC2034
+dmesg_not_ours='^$'
 
 # say LINE: one line to the host.
 say()
@@ -146,3 +149,9 @@ board_address()
 	done
 	return 1
 }
+
+# The VM with NVIDIA's driver has some of these its own way.
+if [ -e /cases/driver.sh ]; then
+	# shellcheck source=tests/driver/lib.sh
+	. /cases/driver.sh
+fi

@@ -18,7 +18,6 @@ import tempfile
 import threading
 import time
 
-from image import CASES
 
 BOOT_LIMIT = 120  # seconds until the first case
 CASE_LIMIT = 240  # seconds a case may run; "# timeout: SECONDS" in it says more
@@ -44,9 +43,9 @@ class VmClock:
         return time.monotonic() - self.start - self.waited
 
 
-def case_limit(name, debug):
+def case_limit(path, debug):
     """How long a case may run, in seconds."""
-    with open(os.path.join(CASES, name + '.sh')) as f:
+    with open(path) as f:
         m = re.search(r'^# timeout: (\d+)$', f.read(), re.M)
     # The debug kernel is several times slower.
     return int(m.group(1) if m else CASE_LIMIT) * (3 if debug else 1)
@@ -96,8 +95,9 @@ def slot_take(folder):
 class Machine:
     """A VM that runs cases and counts how they ended."""
 
-    def __init__(self, name, args, report, work, slots):
+    def __init__(self, name, cases, args, report, work, slots):
         self.name = name  # kernel and kind, for the lines that are printed
+        self.cases = cases  # their folder
         self.args = args
         self.report = report
         self.work = work
@@ -251,7 +251,8 @@ class Machine:
         elif words[0] == 'case' and len(words) == 2 and words[1] in self.todo:
             self.booted = True
             self.case, self.notes = words[1], []
-            self.limit = self.args.case_timeout or case_limit(words[1], self.debug)
+            self.limit = self.args.case_timeout or case_limit(
+                os.path.join(self.cases, words[1] + '.sh'), self.debug)
             self.since = self.clock.now()
             self.report.progress(self.name, '%d of %d cases, %s' % (
                 self.total - len(self.todo), self.total, words[1]))

@@ -13,6 +13,10 @@ that waiting costs no time; show-* only when asked for. A case may run for 240
 seconds, or what its line "# timeout: SECONDS" says; machine.py says what a second
 is on a busy host.
 
+With --driver the VM has NVIDIA's open driver instead of tests/emu, and a PCI
+device with a GPU's identity (tests/driver/fakegpu.c), which cannot be initialised.
+The cases are those of tests/driver/cases.
+
 The kernels are those of kernel-fetch.sh's list, at the same time. On one that it
 calls optional the cases are left out, with the reason, where the modules do not
 build.
@@ -56,18 +60,24 @@ def case_kind(name):
 class Run:
     """The cases on one kernel, in the VMs that they need."""
 
-    def __init__(self, kernel, optional, names, args, report):
+    def __init__(self, kernel, suite, optional, names, args, report):
         self.kernel, self.optional, self.names = kernel, optional, names
+        self.suite = suite  # of NVIDIA's driver; None: the emulated GPU
         self.args, self.report = args, report
+        self.name = kernel + ('-' + suite if suite else '')
         self.passed = self.failed = self.skipped = 0
         self.booted = False
         self.folder = None  # of the kernel
+        self.driver = None
         self.machine = None
 
     def fetch(self):
-        """Fetches the kernel."""
+        """Fetches the kernel, and the driver."""
         try:
             self.folder = image.kernel_fetch(self.kernel)
+            if self.suite:
+                self.driver = image.Driver(self.suite, self.kernel)
+                self.name = self.kernel + '-' + self.driver.name
         except image.BuildError as e:
             self._left_out(e)
 
@@ -80,15 +90,15 @@ class Run:
         except Exception as e:  # whatever it is: the cases did not run
             self.failed += 1
             self.report.lines('not ok vm/%s: its cases cannot be run: %s: %s' %
-                              (self.kernel, type(e).__name__, e))
+                              (self.name, type(e).__name__, e))
         finally:
-            self.report.progress(self.kernel, '')
+            self.report.progress(self.name, '')
 
     def _left_out(self, error):
         """There is no VM with this kernel: a failure, unless it is optional."""
         if not self.optional:
             self.failed += 1
-            self.report.lines('not ok vm/%s: %s' % (self.kernel, error))
+            self.report.lines('not ok vm/%s: %s' % (self.name, error))
             return
         lines = str(error).splitlines()
         reasons = [l for l in lines if re.search('error:|warning:', l, re.I)] or lines
@@ -97,10 +107,13 @@ class Run:
                           (self.kernel, reasons[0]))
 
     def _run(self):
-        work = os.path.join(self.args.build, 'vm', self.kernel + self.args.work)
+        work = os.path.join(self.args.build, 'vm', self.name + self.args.work)
         os.makedirs(work, exist_ok=True)
-        self.report.progress(self.kernel, 'builds its modules')
-        modules = image.modules_build(self.folder, work)
+        self.report.progress(self.name, 'builds its modules')
+        if self.driver:
+            modules = image.driver_modules_build(self.folder, work, self.driver)
+        else:
+            modules = image.modules_build(self.folder, work)
         if self.args.modules_only:
             self.report.lines(*modules.values())
             return
@@ -111,10 +124,11 @@ class Run:
                 continue
             if self.kernel == 'debug' and GATE not in group:
                 group = group + [GATE]
-            self.report.progress(self.kernel, 'makes its initramfs')
-            img = image.initramfs_make(self.args.build, work, modules, group)
-            self.report.progress(self.kernel, '')
-            self.machine = Machine((self.kernel + '-' + kind).rstrip('-'), self.args,
+            self.report.progress(self.name, 'makes its initramfs')
+            img = image.initramfs_make(self.args.build, work, modules, group, self.driver)
+            self.report.progress(self.name, '')
+            self.machine = Machine((self.name + '-' + kind).rstrip('-'),
+                                   image.cases_folder(self.driver), self.args,
                                    self.report, work, slots)
             self.machine.run(self.folder, img, group, 'iommu' in kind, 'bulk' in kind)
             self.passed += self.machine.passed
@@ -140,6 +154,9 @@ def arguments():
     p = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     p.add_argument('--kernel', action='append',
                    help='6.1, 6.12, newest or debug; default: all of this release')
+    p.add_argument('--driver', action='append', metavar='SUITE',
+                   help='NVIDIA\'s driver of this Debian suite and a GPU that does '
+                   'nothing, instead of the emulated GPU: cases of tests/driver')
     p.add_argument('--test', action='append', help='run this case alone')
     p.add_argument('--list', action='store_true', help='list the cases')
     p.add_argument('--build', default=os.path.join(image.ROOT, 'build'),
@@ -166,7 +183,8 @@ def arguments():
 def main():
     """Runs the kernels side by side and counts."""
     args = arguments()
-    known = sorted(f[:-3] for f in os.listdir(image.CASES) if f.endswith('.sh'))
+    known = sorted(f[:-3] for f in os.listdir(image.cases_folder(args.driver))
+                   if f.endswith('.sh'))
     if args.list:
         print('\n'.join(known))
         return 0
@@ -181,7 +199,8 @@ def main():
               args.build, file=sys.stderr)
         return 3
     report = Report()
-    runs = [Run(k, optional, names, args, report)
+    runs = [Run(k, suite, optional, names, args, report)
+            for suite in args.driver or [None]
             for k, optional in kernels_pick(args.kernel)]
 
     def interrupted(number, frame):
