@@ -169,10 +169,9 @@ static int gm_dmabuf_try(struct gm_session *session)
 	CUresult result;
 	int fd, rc;
 
-	if (!session->own)
-		return gm_error(-ENOMEM, "open: no GPU memory to try a dma-buf "
-					 "with; free some");
-	rc = gm_cuda_enter(&scope, cuda, session->context);
+	rc = gm_session_need_own(session);
+	if (!rc)
+		rc = gm_cuda_enter(&scope, cuda, session->context);
 	if (rc)
 		return rc;
 	result = gm_dmabuf_get(cuda, session->own, GM_OWN_BYTES, &fd);

@@ -120,8 +120,6 @@ static int gm_kmod_try(const struct gm_session *session)
 		.length = GM_OWN_BYTES,
 	};
 
-	if (!session->own)
-		return 0;
 	if (!ioctl(kmod->fd, GPUMEM_IOC_PIN, &request)) {
 		gm_kmod_unpin_id(kmod->fd, request.pin);
 		return 0;
@@ -168,7 +166,8 @@ static int gm_kmod_open(struct gm_session *session)
 		return gm_error(rc, "open: %s", reason);
 	}
 	session->backend = kmod;
-	rc = gm_kmod_try(session);
+	/* Where there is no memory to try it with it may work all the same. */
+	rc = gm_session_need_own(session) ? 0 : gm_kmod_try(session);
 	if (rc)
 		gm_kmod_close(session);
 	return rc;

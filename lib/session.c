@@ -55,21 +55,29 @@ int gm_session_get(struct gpumem *handle, const char *call,
 	return rc;
 }
 
-/* Without it a session works too, if its backend does. */
-static void gm_session_alloc_own(struct gm_session *session)
+int gm_session_need_own(struct gm_session *session)
 {
 	const struct gm_cuda *cuda = &session->cuda;
 	struct gm_cuda_scope scope;
+	CUresult result;
+	int rc;
 
-	if (gm_cuda_enter(&scope, cuda, session->context))
-		return;
-	if (cuda->alloc(&session->own, GM_OWN_BYTES)) {
-		session->own = 0;
-		gm_debug("open: no memory of its own: the GPU's is full");
-	} else {
+	if (session->own)
+		return 0;
+	rc = gm_cuda_enter(&scope, cuda, session->context);
+	if (rc)
+		return rc;
+	result = cuda->alloc(&session->own, GM_OWN_BYTES);
+	if (!result)
 		session->own_id = gm_cuda_buffer_id(cuda, session->own);
-	}
 	gm_cuda_leave(&scope);
+	if (!result)
+		return 0;
+	session->own = 0;
+	return gm_cuda_error(cuda, result,
+			     "open: allocate a little memory to try the way to "
+			     "the GPU's memory with",
+			     "free some GPU memory");
 }
 
 static void gm_session_free_own(struct gm_session *session)
@@ -142,7 +150,6 @@ static int gm_session_start_cuda(struct gm_session *session,
 		session->context_id = 0;
 	gm_device_pci(cuda, session->device, session->pci,
 		      sizeof(session->pci));
-	gm_session_alloc_own(session);
 	return 0;
 }
 

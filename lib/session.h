@@ -44,9 +44,9 @@ struct gm_session {
 	CUcontext context; /* the primary context, retained */
 	unsigned long long context_id; /* CUDA's, 0 where it has none */
 	/*
-	 * GM_OWN_BYTES of device memory, for backends to try themselves on, and
-	 * CUDA's BUFFER_ID of it, which tells that the context was not reset; 0:
-	 * none. Until close: cuMemFree() waits for the program's kernels.
+	 * GM_OWN_BYTES of device memory, for backends to try themselves on, see
+	 * gm_session_need_own(), and CUDA's BUFFER_ID of it, which tells that the
+	 * context was not reset; 0: none.
 	 */
 	CUdeviceptr own;
 	uint64_t own_id;
@@ -144,6 +144,13 @@ static inline void gm_session_count(struct gm_session *session,
  * crash in libcuda. Stores no reason.
  */
 bool gm_session_is_reset(const struct gm_session *session);
+
+/*
+ * In open: allocates session->own, if it is not there. It stays until the session
+ * ends, whichever backend is tried next: cuMemFree() waits for the program's
+ * kernels, cuMemAlloc() does not (H200, 580.159.04).
+ */
+int gm_session_need_own(struct gm_session *session);
 
 /* Drops one of session->refs; the last one frees the memory. */
 void gm_session_unref(struct gm_session *session);

@@ -71,10 +71,9 @@ static int gm_rm_scratch_check(struct gm_session *session, CUdeviceptr addr,
 	return rc;
 }
 
-static int gm_rm_scratch_alloc(struct gm_session *session, CUdeviceptr *addr,
-			       size_t length)
+static int gm_rm_scratch_alloc(struct gm_session *session, CUdeviceptr *addr)
 {
-	CUresult result = session->cuda.alloc(addr, length);
+	CUresult result = session->cuda.alloc(addr, GM_SCRATCH_SMALL);
 
 	if (!result)
 		return 0;
@@ -178,16 +177,15 @@ static int gm_rm_scratch_check_all(struct gm_session *session)
 	int rc = 0;
 
 	for (int i = 0; i < GM_RM_SCRATCHES && !rc; i++) {
-		const size_t length = i == GM_RM_SCRATCHES - 1
-					      ? GM_SCRATCH_LARGE
-					      : GM_SCRATCH_SMALL;
-
-		rc = gm_rm_scratch_alloc(session, &own->scratch.alloc[i],
-					 length);
+		rc = gm_rm_scratch_alloc(session, &own->scratch.alloc[i]);
 		if (!rc)
 			rc = gm_rm_scratch_check(session, own->scratch.alloc[i],
-						 length);
+						 GM_SCRATCH_SMALL);
 	}
+	if (!rc)
+		rc = gm_session_need_own(session);
+	if (!rc)
+		rc = gm_rm_scratch_check(session, session->own, GM_OWN_BYTES);
 	return rc ? rc : gm_rm_scratch_check_vmm(session);
 }
 

@@ -8,8 +8,8 @@
 
 #include "rm_take.h"
 
-/* Of cuMemAlloc: small ones, which share a block, and one as large as a block. */
-#define GM_RM_SCRATCHES 3
+/* Small ones of cuMemAlloc, which share a block. */
+#define GM_RM_SCRATCHES 2
 
 struct gm_rm_scratch {
 	CUdeviceptr alloc[GM_RM_SCRATCHES];
