@@ -56,10 +56,12 @@ static void gpumem_dma_put(struct gpumem_dma *dma)
 /* Undoes the first count mappings. */
 static void gpumem_dma_unmap(struct gpumem_dma *dma, u64 count)
 {
-	while (count--)
+	while (count--) {
 		dma_unmap_resource(&dma->peer->dev, dma->maps[count].addr,
 				   dma->maps[count].length, DMA_BIDIRECTIONAL,
 				   DMA_ATTR_SKIP_CPU_SYNC);
+		cond_resched();
+	}
 }
 
 /*
@@ -75,7 +77,7 @@ static int gpumem_dma_map(struct gpumem_dma *dma)
 	dma_addr_t addr;
 
 	for (i = 0; i < dma->map_count; i++) {
-		length = gpumem_set_run(set, page) << set->shift;
+		length = gpumem_set_run(set, page, U64_MAX) << set->shift;
 		addr = dma_map_resource(dev, set->addr[page], length,
 					DMA_BIDIRECTIONAL,
 					DMA_ATTR_SKIP_CPU_SYNC);
@@ -86,6 +88,7 @@ static int gpumem_dma_map(struct gpumem_dma *dma)
 		dma->maps[i].addr = addr;
 		dma->maps[i].length = length;
 		page += length >> set->shift;
+		cond_resched();
 	}
 	return 0;
 }
@@ -116,7 +119,8 @@ static int gpumem_dma_begin(struct gpumem_dma *dma)
 
 	if (!gpumem_peer_reaches(&dma->peer->dev, set))
 		return -EIO;
-	for (page = 0; page < set->count; page += gpumem_set_run(set, page))
+	for (page = 0; page < set->count;
+	     page += gpumem_set_run(set, page, U64_MAX))
 		dma->map_count++;
 	dma->maps = kvcalloc(dma->map_count, sizeof(*dma->maps),
 			     GFP_KERNEL_ACCOUNT);

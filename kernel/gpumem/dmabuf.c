@@ -59,8 +59,8 @@ struct gpumem_mapped {
 /* Bytes from the page on that are contiguous, at most GPUMEM_SG_MAX. */
 static u64 gpumem_export_run(const struct gpumem_page_set *set, u64 page)
 {
-	return min_t(u64, gpumem_set_run(set, page) << set->shift,
-		     GPUMEM_SG_MAX);
+	return gpumem_set_run(set, page, GPUMEM_SG_MAX >> set->shift)
+	       << set->shift;
 }
 
 static void gpumem_export_unmap_sg(struct device *dev, struct sg_table *sgt,

@@ -307,7 +307,7 @@ struct gpumem_hold *gpumem_hold_new(u64 base, u64 size, u32 flags);
 struct gpumem_hold *gpumem_hold_of(struct gpumem_pinned *pin);
 void gpumem_hold_get(struct gpumem_hold *hold);
 void gpumem_hold_put(struct gpumem_hold *hold);
-u64 gpumem_set_run(const struct gpumem_page_set *set, u64 first);
+u64 gpumem_set_run(const struct gpumem_page_set *set, u64 first, u64 most);
 
 /* user.c: the limits on what a user pins */
 struct gpumem_user *gpumem_user_charge(u64 bytes);

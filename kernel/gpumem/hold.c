@@ -78,12 +78,12 @@ void gpumem_hold_put(struct gpumem_hold *hold)
 	kref_put(&hold->ref, gpumem_hold_free);
 }
 
-/* Pages from the first one on that follow each other in physical memory. */
-u64 gpumem_set_run(const struct gpumem_page_set *set, u64 first)
+/* Pages from the first one on, at most that many, that follow each other. */
+u64 gpumem_set_run(const struct gpumem_page_set *set, u64 first, u64 most)
 {
 	u64 n = 1;
 
-	while (first + n < set->count &&
+	while (n < most && first + n < set->count &&
 	       set->addr[first + n] == set->addr[first] + (n << set->shift))
 		n++;
 	return n;

@@ -189,9 +189,11 @@ static void gpumem_mmap_wc_free(struct gpumem_wc_run *wc, u64 count)
 {
 	u64 i;
 
-	for (i = 0; i < count; i++)
+	for (i = 0; i < count; i++) {
 		if (wc[i].size)
 			arch_io_free_memtype_wc(wc[i].start, wc[i].size);
+		cond_resched();
+	}
 	kvfree(wc);
 }
 
@@ -208,17 +210,20 @@ static int gpumem_mmap_wc_reserve(struct gpumem_pinned *pin)
 	if (!mine)
 		return 0;
 
-	for (page = 0; page < set->count; page += gpumem_set_run(set, page))
+	for (page = 0; page < set->count;
+	     page += gpumem_set_run(set, page, U64_MAX))
 		runs++;
 	wc = kvcalloc(runs, sizeof(*wc), GFP_KERNEL_ACCOUNT);
 	if (!wc)
 		return -ENOMEM;
-	for (page = 0; page < set->count; page += gpumem_set_run(set, page)) {
+	for (page = 0; page < set->count;
+	     page += gpumem_set_run(set, page, U64_MAX)) {
 		wc[n].start = set->addr[page];
-		wc[n].size = gpumem_set_run(set, page) << set->shift;
+		wc[n].size = gpumem_set_run(set, page, U64_MAX) << set->shift;
 		if (arch_io_reserve_memtype_wc(wc[n].start, wc[n].size))
 			wc[n].size = 0;
 		n++;
+		cond_resched();
 	}
 
 	down_write(&pin->lock);

@@ -13,6 +13,7 @@
  */
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 
+#include <linux/delay.h>
 #include <linux/module.h>
 #include <linux/mutex.h>
 #include <linux/overflow.h>
@@ -60,9 +61,13 @@ static void gpumem_p2p_freed(void *data)
 		gpumem_pin_revoke(pin);
 }
 
+/* A probe's pages were freed before they were put; under gpumem_p2p_tables. */
+static bool gpumem_p2p_probe_gone;
+
 /* For pages that are put at once. */
 static void gpumem_p2p_probe_freed(void *data)
 {
+	WRITE_ONCE(gpumem_p2p_probe_gone, true);
 }
 
 /*
@@ -323,21 +328,29 @@ static void gpumem_p2p_abandon(struct gpumem_pinned *pin)
 }
 
 /*
- * False if the driver would find nothing of the calling process at the pin's
- * address: it would not put the pin either, and not say so. Costs a pin of one
- * page; where that fails for another reason the put is believed.
+ * False if the driver would not find the pin for the calling process: it would not
+ * put it either, and not say so. Costs a pin of one page. What is found has to be
+ * the pin's memory: the same process can register other memory at the address.
+ * Where the driver could not look the put is believed.
  */
-static bool gpumem_p2p_probe(struct gpumem_pinned *pin)
+static bool gpumem_p2p_probe(const struct gpumem_pinned *pin)
 {
 	struct nvidia_p2p_page_table *table = NULL;
+	bool same = true;
 	int rc;
 
 	lockdep_assert_held(&gpumem_p2p_tables);
+	WRITE_ONCE(gpumem_p2p_probe_gone, false);
 	rc = nvidia_p2p_get_pages(0, 0, pin->base, GPUMEM_GPU_PAGE_SIZE, &table,
 				  gpumem_p2p_probe_freed, NULL);
-	if (!rc)
-		nvidia_p2p_put_pages(0, 0, pin->base, table);
-	return rc != -EINVAL;
+	if (rc)
+		return rc != -EINVAL && rc != -EIO;
+	if (READ_ONCE(gpumem_p2p_probe_gone))
+		return true;
+	if (pin->set.count)
+		same = table->pages[0]->physical_address == pin->set.addr[0];
+	nvidia_p2p_put_pages(0, 0, pin->base, table);
+	return same;
 }
 
 /*
@@ -381,9 +394,14 @@ void gpumem_p2p_put(struct gpumem_pinned *pin,
 void gpumem_p2p_drain(void)
 {
 	struct nvidia_p2p_page_table *table = NULL;
+	int rc;
 
-	if (!nvidia_p2p_get_pages(0, 0, 0, GPUMEM_GPU_PAGE_SIZE, &table,
-				  gpumem_p2p_probe_freed, NULL))
+	/* Without memory the driver has not taken the lock. */
+	while ((rc = nvidia_p2p_get_pages(0, 0, 0, GPUMEM_GPU_PAGE_SIZE, &table,
+					  gpumem_p2p_probe_freed, NULL)) ==
+	       -ENOMEM)
+		msleep(100);
+	if (!rc)
 		nvidia_p2p_put_pages(0, 0, 0, table);
 }
 

@@ -193,7 +193,7 @@ int gpumem_peer_init(void)
 {
 	int rc;
 
-	gpumem_peer_work = alloc_workqueue("gpumem", 0, 0);
+	gpumem_peer_work = alloc_workqueue("gpumem", WQ_UNBOUND, 0);
 	if (!gpumem_peer_work)
 		return -ENOMEM;
 	rc = bus_register_notifier(&pci_bus_type, &gpumem_peer_notifier);
