@@ -35,6 +35,7 @@ left_out()
 	END
 	[ "$1" = address ] || cat <<-END
 	cpu: has one thread; minutes
+	lacking: has one thread; takes dlsym()'s place, which TSan calls before it is ready
 	two-sim: its threads do what those of thread and storm-sim do; a minute
 	END
 }
