@@ -187,7 +187,8 @@ static bool gm_courier_is_blocked(struct gm_courier *courier)
 int gm_courier_launch(struct gm_courier *courier, uint64_t number)
 {
 	const struct gm_cuda *cuda = &courier->session->cuda;
-	const struct gm_courier_job silent = { 0 };
+	/* No job: its numbers differ, also where a number is 0 again. */
+	const struct gm_courier_job silent = { .number_again = 1 };
 	const struct gm_courier_job *job =
 		&courier->jobs[number % GM_COURIER_SLOTS];
 	struct gm_courier_start start = {

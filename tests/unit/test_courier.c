@@ -456,6 +456,14 @@ static void numbers_go_round(void **state)
 	for (int i = 0; i < 10; i++)
 		check_read(i, host + BESIDE, false, 2 * MIB + i, 1);
 	assert_true(courier->number > UINT32_MAX);
+	/* A kernel that waits for it there finds a slot that no job was put in. */
+	for (int i = 0; i < 20; i++) {
+		end_kernels();
+		courier->number = ((i + 2ull) << 32) - 2;
+		check_read(i, host + BESIDE, false, 100, 1);
+		rest(20);
+		check_read(i, host + BESIDE, false, MIB, 1);
+	}
 }
 
 /* Sixteen bits say which job a word is of: those of old jobs come round. */
