@@ -311,14 +311,19 @@ def summary(mutants, results):
     ends = collections.Counter(results.ends[key_of(mutant)][0] for mutant in mutants
                                if key_of(mutant) in results.ends)
     tried = ends['killed'] + ends['SURVIVED']
-    share = 100 * ends['killed'] / tried if tried else 100
+    share = f"{100 * ends['killed'] / tried:.0f} % killed" if tried else 'none was tried'
     say(f"{sum(ends.values())} mutants: {ends['no build']} did not build, {ends['same']} were no "
-        f"change, {ends['killed']} killed, {ends['SURVIVED']} survived: {share:.0f} % killed")
+        f"change, {ends['killed']} killed, {ends['SURVIVED']} survived: {share}")
 
 
 def wanted(options, results):
     """The mutants of this run, and those of them that have no end yet."""
+    if options.count < 1:
+        sys.exit(f'mutants: --count {options.count}: it takes 1 or more')
     mutants = choose(options.seed, options.only)[:options.count]
+    if not mutants:
+        sys.exit(f"mutants: there is nothing to change in {' '.join(options.only)}: name files "
+                 'or folders of lib/ or compat/gdrapi/ as git has them')
     if options.survivors or options.resume:
         results.load()
     if options.survivors:
