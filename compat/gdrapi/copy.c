@@ -3,11 +3,11 @@
  * Copies. A read has no fence but where its caller asks for one, as GDRCopy has
  * it. What was pinned goes the fast way of libgpumem, which takes a buffer
  * and an offset and finds out by itself when the buffer is gone. What else lies
- * in the mapped pages is pinned as well where that can be (see beside.c), and
- * stored and loaded here where not.
+ * in the mapped pages is stored and loaded here.
  */
 #include <errno.h>
 #include <string.h>
+#include <sys/types.h>
 #ifdef __x86_64__
 #include <smmintrin.h>
 #endif
@@ -172,41 +172,51 @@ static void gdrapi_copy_mapped(void *map, char *host, size_t size, bool read)
 }
 
 /*
- * A copy that is not, or not all, in what was pinned first: in pieces that
- * libgpumem copies, and others that go through the mapping. So does what cannot
- * be had any more of what was pinned beside: the mapping shows it still.
+ * From offset in the mapping on, as far as what was pinned goes, or what lies in
+ * front of it or behind it: so much is copied. Or a negative errno.
  */
-static int gdrapi_copy_pieces(const struct gdrapi_copy *copy,
-			      struct gdrapi_pin *pin, uint64_t offset)
+static ssize_t gdrapi_copy_piece(const struct gdrapi_copy *copy,
+				 const struct gdrapi_pin *pin, size_t offset,
+				 char *host, size_t left)
 {
-	char *host = copy->host;
-	size_t left = copy->size;
+	struct gpumem_buf *buf = atomic_load(&pin->buf);
+	size_t begin = atomic_load(&pin->buf_offset);
+	size_t end = begin + atomic_load(&pin->buf_size);
+	size_t size = left;
+	int rc = 0;
 
-	while (left) {
-		struct gdrapi_piece piece =
-			gdrapi_beside_find(pin, pin->va + offset, left);
-		int rc = -ENODEV;
+	if (offset < end) {
+		size_t room = (offset < begin ? begin : end) - offset;
 
-		if (piece.buf && copy->read)
-			rc = gpumem_read_unordered(piece.buf, piece.offset,
-						   host, piece.size);
-		else if (piece.buf)
-			rc = gpumem_write(piece.buf, piece.offset, host,
-					  piece.size);
-		if (rc && piece.buf == atomic_load(&pin->buf))
-			return gdrapi_error_of(rc, copy->call);
-		if (rc)
-			gdrapi_copy_mapped((char *)atomic_load(&pin->map) +
-						   offset,
-					   host, piece.size, copy->read);
-		host += piece.size;
-		offset += piece.size;
-		left -= piece.size;
+		size = left < room ? left : room;
+	}
+	if (offset < begin || offset >= end)
+		gdrapi_copy_mapped((char *)atomic_load(&pin->map) + offset,
+				   host, size, copy->read);
+	else if (copy->read)
+		rc = gpumem_read_unordered(buf, offset - begin, host, size);
+	else
+		rc = gpumem_write(buf, offset - begin, host, size);
+	return rc ? rc : (ssize_t)size;
+}
+
+/* A copy that is not, or not all, in what was pinned: in three pieces at most. */
+static int gdrapi_copy_pieces(const struct gdrapi_copy *copy,
+			      const struct gdrapi_pin *pin, size_t offset)
+{
+	for (size_t done = 0; done < copy->size;) {
+		ssize_t some = gdrapi_copy_piece(copy, pin, offset + done,
+						 (char *)copy->host + done,
+						 copy->size - done);
+
+		if (some < 0)
+			return gdrapi_error_of((int)some, copy->call);
+		done += (size_t)some;
 	}
 	return 0;
 }
 
-/* Beside what was pinned first; the lock keeps all of the pin there. */
+/* Not, or not all, in what was pinned; the lock keeps all of the pin there. */
 static int gdrapi_copy_beside(const struct gdrapi_copy *copy,
 			      struct gdrapi_pin *pin, unsigned int stamp)
 {
@@ -257,7 +267,7 @@ gdrapi_copy_slow(const char *call, gdr_mh_t handle, uintptr_t map_ptr,
 }
 
 /*
- * Copies that are right and in what was pinned first, by libgpumem; all others,
+ * Copies that are right and in what was pinned, by libgpumem; all others,
  * and empty ones, the slow way. What is found is of the handle's pin, unless
  * that ends meanwhile: then buf is dead, and libgpumem says so.
  */

@@ -81,12 +81,6 @@ bool gdrapi_start(void)
 	return gdrapi_places.region;
 }
 
-static void gdrapi_pin_init_locks(struct gdrapi_pin *pin)
-{
-	pthread_rwlock_init(&pin->lock, NULL);
-	pthread_mutex_init(&pin->beside_lock, NULL);
-}
-
 static struct gdrapi_pin *gdrapi_slot_take(void)
 {
 	struct gdrapi_pin *pin = gdrapi_table.first;
@@ -94,7 +88,7 @@ static struct gdrapi_pin *gdrapi_slot_take(void)
 	if (gdrapi_table.free <= GDRAPI_FREE_MIN &&
 	    gdrapi_table.used < GDRAPI_SLOTS) {
 		pin = &gdrapi_places.slots[gdrapi_table.used++];
-		gdrapi_pin_init_locks(pin);
+		pthread_rwlock_init(&pin->lock, NULL);
 		return pin;
 	}
 	if (pin) {
@@ -137,7 +131,7 @@ struct gdrapi_pin *gdrapi_pin_new(struct gdr *g)
 		return NULL;
 	/* A thread of the parent may have held them. */
 	if (atomic_load(&pin->fork_generation) != generation)
-		gdrapi_pin_init_locks(pin);
+		pthread_rwlock_init(&pin->lock, NULL);
 	pin->gdr = g;
 	gdrapi_pin_unmapped(pin);
 	atomic_store(&pin->fork_generation, generation);
@@ -240,7 +234,6 @@ void gdrapi_pin_end_all(struct gdr *g)
 		pthread_rwlock_wrlock(&pin->lock);
 		buf = gdrapi_pin_end(pin);
 		pthread_rwlock_unlock(&pin->lock);
-		gdrapi_beside_end(pin);
 		gpumem_unpin(buf);
 		gdrapi_pin_free(pin);
 	}
@@ -257,7 +250,6 @@ void gdrapi_pin_drop_all(struct gdr *g)
 			continue;
 		gdrapi_pin_kill(pin);
 		pin->gdr = NULL;
-		gdrapi_beside_drop(pin);
 		gdrapi_pin_free(pin);
 	}
 }

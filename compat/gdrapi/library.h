@@ -27,16 +27,6 @@
 struct gdrapi_gpu {
 	struct gpumem *session; /* NULL: not open */
 	bool coherent; /* it has a coherent link to the CPU, beside PCIe */
-	bool engine; /* CUDA may be asked to copy, also to look at a pin */
-	/* cuPointerGetAttribute() of its libcuda, or NULL. */
-	int (*pointer_get)(void *data, int attribute, uint64_t addr);
-};
-
-/* How a buffer was pinned, for more that are pinned like it. */
-struct gdrapi_source {
-	const struct gdrapi_gpu *gpu;
-	unsigned int flags; /* GPUMEM_PIN_* */
-	uint64_t memory_id; /* see gdrapi_memory_id() */
 };
 
 /*
@@ -78,12 +68,7 @@ struct gdrapi_pin {
 	uint64_t addr; /* as the caller gave it */
 	uint64_t va;
 	uint64_t mapped_size;
-	struct gdrapi_source source; /* of buf */
 	struct gdrapi_pin *next; /* gdrapi_lock: of the free ones */
-
-	/* Taken with lock held for reading, or alone; never while copying. */
-	pthread_mutex_t beside_lock;
-	struct gdrapi_beside *beside; /* NULL until something is pinned there */
 };
 
 /* Taken before any lock of a struct gdr or of a pin, or alone. */
@@ -168,46 +153,14 @@ void gdrapi_pin_end_all(struct gdr *g);
 void gdrapi_pin_drop_all(struct gdr *g);
 
 /*
- * Pins what is pinned of [addr, addr + size), see there, and tells how. Returns
- * a negative errno.
+ * Pins what is pinned of [addr, addr + size), see there. Returns a negative
+ * errno.
  */
 int gdrapi_reach(struct gdr *g, uint64_t addr, uint64_t size, uint32_t flags,
-		 struct gdrapi_source *source, struct gpumem_buf **buf);
-
-/*
- * Replaces a buffer that ends at there by the longest one from addr on that can
- * be pinned in the same way and ends before or at most.
- */
-void gdrapi_lengthen(const struct gdrapi_source *source, uint64_t addr,
-		     uint64_t there, uint64_t most, struct gpumem_buf **buf);
+		 struct gpumem_buf **buf);
 
 /* Of an open GPU; true where CUDA does not tell. */
 bool gdrapi_is_coherent(const struct gdrapi_gpu *gpu, int ordinal);
-
-/*
- * CUDA's number of the allocation that an address is in now, which it never
- * gives out again; 0: unknown.
- */
-uint64_t gdrapi_memory_id(const struct gdrapi_gpu *gpu, uint64_t addr);
-
-/* The first bytes of a range, and where libgpumem copies them. */
-struct gdrapi_piece {
-	struct gpumem_buf *buf; /* NULL: nowhere, go through the mapping */
-	uint64_t offset; /* of the piece in buf */
-	uint64_t size;
-};
-
-/*
- * Finds a buffer for the first bytes of a range in the mapped pages of a pin
- * that is locked for reading, and pins one beside its own where that is needed.
- */
-struct gdrapi_piece gdrapi_beside_find(struct gdrapi_pin *pin, uint64_t addr,
-				       uint64_t size);
-
-/* Unpins what was pinned beside a pin whose handle has ended. */
-void gdrapi_beside_end(struct gdrapi_pin *pin);
-/* In a forked child: forgets it. */
-void gdrapi_beside_drop(struct gdrapi_pin *pin);
 
 enum gdrapi_level {
 	GDRAPI_DEBUG = 1,

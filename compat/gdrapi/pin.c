@@ -50,7 +50,7 @@ static int gdrapi_pin(struct gdr *g, const char *call, uint64_t addr,
 				    "%s: too many buffers are pinned; unpin "
 				    "some",
 				    call);
-	rc = gdrapi_reach(g, addr, size, flags, &pin->source, &buf);
+	rc = gdrapi_reach(g, addr, size, flags, &buf);
 	if (rc)
 		goto free_pin;
 	rc = gdrapi_pin_fill(pin, buf, addr, size);
@@ -110,7 +110,6 @@ int gdr_unpin_buffer(gdr_t g, gdr_mh_t handle)
 	if (!error) {
 		buf = gdrapi_pin_end(pin);
 		gdrapi_pin_unlock(pin);
-		gdrapi_beside_end(pin);
 		error = gdrapi_error_of(gpumem_unpin(buf), "gdr_unpin_buffer");
 		gdrapi_pin_free(pin);
 	}

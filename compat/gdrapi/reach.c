@@ -13,33 +13,21 @@
 /* cuMemAlloc aligns to this at least. */
 #define GDRAPI_ALIGN 512u
 
-/* CU_POINTER_ATTRIBUTE_BUFFER_ID */
-#define GDRAPI_CUDA_BUFFER_ID 7
-
 /* What is asked for, where, and how it was pinned. */
 struct gdrapi_reach {
 	struct gdr *gdr;
 	uint32_t flags;
 	uint64_t end; /* of the last page */
-	struct gdrapi_source source;
+	const struct gdrapi_gpu *gpu;
+	unsigned int pin_flags; /* GPUMEM_PIN_* of the last attempt */
 };
 
-uint64_t gdrapi_memory_id(const struct gdrapi_gpu *gpu, uint64_t addr)
-{
-	uint64_t id = 0;
-
-	if (!gpu->pointer_get ||
-	    gpu->pointer_get(&id, GDRAPI_CUDA_BUFFER_ID, addr))
-		return 0;
-	return id;
-}
-
-static int gdrapi_pin_flags(struct gdrapi_source *source, uint64_t addr,
+static int gdrapi_pin_flags(struct gdrapi_reach *reach, uint64_t addr,
 			    uint64_t length, unsigned int flags,
 			    struct gpumem_buf **buf)
 {
-	source->flags = flags;
-	return gpumem_pin(source->gpu->session, addr, length, flags, buf);
+	reach->pin_flags = flags;
+	return gpumem_pin(reach->gpu->session, addr, length, flags, buf);
 }
 
 /*
@@ -49,31 +37,33 @@ static int gdrapi_pin_flags(struct gdrapi_source *source, uint64_t addr,
 static int gdrapi_pin_range(struct gdrapi_reach *reach, uint64_t addr,
 			    uint64_t length, struct gpumem_buf **buf)
 {
-	struct gdrapi_source *source = &reach->source;
 	unsigned int flags = GPUMEM_PIN_PERSISTENT;
 	int rc;
 
 	if (reach->flags & GDR_PIN_FLAG_FORCE_PCIE)
 		flags |= GPUMEM_PIN_FORCE_BAR1;
-	/* Asked for before, so that it never stands for later memory. */
-	source->memory_id = gdrapi_memory_id(source->gpu, addr);
-	rc = gdrapi_pin_flags(source, addr, length, flags, buf);
+	rc = gdrapi_pin_flags(reach, addr, length, flags, buf);
 	if (rc == -EOPNOTSUPP && flags & GPUMEM_PIN_FORCE_BAR1 &&
-	    !source->gpu->coherent) {
+	    !reach->gpu->coherent) {
 		flags &= ~GPUMEM_PIN_FORCE_BAR1;
-		rc = gdrapi_pin_flags(source, addr, length, flags, buf);
+		rc = gdrapi_pin_flags(reach, addr, length, flags, buf);
 	}
 	if (rc != -EOPNOTSUPP || flags & GPUMEM_PIN_FORCE_BAR1)
 		return rc;
-	rc = gdrapi_pin_flags(source, addr, length, 0, buf);
+	rc = gdrapi_pin_flags(reach, addr, length, 0, buf);
 	if (!rc && atomic_exchange(&reach->gdr->persistent, false))
 		gdrapi_log(GDRAPI_WARN, "the driver has no persistent pins: "
 					"mappings end with cuMemFree()");
 	return rc;
 }
 
-void gdrapi_lengthen(const struct gdrapi_source *source, uint64_t addr,
-		     uint64_t there, uint64_t most, struct gpumem_buf **buf)
+/*
+ * Replaces a buffer that ends at there by the longest one from addr on that can
+ * be pinned in the same way and ends before or at most.
+ */
+static void gdrapi_lengthen(const struct gdrapi_reach *reach, uint64_t addr,
+			    uint64_t there, uint64_t most,
+			    struct gpumem_buf **buf)
 {
 	uint64_t not_there = most + 1;
 
@@ -81,8 +71,8 @@ void gdrapi_lengthen(const struct gdrapi_source *source, uint64_t addr,
 		uint64_t middle = there + (not_there - there) / 2;
 		struct gpumem_buf *longer;
 
-		if (gpumem_pin(source->gpu->session, addr, middle - addr,
-			       source->flags, &longer)) {
+		if (gpumem_pin(reach->gpu->session, addr, middle - addr,
+			       reach->pin_flags, &longer)) {
 			not_there = middle;
 			continue;
 		}
@@ -104,7 +94,7 @@ static int gdrapi_pin_longest(struct gdrapi_reach *reach, uint64_t addr,
 	int rc = gdrapi_pin_range(reach, addr, there - addr, buf);
 
 	if (!rc)
-		gdrapi_lengthen(&reach->source, addr, there, reach->end, buf);
+		gdrapi_lengthen(reach, addr, there, reach->end, buf);
 	return rc;
 }
 
@@ -134,9 +124,9 @@ static int gdrapi_engine_choose(struct gdrapi_gpu *gpu)
 
 	if (rc)
 		return rc;
-	if (!wanted || !*wanted)
-		settings.copy_engine = 0;
-	gpu->engine = settings.copy_engine;
+	if (wanted && *wanted)
+		return 0;
+	settings.copy_engine = 0;
 	return gpumem_copy_settings_set(gpu->session, &settings);
 }
 
@@ -155,8 +145,6 @@ static int gdrapi_gpu_open(struct gdrapi_gpu *gpu, int ordinal)
 		gpu->session = NULL;
 		return rc;
 	}
-	*(void **)&gpu->pointer_get =
-		gpumem_cuda_symbol(gpu->session, "cuPointerGetAttribute");
 	gpu->coherent = gdrapi_is_coherent(gpu, ordinal);
 	gdrapi_log(GDRAPI_INFO, "GPU %d through backend %s", ordinal,
 		   gpumem_backend_name(gpu->session));
@@ -175,7 +163,7 @@ static int gdrapi_gpu_of(struct gdrapi_reach *reach, uint64_t addr)
 	if (ordinal >= GDRAPI_GPUS)
 		return -ENODEV;
 	gpu = &reach->gdr->gpus[ordinal];
-	reach->source.gpu = gpu;
+	reach->gpu = gpu;
 	return gpu->session ? 0 : gdrapi_gpu_open(gpu, ordinal);
 }
 
@@ -216,7 +204,7 @@ static int gdrapi_reach_from(struct gdrapi_reach *reach, uint64_t addr,
 }
 
 int gdrapi_reach(struct gdr *g, uint64_t addr, uint64_t size, uint32_t flags,
-		 struct gdrapi_source *source, struct gpumem_buf **buf)
+		 struct gpumem_buf **buf)
 {
 	struct gdrapi_reach reach = {
 		.gdr = g,
@@ -228,6 +216,5 @@ int gdrapi_reach(struct gdr *g, uint64_t addr, uint64_t size, uint32_t flags,
 	pthread_mutex_lock(&g->lock);
 	rc = gdrapi_reach_from(&reach, addr, size, buf);
 	pthread_mutex_unlock(&g->lock);
-	*source = reach.source;
 	return rc;
 }
