@@ -71,29 +71,8 @@ static size_t gm_plan_small(const struct gm_plan *plan, unsigned int flags)
 	return small > SIZE_MAX ? SIZE_MAX : (size_t)small;
 }
 
-/* From where on the plan says "by the engine" and nothing else. */
-static size_t gm_plan_long(const struct gm_plan *plan, unsigned int flags)
-{
-	const struct gm_plan_list *list =
-		&plan->list[gm_plan_way(flags | GPUMEM_COPY_PINNED)];
-	unsigned int i = list->count;
-
-	while (i && list->step[i - 1].method == GPUMEM_COPY_ENGINE)
-		i--;
-	/* The last step's up_to has no end. */
-	if (i && list->step[i - 1].up_to >= SIZE_MAX)
-		return SIZE_MAX;
-	return i ? (size_t)list->step[i - 1].up_to + 1 : 0;
-}
-
 void gm_copier_plan_changed(struct gm_copier *copier)
 {
-	atomic_store_explicit(&copier->write_long,
-			      gm_plan_long(&copier->plan, 0),
-			      memory_order_relaxed);
-	atomic_store_explicit(&copier->read_long,
-			      gm_plan_long(&copier->plan, GPUMEM_COPY_READ),
-			      memory_order_relaxed);
 	atomic_store_explicit(&copier->write_small,
 			      gm_plan_small(&copier->plan, 0),
 			      memory_order_relaxed);

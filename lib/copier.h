@@ -12,10 +12,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "copy/host_memory.h"
 #include "copy/meter.h"
 #include "courier.h"
 #include "engine.h"
-#include "known.h"
 #include "plan.h"
 #include "pool.h"
 #include "session.h"
@@ -34,10 +34,7 @@ struct gm_copier {
 
 	/* The longest copies that need no look at the plan. */
 	_Atomic size_t write_small, read_small;
-	/* From which length on the engine does all of pinned memory. */
-	_Atomic size_t write_long, read_long;
-	struct gm_known known; /* host memory of such copies */
-	struct gm_plain plain; /* that the courier read into */
+	struct gm_pageable pageable; /* that the courier read into */
 	_Atomic uint32_t threads; /* for a large copy, the caller included */
 	_Atomic bool courier_on, engine_on;
 	_Atomic uint32_t idle_us, life_us;

@@ -9,6 +9,7 @@
 #include "base/clock.h"
 #include "copier.h"
 #include "copy.h"
+#include "copy/host_memory.h"
 #include "copy_way.h"
 #include "cpu.h"
 #include "error.h"
@@ -69,37 +70,12 @@ static int gm_copy_threads(struct gm_copier *copier, struct gm_copy *copy,
 	return 0;
 }
 
-/*
- * Whether the host memory is CUDA's, all of it. CUDA says so in one call, in
- * which memory that it does not know is no error, as it is in the others: to
- * make one takes it a microsecond.
- */
 static void gm_copy_look_at_host(struct gm_copy *copy)
 {
-	const struct gm_cuda *cuda = &copy->buf->session->cuda;
-	CUdeviceptr host = (uintptr_t)copy->host, start = 0, gpu = 0;
-	unsigned int type = 0;
-	size_t size = 0;
-	CUpointer_attribute attributes[] = {
-		CU_POINTER_ATTRIBUTE_MEMORY_TYPE,
-		CU_POINTER_ATTRIBUTE_RANGE_START_ADDR,
-		CU_POINTER_ATTRIBUTE_RANGE_SIZE,
-		CU_POINTER_ATTRIBUTE_DEVICE_POINTER,
-	};
-	void *values[] = { &type, &start, &size, &gpu };
-
+	copy->host_gpu = gm_host_memory_query(&copy->buf->session->cuda,
+					      copy->host, copy->length);
+	copy->pinned = copy->host_gpu;
 	copy->looked = true;
-	copy->pinned = false;
-	copy->host_gpu = 0;
-	if (!cuda->pointer_get_all ||
-	    cuda->pointer_get_all(4, attributes, values, host) ||
-	    type != CU_MEMORYTYPE_HOST || !gpu || host < start ||
-	    host - start > size || copy->length > size - (host - start))
-		return;
-	copy->pinned = true;
-	copy->pinned_start = start;
-	copy->pinned_size = size;
-	copy->host_gpu = gpu;
 }
 
 static void gm_copy_look_aside(void *copy)
@@ -197,9 +173,9 @@ static int gm_copy_courier(struct gm_copier *copier, struct gm_copy *copy,
 	return gm_copy_courier_held(copier, courier, copy, threads);
 }
 
-static struct gm_engine_copy gm_copy_for_engine(struct gm_copy *copy)
+static int gm_copy_engine(struct gm_copier *copier, struct gm_copy *copy)
 {
-	return (struct gm_engine_copy){
+	const struct gm_engine_copy by = {
 		.gpu = copy->gpu,
 		.host = copy->host,
 		.length = copy->length,
@@ -208,11 +184,6 @@ static struct gm_engine_copy gm_copy_for_engine(struct gm_copy *copy)
 		.alive = gm_copy_alive,
 		.arg = copy,
 	};
-}
-
-static int gm_copy_engine(struct gm_copier *copier, struct gm_copy *copy)
-{
-	const struct gm_engine_copy by = gm_copy_for_engine(copy);
 	struct gm_engine *engine = gm_copier_engine(copier);
 	int rc;
 
@@ -220,13 +191,8 @@ static int gm_copy_engine(struct gm_copier *copier, struct gm_copy *copy)
 		return -EOPNOTSUPP;
 	rc = gm_engine_copy(engine, &by);
 	gm_copier_put(&copier->engine, rc == -ESTALE ? 0 : rc);
-	if (rc == -ESTALE)
-		return gm_copy_threads(copier, copy, copier->threads);
-	if (copy->pinned &&
-	    !gm_known_holds(&copier->known, copy->host, copy->length))
-		gm_known_learn(&copier->known, copy->pinned_start,
-			       copy->pinned_size);
-	return rc;
+	return rc == -ESTALE ? gm_copy_threads(copier, copy, copier->threads)
+			     : rc;
 }
 
 /*
@@ -271,43 +237,6 @@ static int gm_copy_by(struct gm_copier *copier, struct gm_copy *copy,
 	}
 }
 
-/*
- * A copy by the engine of memory that was pinned when the engine copied it before:
- * so it begins, and what the memory is now is asked while it is at work. False: to
- * be copied otherwise.
- */
-static bool gm_copy_known(struct gm_copier *copier, struct gm_copy *copy)
-{
-	const struct gm_engine_copy by = gm_copy_for_engine(copy);
-	struct gm_cuda_scope scope;
-	struct gm_engine *engine;
-	int rc;
-
-	if (!gm_known_holds(&copier->known, copy->host, copy->length) ||
-	    copy->why_not)
-		return false;
-	engine = copier->engine_on ? gm_copier_engine(copier) : NULL;
-	if (!engine)
-		return false;
-	rc = gm_engine_begin(engine, &by, &scope);
-	if (!rc) {
-		gm_copy_look_at_host(copy);
-		rc = gm_engine_end(engine, &scope);
-	}
-	if (rc != -ESTALE && !copy->pinned)
-		gm_known_forget(&copier->known, copy->host);
-	gm_copier_put(&copier->engine, copy->pinned && rc != -ESTALE ? rc : 0);
-	return !rc;
-}
-
-/* One that the engine does whatever else is found out. */
-static bool gm_copy_known_long(struct gm_copier *copier, struct gm_copy *copy)
-{
-	return copy->length >=
-		       (copy->read ? copier->read_long : copier->write_long) &&
-	       gm_copy_known(copier, copy);
-}
-
 static unsigned int gm_copy_flags(const struct gm_copy *copy)
 {
 	return (copy->read ? GPUMEM_COPY_READ : 0) |
@@ -325,16 +254,6 @@ static int gm_copy_planned(struct gm_copier *copier, struct gm_copy *copy)
 	step.method = GPUMEM_COPY_THREADS;
 	step.threads = copier->threads;
 	return gm_copy_by(copier, copy, &step);
-}
-
-/* At memory that was pinned at the last copy. */
-static void gm_copy_look_again(struct gm_copier *copier, struct gm_copy *copy)
-{
-	gm_copy_look_at_host(copy);
-	if (copy->pinned)
-		return;
-	gm_known_forget(&copier->known, copy->host);
-	gm_plain_learn(&copier->plain, copy->host);
 }
 
 /* Since the end of the last read; of one in another thread, if it is later. */
@@ -374,8 +293,6 @@ static int gm_copy_by_courier(struct gm_copier *copier, struct gm_copy *copy,
 	}
 	if (copy->look_later)
 		gm_courier_meanwhile(courier, gm_copy_look_aside, copy);
-	else if (copy->pinned && !copy->looked)
-		gm_copy_look_again(copier, copy);
 	return gm_copy_courier_held(copier, courier, copy, step->threads);
 }
 
@@ -390,12 +307,8 @@ static int gm_copy_by_others(struct gm_copier *copier, struct gm_copy *copy,
 		gm_copy_cpu(copy);
 		return 0;
 	}
-	if (look && !copy->looked) {
-		copy->pinned = false;
-		if (gm_copy_known(copier, copy))
-			return 0;
+	if (look && !copy->looked)
 		gm_copy_look_at_host(copy);
-	}
 	if (!gm_copy_by(copier, copy, &step))
 		return 0;
 	step.method = GPUMEM_COPY_THREADS;
@@ -407,14 +320,14 @@ static int gm_copy_metered(struct gm_copier *copier, struct gm_copy *copy,
 {
 	const size_t length = copy->length;
 	const uint64_t begin = gm_clock_ns();
-	const bool later = copy->look_later;
 	uint64_t end;
 	int rc;
 
 	rc = gm_copy_by_courier(copier, copy, step, begin);
 	if (!rc) {
-		if (later && copy->pinned)
-			gm_plain_forget(&copier->plain, copy->host);
+		if (copy->look_later && copy->looked)
+			gm_pageable_set(&copier->pageable, copy->host,
+					!copy->pinned);
 		end = gm_clock_ns();
 		gm_meter_sm(&copier->meter, length, end - begin, end);
 	} else {
@@ -436,21 +349,12 @@ static void gm_copy_look_for_read(struct gm_copier *copier,
 {
 	if (copy->length <= GM_STAGED_MAX)
 		return;
-	if (by_courier && gm_plain_holds(&copier->plain, copy->host)) {
+	if (by_courier && gm_pageable_holds(&copier->pageable, copy->host)) {
 		copy->look_later = true;
 		return;
 	}
-	/* What it is is asked when it matters, or while the engine is at work. */
-	if (by_courier &&
-	    gm_known_holds(&copier->known, copy->host, copy->length)) {
-		copy->pinned = true;
-		return;
-	}
 	gm_copy_look_at_host(copy);
-	if (copy->pinned)
-		gm_plain_forget(&copier->plain, copy->host);
-	else
-		gm_plain_learn(&copier->plain, copy->host);
+	gm_pageable_set(&copier->pageable, copy->host, !copy->pinned);
 }
 
 static int gm_copy_auto_read(struct gm_copier *copier, struct gm_copy *copy,
@@ -466,19 +370,14 @@ static int gm_copy_auto_read(struct gm_copier *copier, struct gm_copy *copy,
 	if (copy->pinned)
 		step = gm_copier_step(copier, gm_copy_flags(copy),
 				      copy->length);
-	if (step.method != GPUMEM_COPY_COURIER || copy->why_not) {
-		if (copy->pinned && !copy->looked)
-			gm_copy_look_again(copier, copy);
+	if (step.method != GPUMEM_COPY_COURIER || copy->why_not)
 		return gm_copy_planned(copier, copy);
-	}
 	return gm_copy_metered(copier, copy, &step, look);
 }
 
 static int gm_copy_auto(struct gm_copier *copier, struct gm_copy *copy,
 			bool look)
 {
-	if (look && gm_copy_known_long(copier, copy))
-		return 0;
 	if (copy->read)
 		return gm_copy_auto_read(copier, copy, look);
 	if (look)

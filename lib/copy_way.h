@@ -24,8 +24,6 @@ struct gm_copy {
 
 	/* Found out where it matters. */
 	bool pinned; /* host is CUDA's pinned memory */
-	uint64_t pinned_start; /* of that memory, and its bytes */
-	size_t pinned_size;
 	uint64_t host_gpu; /* what the GPU calls host then, or 0 */
 	const char *why_not; /* the GPU may not touch the memory, and why */
 	bool looked; /* at host: pinned is found out */

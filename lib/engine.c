@@ -106,51 +106,46 @@ static bool gm_engine_alive(const struct gm_engine_copy *copy)
 	return copy->alive(copy->arg);
 }
 
-int gm_engine_begin(struct gm_engine *engine, const struct gm_engine_copy *copy,
-		    struct gm_cuda_scope *scope)
+static CUresult gm_engine_start(struct gm_engine *engine,
+				const struct gm_engine_copy *copy)
 {
 	const struct gm_cuda *cuda = &engine->session->cuda;
-	CUresult result;
-	int rc;
 
-	rc = gm_cuda_enter(scope, cuda, engine->session->context);
-	if (rc)
-		return rc;
-	if (gm_engine_alive(copy)) {
-		result = copy->read
-				 ? cuda->copy_to_host(copy->host, copy->gpu,
-						      copy->length,
-						      engine->stream)
-				 : cuda->copy_to_device(copy->gpu, copy->host,
-							copy->length,
-							engine->stream);
-		if (!result)
-			return 0;
-		rc = gm_engine_error(engine, result, "copy by the engine");
-	}
-	gm_cuda_leave(scope);
-	return gm_engine_alive(copy) ? rc : -ESTALE;
-}
-
-int gm_engine_end(struct gm_engine *engine, struct gm_cuda_scope *scope)
-{
-	CUresult result =
-		engine->session->cuda.stream_synchronize(engine->stream);
-	int rc = result ? gm_engine_error(engine, result, "copy by the engine")
-			: 0;
-
-	gm_cuda_leave(scope);
-	return rc;
+	if (copy->read)
+		return cuda->copy_to_host(copy->host, copy->gpu, copy->length,
+					  engine->stream);
+	return cuda->copy_to_device(copy->gpu, copy->host, copy->length,
+				    engine->stream);
 }
 
 /* By one call of CUDA's, between the GPU and host memory of any kind. */
 static int gm_engine_once(struct gm_engine *engine,
 			  const struct gm_engine_copy *copy)
 {
+	const struct gm_cuda *cuda = &engine->session->cuda;
 	struct gm_cuda_scope scope;
-	int rc = gm_engine_begin(engine, copy, &scope);
+	CUresult result;
+	int rc;
 
-	return rc ? rc : gm_engine_end(engine, &scope);
+	rc = gm_cuda_enter(&scope, cuda, engine->session->context);
+	if (rc)
+		return rc;
+	if (!gm_engine_alive(copy)) {
+		rc = -ESTALE;
+		goto leave;
+	}
+	result = gm_engine_start(engine, copy);
+	if (result && !gm_engine_alive(copy)) {
+		rc = -ESTALE;
+		goto leave;
+	}
+	if (!result)
+		result = cuda->stream_synchronize(engine->stream);
+	if (result)
+		rc = gm_engine_error(engine, result, "copy by the engine");
+leave:
+	gm_cuda_leave(&scope);
+	return rc;
 }
 
 int gm_engine_copy(struct gm_engine *engine, const struct gm_engine_copy *copy)

@@ -48,13 +48,4 @@ struct gm_engine_copy {
  */
 int gm_engine_copy(struct gm_engine *engine, const struct gm_engine_copy *copy);
 
-/*
- * The same in two steps, for host memory that should be pinned: any other CUDA
- * copies itself, and takes longer. After a failure to begin there is nothing to
- * end. -ESTALE: the memory is gone; stores no reason.
- */
-int gm_engine_begin(struct gm_engine *engine, const struct gm_engine_copy *copy,
-		    struct gm_cuda_scope *scope);
-int gm_engine_end(struct gm_engine *engine, struct gm_cuda_scope *scope);
-
 #endif /* GM_ENGINE_H */
