@@ -3,7 +3,6 @@
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
@@ -15,8 +14,6 @@
 /* Longer than a CPU keeps a store to itself, by far. */
 #define GM_GUARD_DRAIN_NS 1000000
 
-#define GM_GUARD_PAGE 4096
-
 /*
  * A short copy ends within that many looks, unless its thread lost the CPU. To
  * sleep lets it have one that a thread of higher priority waits on.
@@ -24,25 +21,13 @@
 #define GM_GUARD_LOOKS 1000
 #define GM_GUARD_SLEEP_NS 50000
 
-/* How all threads are made to pass a barrier. */
-enum gm_guard_way {
-	GM_GUARD_NONE, /* there is no way, so there are no guards */
-	GM_GUARD_MEMBARRIER,
-	/*
-	 * x86 in a container whose kernel has no membarrier(): to take a right
-	 * away from a page, the kernel interrupts every CPU that runs a thread
-	 * of the process, to have it forget the page.
-	 */
-	GM_GUARD_MPROTECT,
-};
-
 _Thread_local struct gm_guard *gm_guard_mine
 	__attribute__((tls_model("initial-exec")));
 
 static struct gm_guard *_Atomic gm_guards; /* never freed, but used again */
 static pthread_once_t gm_guard_once = PTHREAD_ONCE_INIT;
 static pthread_key_t gm_guard_key;
-static enum gm_guard_way gm_guard_way;
+static bool gm_guard_on; /* this kernel has the barrier */
 
 static int gm_membarrier(int command)
 {
@@ -58,75 +43,20 @@ static void gm_guard_give(void *arg)
 	atomic_store_explicit(&guard->taken, false, memory_order_release);
 }
 
-#ifdef __x86_64__
-static char *gm_guard_page; /* with GM_GUARD_MPROTECT */
-static pthread_mutex_t gm_guard_lock = PTHREAD_MUTEX_INITIALIZER; /* the page */
-
-static bool gm_guard_map_page(void)
-{
-	void *page = mmap(NULL, GM_GUARD_PAGE, PROT_READ | PROT_WRITE,
-			  MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-
-	if (page == MAP_FAILED)
-		return false;
-	gm_guard_page = page;
-	return true;
-}
-
-/* The page is there, and may be written, when it loses that right. */
-static int gm_guard_protect(void)
-{
-	int rc;
-
-	pthread_mutex_lock(&gm_guard_lock);
-	rc = mprotect(gm_guard_page, GM_GUARD_PAGE, PROT_READ | PROT_WRITE);
-	if (!rc) {
-		atomic_fetch_add((atomic_char *)gm_guard_page, 1);
-		rc = mprotect(gm_guard_page, GM_GUARD_PAGE, PROT_READ);
-	}
-	pthread_mutex_unlock(&gm_guard_lock);
-	return rc;
-}
-#else
-static bool gm_guard_map_page(void)
-{
-	return false;
-}
-
-static int gm_guard_protect(void)
-{
-	return -1;
-}
-#endif
-
 static void gm_guard_start(void)
 {
-	enum gm_guard_way way = GM_GUARD_NONE;
-
-	if (!gm_membarrier(MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED))
-		way = GM_GUARD_MEMBARRIER;
-	else if (gm_guard_map_page())
-		way = GM_GUARD_MPROTECT;
-	if (way && pthread_key_create(&gm_guard_key, gm_guard_give))
-		way = GM_GUARD_NONE;
+	gm_guard_on =
+		!gm_membarrier(MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED) &&
+		!pthread_key_create(&gm_guard_key, gm_guard_give);
 	gm_debug("open: uses of a moment are %s",
-		 way == GM_GUARD_MEMBARRIER ? "ended through membarrier()"
-		 : way == GM_GUARD_MPROTECT ? "ended through mprotect()"
-					    : "counted: no membarrier() here");
-	gm_guard_way = way;
+		 gm_guard_on ? "ended through membarrier()"
+			     : "counted: no membarrier() here");
 }
 
 bool gm_guard_setup(void)
 {
 	pthread_once(&gm_guard_once, gm_guard_start);
-	return gm_guard_way;
-}
-
-static int gm_guard_barrier(void)
-{
-	return gm_guard_way == GM_GUARD_MPROTECT
-		       ? gm_guard_protect()
-		       : gm_membarrier(MEMBARRIER_CMD_PRIVATE_EXPEDITED);
+	return gm_guard_on;
 }
 
 static struct gm_guard *gm_guard_find(void)
@@ -197,7 +127,7 @@ void gm_guard_wait(const void *handle)
 	 * Fails only where a filter of system calls that was put in place since
 	 * forbids it. Then time does what the barrier would have done.
 	 */
-	if (gm_guard_barrier())
+	if (gm_membarrier(MEMBARRIER_CMD_PRIVATE_EXPEDITED))
 		nanosleep(&drain, NULL);
 	for (guard = atomic_load(&gm_guards); guard; guard = guard->next)
 		gm_guard_wait_one(guard, handle);
