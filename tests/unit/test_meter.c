@@ -52,8 +52,43 @@ static void other_sizes_are_not_meant(void **state)
 	assert_true(read_for(1000 * MS, 65536, 30 * US, 15 * US) < 0.1);
 	assert_true(read_for(1000 * MS, 4096, 3 * US, 10 * US) > 0.99);
 	assert_true(read_for(1000 * MS, 1 << 20, 30 * US, 90 * US) > 0.99);
-	assert_true(read_for(1000 * MS, 1 << 28, 30 * MS, 90 * MS) > 0.3);
+	assert_true(read_for(1000 * MS, 1 << 28, 30 * MS, 90 * MS) > 0.9);
 	assert_true(read_for(MS, 1, 100, 200) > 0.99);
+}
+
+/* A few long reads, as a program makes them that reads its results once. */
+static void the_first_reads_are_not_given_away(void **state)
+{
+	for (int i = 0; i < 16; i++)
+		assert_true(gm_meter_wants_sm(&meter, 1 << 26, now));
+	assert_false(gm_meter_wants_sm(&meter, 1 << 26, now));
+	assert_true(read_for(10000 * MS, 1 << 26, 2 * MS, 6 * MS) > 0.999);
+}
+
+/* Both are in the last size; each takes a third of the other way's time. */
+static void long_reads_of_two_lengths_are_not_compared(void **state)
+{
+	for (int i = 0; i < 50; i++) {
+		gm_meter_other(&meter, 2 << 20, 180 * US);
+		gm_meter_sm(&meter, 1 << 28, 128 * 60 * US, now);
+		now += 128 * 60 * US;
+	}
+	assert_true(read_for(100 * MS, 1 << 28, 128 * 60 * US, 128 * 180 * US) >
+		    0.999);
+	for (int i = 0; i < 50; i++) {
+		gm_meter_other(&meter, 1 << 28, 128 * 180 * US);
+		gm_meter_sm(&meter, 2 << 20, 300 * US, now);
+		now += 300 * US;
+	}
+	assert_true(read_for(1000 * MS, 2 << 20, 300 * US, 180 * US) < 0.1);
+}
+
+/* Of the other way; CUDA makes something ready in it. */
+static void the_first_time_is_not_believed_for_long(void **state)
+{
+	gm_meter_other(&meter, 1 << 20, 1000 * US);
+	gm_meter_other(&meter, 1 << 20, 90 * US);
+	assert_true(read_for(1000 * MS, 1 << 20, 200 * US, 90 * US) < 0.1);
 }
 
 static void it_comes_back_when_it_is_faster_again(void **state)
@@ -91,6 +126,12 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup(what_is_faster_is_taken, setup),
 		cmocka_unit_test_setup(other_sizes_are_not_meant, setup),
+		cmocka_unit_test_setup(the_first_reads_are_not_given_away,
+				       setup),
+		cmocka_unit_test_setup(
+			long_reads_of_two_lengths_are_not_compared, setup),
+		cmocka_unit_test_setup(the_first_time_is_not_believed_for_long,
+				       setup),
 		cmocka_unit_test_setup(it_comes_back_when_it_is_faster_again,
 				       setup),
 		cmocka_unit_test_setup(
