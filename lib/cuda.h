@@ -65,6 +65,9 @@ struct gpumem_sim_info;
 	F(stream_create_priority, "cuStreamCreateWithPriority",                \
 	  (CUstream * stream, unsigned int flags, int priority))               \
 	F(stream_query, "cuStreamQuery", (CUstream stream))                    \
+	F(stream_write, "cuStreamWriteValue32_v2",                             \
+	  (CUstream stream, CUdeviceptr addr, uint32_t value,                  \
+	   unsigned int flags))                                                \
 	F(module_load, "cuModuleLoadData",                                     \
 	  (CUmodule * module, const void *image))                              \
 	F(module_unload, "cuModuleUnload", (CUmodule module))                  \

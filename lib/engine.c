@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 #include <errno.h>
+#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -11,8 +12,21 @@
 struct gm_engine {
 	struct gm_session *session;
 	CUstream stream;
-	char *staging; /* GM_ENGINE_STAGED, pinned */
+	char *staging; /* GM_ENGINE_STAGED, pinned, and behind it the flag */
+	uint32_t *flag; /* what the stream writes behind a copy */
+	CUdeviceptr flag_gpu; /* 0: it cannot */
+	uint32_t copies;
 };
+
+/*
+ * To look at a flag brings a copy 0.6 us sooner than cuStreamSynchronize() (H200,
+ * 580.159.04), which longer copies do not feel.
+ */
+#define GM_ENGINE_FLAGGED ((size_t)1 << 20)
+
+/* Looks at the flag between two questions to CUDA, each some 40 us. */
+#define GM_ENGINE_LOOKS 1024u
+#define GM_ENGINE_FLAG_ROOM 64u
 
 static int gm_engine_error(struct gm_engine *engine, CUresult result,
 			   const char *what)
@@ -31,6 +45,17 @@ static void gm_engine_undo(struct gm_engine *engine)
 		cuda->stream_destroy(engine->stream);
 }
 
+static void gm_engine_make_flag(struct gm_engine *engine)
+{
+	const struct gm_cuda *cuda = &engine->session->cuda;
+
+	engine->flag = (uint32_t *)(engine->staging + GM_ENGINE_STAGED);
+	*engine->flag = 0;
+	if (!cuda->stream_write || !cuda->stream_query || !cuda->host_address ||
+	    cuda->host_address(&engine->flag_gpu, engine->flag, 0))
+		engine->flag_gpu = 0;
+}
+
 static int gm_engine_make(struct gm_engine *engine)
 {
 	const struct gm_cuda *cuda = &engine->session->cuda;
@@ -39,9 +64,12 @@ static int gm_engine_make(struct gm_engine *engine)
 
 	result = cuda->stream_create(&engine->stream, CU_STREAM_NON_BLOCKING);
 	if (!result)
-		result = cuda->host_alloc(&staging, GM_ENGINE_STAGED,
-					  CU_MEMHOSTALLOC_PORTABLE);
+		result = cuda->host_alloc(
+			&staging, GM_ENGINE_STAGED + GM_ENGINE_FLAG_ROOM,
+			CU_MEMHOSTALLOC_PORTABLE | CU_MEMHOSTALLOC_DEVICEMAP);
 	engine->staging = staging;
+	if (!result)
+		gm_engine_make_flag(engine);
 	return result ? gm_engine_error(engine, result,
 					"engine: make its stream and staging "
 					"memory")
@@ -118,6 +146,37 @@ static CUresult gm_engine_start(struct gm_engine *engine,
 				    engine->stream);
 }
 
+static CUresult gm_engine_wait_flag(const struct gm_engine *engine)
+{
+	CUresult result = CUDA_ERROR_NOT_READY;
+
+	for (unsigned int i = 1; result == CUDA_ERROR_NOT_READY; i++) {
+		if (__atomic_load_n(engine->flag, __ATOMIC_ACQUIRE) ==
+		    engine->copies)
+			return CUDA_SUCCESS;
+		gm_cpu_pause();
+		if (i % GM_ENGINE_LOOKS)
+			continue;
+		sched_yield();
+		/* Where something went wrong no flag comes. */
+		result = engine->session->cuda.stream_query(engine->stream);
+	}
+	return result;
+}
+
+static CUresult gm_engine_wait(struct gm_engine *engine, size_t length)
+{
+	const struct gm_cuda *cuda = &engine->session->cuda;
+
+	if (engine->flag_gpu && length <= GM_ENGINE_FLAGGED) {
+		if (!cuda->stream_write(engine->stream, engine->flag_gpu,
+					++engine->copies, 0))
+			return gm_engine_wait_flag(engine);
+		engine->flag_gpu = 0;
+	}
+	return cuda->stream_synchronize(engine->stream);
+}
+
 /* By one call of CUDA's, between the GPU and host memory of any kind. */
 static int gm_engine_once(struct gm_engine *engine,
 			  const struct gm_engine_copy *copy)
@@ -140,7 +199,7 @@ static int gm_engine_once(struct gm_engine *engine,
 		goto leave;
 	}
 	if (!result)
-		result = cuda->stream_synchronize(engine->stream);
+		result = gm_engine_wait(engine, copy->length);
 	if (result)
 		rc = gm_engine_error(engine, result, "copy by the engine");
 leave:

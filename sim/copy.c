@@ -260,6 +260,53 @@ CUresult cuMemcpyDtoHAsync_v2(void *dst, CUdeviceptr src, size_t size,
 }
 PER_THREAD(cuMemcpyDtoHAsync_v2, _ptsz);
 
+static atomic_int write_fault; /* see gpumem_sim_break_writes() */
+
+void gpumem_sim_break_writes(int how)
+{
+	write_fault = how;
+}
+
+static CUresult write_value(CUdeviceptr addr, uint32_t value)
+{
+	const struct sim_host *host = sim_host_find(addr);
+
+	if (write_fault)
+		return write_fault == 1 ? CUDA_ERROR_NOT_SUPPORTED
+					: CUDA_SUCCESS;
+	if (addr % sizeof(value))
+		return CUDA_ERROR_INVALID_VALUE;
+	if (host && sizeof(value) <= host->size - (addr - host->addr)) {
+		__atomic_store_n((uint32_t *)addr, value, __ATOMIC_RELEASE);
+		return CUDA_SUCCESS;
+	}
+	if (!dev_writable(addr, sizeof(value)))
+		return CUDA_ERROR_INVALID_VALUE;
+	return sim_result(dev_write(addr, &value, sizeof(value)));
+}
+
+/* At once, as copies are: nothing that a stream was given before is left. */
+CUresult cuStreamWriteValue32_v2(CUstream stream, CUdeviceptr addr,
+				 uint32_t value, unsigned int flags)
+{
+	CUcontext ctx;
+	CUresult result = sim_lock_read(&ctx);
+
+	if (result)
+		return result;
+	if (!sim_stream_live(stream))
+		result = CUDA_ERROR_INVALID_HANDLE;
+	else if (ctx->fault)
+		result = ctx->fault;
+	else if (flags & ~1u)
+		result = CUDA_ERROR_INVALID_VALUE;
+	else
+		result = write_value(addr, value);
+	sim_unlock();
+	return result;
+}
+PER_THREAD(cuStreamWriteValue32_v2, _ptsz);
+
 CUresult cuMemcpyDtoDAsync_v2(CUdeviceptr dst, CUdeviceptr src, size_t size,
 			      CUstream stream)
 {

@@ -191,6 +191,8 @@ CUresult cuStreamDestroy_v2(CUstream stream);
 CUresult cuStreamSynchronize(CUstream stream);
 CUresult cuStreamQuery(CUstream stream);
 CUresult cuStreamIsCapturing(CUstream stream, int *status);
+CUresult cuStreamWriteValue32_v2(CUstream stream, CUdeviceptr addr,
+				 uint32_t value, unsigned int flags);
 CUresult cuStreamGetFlags(CUstream stream, unsigned int *flags);
 CUresult cuStreamGetPriority(CUstream stream, int *priority);
 CUresult cuStreamGetCtx(CUstream stream, CUcontext *ctx);

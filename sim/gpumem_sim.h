@@ -97,6 +97,12 @@ void gpumem_sim_hold_kernels(bool hold);
 void gpumem_sim_fail_copies(uint64_t count);
 
 /*
+ * What becomes of values that a stream is given to write (cuStreamWriteValue32()):
+ * 0: they are written; 1: the call is refused; 2: they are lost.
+ */
+void gpumem_sim_break_writes(int how);
+
+/*
  * Pins [addr, addr + length): the pages that the range touches stay allocated,
  * and show the same memory, until gpumem_sim_unpin(), even after cuMemFree().
  * -EINVAL: not in one live allocation.

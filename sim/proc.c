@@ -29,6 +29,7 @@ extern __typeof__(cuStreamGetPriority) cuStreamGetPriority_ptsz;
 extern __typeof__(cuStreamQuery) cuStreamQuery_ptsz;
 extern __typeof__(cuStreamSynchronize) cuStreamSynchronize_ptsz;
 extern __typeof__(cuStreamWaitEvent) cuStreamWaitEvent_ptsz;
+extern __typeof__(cuStreamWriteValue32_v2) cuStreamWriteValue32_v2_ptsz;
 
 struct sim_fn {
 	const char *base; /* the name in cuda.h */
@@ -223,6 +224,9 @@ static const struct sim_fn functions[] = {
 	SIM_FN_PER_THREAD(cuStreamSynchronize, 7000, cuStreamSynchronize_ptsz),
 	SIM_FN(cuStreamWaitEvent, 3020, cuStreamWaitEvent),
 	SIM_FN_PER_THREAD(cuStreamWaitEvent, 7000, cuStreamWaitEvent_ptsz),
+	SIM_FN(cuStreamWriteValue32, 11070, cuStreamWriteValue32_v2),
+	SIM_FN_PER_THREAD(cuStreamWriteValue32, 11070,
+			  cuStreamWriteValue32_v2_ptsz),
 };
 
 #define FUNCTION_COUNT (sizeof(functions) / sizeof(functions[0]))

@@ -242,6 +242,32 @@ static void an_engine_that_fails_loses_nothing(void **state)
 	unit_free(addr);
 }
 
+/* The end of a copy is seen without the value that the stream writes, too. */
+static void an_engine_whose_flag_does_not_come_is_waited_for(void **state)
+{
+	void (*break_writes)(int how) =
+		gpumem_cuda_symbol(unit_session, "gpumem_sim_break_writes");
+	CUdeviceptr addr = unit_alloc(BYTES);
+	struct gpumem_buf *buf = unit_pin(addr, BYTES);
+
+	for (int how = 2; how >= 0; how--) {
+		break_writes(how);
+		for (uint32_t i = 0; i < 3; i++) {
+			unit_fill(pattern, BYTES, 10 * how + i);
+			assert_int_equal(
+				unit_cuda.to_device(addr, pattern, BYTES), 0);
+			memset(got, 0, BYTES);
+			assert_int_equal(gpumem_read_with(buf, 0, got,
+							  100 * KIB << 2 * i,
+							  &by_engine),
+					 0);
+			assert_memory_equal(got, pattern, 100 * KIB << 2 * i);
+		}
+	}
+	assert_int_equal(gpumem_unpin(buf), 0);
+	unit_free(addr);
+}
+
 /* The plan decides, by what the memory is now and by its length. */
 static void what_was_pinned_is_asked_of_the_plan_too(void **state)
 {
@@ -356,7 +382,7 @@ static void isolated_reads_start_no_courier(void **state)
 		if (i == 3) {
 			assert_int_equal(register_host(host, 4 * MIB), 0);
 			/* Once it is taken for what it was. */
-			read_after_pause(buf, host, 70000, &copies);
+			read_after_pause(buf, host, 300000, &copies);
 		}
 		for (int k = 0; k < 3; k++) {
 			assert_int_equal(read_after_pause(buf, host, length,
@@ -373,7 +399,7 @@ static void isolated_reads_start_no_courier(void **state)
 		/* A kernel that runs still is used after a pause too. */
 		clock_move(IDLE_US * CLOCK_US / 2);
 		assert_int_equal(read_once(buf, host, length, &copies), 1);
-		assert_int_equal(read_after_pause(buf, host, 70000, &copies),
+		assert_int_equal(read_after_pause(buf, host, 300000, &copies),
 				 !pinned);
 		assert_int_equal(copies, pinned);
 	}
@@ -486,6 +512,7 @@ int main(void)
 		IN_TIME(memory_that_is_pinned_no_longer_is_noticed),
 		IN_STOPPED_TIME(a_copy_of_pinned_memory_is_one_copy),
 		IN_TIME(an_engine_that_fails_loses_nothing),
+		IN_TIME(an_engine_whose_flag_does_not_come_is_waited_for),
 		IN_TIME(what_was_pinned_is_asked_of_the_plan_too),
 		IN_TIME(memory_pinned_in_part_is_not_pinned),
 		IN_STOPPED_TIME(isolated_reads_start_no_courier),

@@ -319,6 +319,46 @@ static void test_threads(void **state)
 	}
 }
 
+/* A stream writes words of either memory. */
+static void test_write_value(void **state)
+{
+	CUdeviceptr addr = mem_alloc(2 * MIB);
+	uint32_t seen[2] = { 0 }, *word;
+	void *host;
+
+	assert_ok(cuMemHostAlloc(&host, 4096, 0));
+	word = host;
+	memset(host, 0, 4096);
+	assert_ok(cuStreamWriteValue32_v2(NULL, (uintptr_t)(word + 1), 7, 0));
+	assert_int_equal(word[0], 0);
+	assert_int_equal(word[1], 7);
+	assert_int_equal(word[2], 0);
+	assert_ok(
+		cuStreamWriteValue32_v2(NULL, (uintptr_t)(word + 1023), 8, 1));
+	assert_int_equal(word[1023], 8);
+	assert_err(cuStreamWriteValue32_v2(NULL, (uintptr_t)(word + 1024), 9,
+					   0),
+		   INVALID_VALUE);
+	assert_err(cuStreamWriteValue32_v2(NULL, (uintptr_t)word + 2, 9, 0),
+		   INVALID_VALUE);
+	assert_err(cuStreamWriteValue32_v2(NULL, (uintptr_t)word, 9, 2),
+		   INVALID_VALUE);
+	assert_err(cuStreamWriteValue32_v2((CUstream)word, (uintptr_t)word, 9,
+					   0),
+		   INVALID_HANDLE);
+	assert_int_equal(word[0], 0);
+
+	assert_ok(cuMemsetD8_v2(addr, 0, 2 * MIB));
+	assert_ok(cuStreamWriteValue32_v2(NULL, addr + 2 * MIB - 4, 0x1234567,
+					  0));
+	assert_ok(cuMemcpyDtoH_v2(seen, addr + 2 * MIB - 8, 8));
+	assert_int_equal(seen[0], 0);
+	assert_int_equal(seen[1], 0x1234567);
+	assert_ok(cuMemFree_v2(addr));
+	assert_err(cuStreamWriteValue32_v2(NULL, addr, 1, 0), INVALID_VALUE);
+	assert_ok(cuMemFreeHost(host));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -327,6 +367,7 @@ int main(void)
 		cmocka_unit_test(test_pitch),
 		cmocka_unit_test(test_copy),
 		cmocka_unit_test(test_fill),
+		cmocka_unit_test(test_write_value),
 		cmocka_unit_test(test_poison),
 		cmocka_unit_test(test_attributes),
 		cmocka_unit_test(test_ipc),
