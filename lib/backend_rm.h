@@ -21,6 +21,21 @@ struct gm_rm_buf {
 	struct gm_rm_part parts[]; /* each of another allocation */
 };
 
+/*
+ * Finds where CUDA's record of an allocation, which its handle points to, holds
+ * RM's handle of the object that memory is ours of.
+ */
+void gm_rm_record_find(struct gm_rm_session *own,
+		       CUmemGenericAllocationHandle handle, uint32_t memory);
+
+/*
+ * A handle of our own to the object that CUDA's record of an allocation names, of
+ * at least its size. False: it names none. handle stays retained meanwhile.
+ */
+bool gm_rm_take_record(struct gm_rm_session *own, const struct gm_range *range,
+		       CUmemGenericAllocationHandle handle,
+		       struct gm_rm_place *place, uint32_t *memory);
+
 /* Set buf->base and undo that; with buf->lock or before buf is known. */
 int gm_rmb_map(struct gm_buf *buf);
 void gm_rmb_unmap(struct gm_buf *buf);

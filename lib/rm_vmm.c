@@ -5,7 +5,7 @@
 
 #include "base/clock.h"
 #include "error.h"
-#include "rm_take.h"
+#include "backend_rm.h"
 
 /* 1: this memory cannot be exported. */
 static int gm_rm_vmm_export(const struct gm_cuda *cuda,
@@ -46,6 +46,7 @@ int gm_rm_take_vmm(struct gm_session *session, struct gm_rm *rm,
 	uint64_t start = gm_clock_ns(), given;
 	CUmemGenericAllocationHandle handle;
 	CUresult result;
+	bool found;
 	int fd, rc;
 
 	if (!cuda->vmm_export || !cuda->vmm_release)
@@ -60,11 +61,15 @@ int gm_rm_take_vmm(struct gm_session *session, struct gm_rm *rm,
 				     "rm: cuMemRetainAllocationHandle",
 				     "was the memory unmapped meanwhile?");
 	rc = gm_rm_vmm_export(cuda, handle, &fd);
+	found = rc > 0 && gm_rm_take_record(session->backend, range, handle,
+					    place, memory);
 	cuda->vmm_release(handle);
 	if (rc < 0)
 		return rc;
 	given = gm_clock_ns();
 	gm_session_count(session, GM_COUNT_HANDLE_NS, given - start);
+	if (found)
+		return 0;
 	if (rc)
 		return gm_rm_vmm_scan(session, range, may_write, place, memory);
 	rc = gm_rm_import(rm, fd, memory);

@@ -237,11 +237,12 @@ bool sim_pool_valid(CUmemoryPool pool);
 
 /* vmm.c; with sim.lock held */
 struct sim_phys {
-	CUmemGenericAllocationHandle handle; /* never used twice */
+	CUmemGenericAllocationHandle handle;
 	unsigned int refs; /* of the handle */
 	unsigned int views;
 	CUmemAllocationProp prop;
 	struct sim_block block;
+	uint64_t *record; /* as libcuda's: see vmm.c */
 	struct sim_phys *next;
 };
 struct sim_phys *sim_phys_find(CUmemGenericAllocationHandle handle);
@@ -250,6 +251,8 @@ const struct sim_block *sim_phys_block(uint32_t memory);
 /* NULL: out of memory. Not known before sim_phys_add(). */
 struct sim_phys *sim_phys_new(const CUmemAllocationProp *prop);
 void sim_phys_add(struct sim_phys *phys);
+/* One that was not added. */
+void sim_phys_drop(struct sim_phys *phys);
 /* Without handle and without views it goes. */
 void sim_phys_put(struct sim_phys *phys);
 /* The store's GPU, or -1 where the properties are not those of memory here. */

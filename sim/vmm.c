@@ -9,9 +9,12 @@
 #include "sim.h"
 #include "vmm.h"
 
+#define RECORD_WORDS 16
+#define RECORD_OBJECT 7
+#define RECORD_UP 11
+
 static struct sim_phys *all_phys;
 static struct sim_reserve *reserves;
-static CUmemGenericAllocationHandle last_handle = 0x5100;
 
 CUresult sim_vmm_lock(void)
 {
@@ -50,17 +53,48 @@ struct sim_phys *sim_phys_new(const CUmemAllocationProp *prop)
 
 	if (!phys)
 		return NULL;
+	phys->record = calloc(RECORD_WORDS, sizeof(*phys->record));
+	if (!phys->record) {
+		free(phys);
+		return NULL;
+	}
 	phys->refs = 1;
 	phys->prop = *prop;
 	phys->block.gpu = (unsigned int)sim_prop_gpu(prop);
 	return phys;
 }
 
+/*
+ * The driver's handle is the address of its record, which points to another one that
+ * points back and holds RM's handle of the memory (580.159.04).
+ * GPUMEM_SIM_VMM_RECORD: "0": it is a number; "last": the newest memory is named.
+ */
+static void phys_set_handle(struct sim_phys *phys)
+{
+	static CUmemGenericAllocationHandle last_number = 0x5100;
+	const char *record = getenv("GPUMEM_SIM_VMM_RECORD");
+
+	phys->handle = (uintptr_t)phys;
+	if (record && *record == '0')
+		phys->handle = ++last_number;
+	phys->record[RECORD_UP] = (uintptr_t)phys;
+	phys->record[RECORD_OBJECT] = phys->block.memory;
+	for (struct sim_phys *old = all_phys; old; old = old->next)
+		if (record && *record == 'l')
+			old->record[RECORD_OBJECT] = phys->block.memory;
+}
+
 void sim_phys_add(struct sim_phys *phys)
 {
-	phys->handle = ++last_handle;
+	phys_set_handle(phys);
 	phys->next = all_phys;
 	all_phys = phys;
+}
+
+void sim_phys_drop(struct sim_phys *phys)
+{
+	free(phys->record);
+	free(phys);
 }
 
 void sim_phys_put(struct sim_phys *phys)
@@ -73,7 +107,7 @@ void sim_phys_put(struct sim_phys *phys)
 		;
 	*at = phys->next;
 	sim.store->free(&phys->block);
-	free(phys);
+	sim_phys_drop(phys);
 }
 
 int sim_prop_gpu(const CUmemAllocationProp *prop)
@@ -192,7 +226,7 @@ CUresult cuMemCreate(CUmemGenericAllocationHandle *handle, size_t size,
 	phys->block.length = size;
 	result = sim_result(sim.store->create(&phys->block));
 	if (result) {
-		free(phys);
+		sim_phys_drop(phys);
 		goto unlock;
 	}
 	sim_phys_add(phys);

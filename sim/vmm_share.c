@@ -92,7 +92,7 @@ CUresult cuMemImportFromShareableHandle(CUmemGenericAllocationHandle *handle,
 		result = CUDA_ERROR_INVALID_DEVICE;
 	}
 	if (result) {
-		free(phys);
+		sim_phys_drop(phys);
 		goto unlock;
 	}
 	phys->prop.location.id = sim_device_of(phys->block.gpu);

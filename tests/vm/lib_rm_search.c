@@ -376,10 +376,71 @@ static void mode_full(void)
 	check_nothing_left("after it found no BAR1");
 }
 
+/*
+ * CUDA's records name the object, where they are as on the driver: equal memory is
+ * told apart, however far off, and nothing is written.
+ */
+static void mode_record(void)
+{
+	const size_t length[] = { 2 * MIB, 4 * MIB, 2 * MIB, 2 * MIB };
+	struct vmm vmm[4];
+	int i;
+
+	session = vmm_session_open("rm");
+	for (i = 0; i < 4; i++) {
+		if (i == 3)
+			spend_handles(5000);
+		vmm[i] = vmm_new(length[i]);
+		vmm_fill(&vmm[i], length[i]);
+	}
+	for (i = 3; i >= 0; i--)
+		vmm_pin(&vmm[i], i * 100, i % 2 ? 100 : MIB,
+			i % 2 ? GPUMEM_PIN_VERIFY_WRITE : 0);
+	check(!trial_writes(), "%llu trial writes",
+	      (unsigned long long)trial_writes());
+	for (i = 0; i < 4; i++)
+		vmm_check_filled(&vmm[i], length[i], "by its record");
+	for (i = 0; i < 4; i++) {
+		uint32_t found;
+
+		*(volatile uint32_t *)vmm[i].cpu = 0xace + i;
+		__sync_synchronize();
+		t_lib_to_host(&found, vmm[i].addr + i * 100, sizeof(found));
+		check(found == 0xaceu + i, "%d: CUDA sees %#x", i, found);
+	}
+	for (i = 0; i < 4; i++)
+		vmm_free(&vmm[i], length[i]);
+	t_lib_close(session);
+	check_nothing_left("after records");
+}
+
+/* Records that name the newest memory, whose they ever are, are not believed. */
+static void mode_newest(void)
+{
+	struct vmm vmm[2];
+	struct gpumem_buf *buf;
+	int i;
+
+	session = vmm_session_open("rm");
+	for (i = 0; i < 2; i++) {
+		vmm[i] = vmm_new(2 * MIB);
+		vmm_fill(&vmm[i], 2 * MIB);
+	}
+	for (i = 0; i < 2; i++)
+		t_lib_error(gpumem_pin(session, vmm[i].addr, 4096, 0, &buf),
+			    EOPNOTSUPP, "GPUMEM_PIN_VERIFY_WRITE",
+			    "records that lie");
+	for (i = 0; i < 2; i++)
+		vmm_free(&vmm[i], 2 * MIB);
+	t_lib_close(session);
+	check_nothing_left("after records that lie");
+}
+
 static const struct t_mode modes[] = {
 	{ "orders", mode_orders }, { "distinct", mode_distinct },
 	{ "ages", mode_ages },	   { "refused", mode_refused },
 	{ "fork", mode_fork },	   { "full", mode_full },
+	{ "record", mode_record }, { "newest", mode_newest },
 };
 
 int main(int argc, char **argv)

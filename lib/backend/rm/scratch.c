@@ -62,6 +62,9 @@ static int gm_rm_scratch_check(struct gm_session *session, CUdeviceptr addr,
 	if (rc)
 		return rc;
 	rc = gm_rm_scratch_view(session, &range, &place, memory);
+	/* Its mapping keeps CUDA's record. */
+	if (!rc && addr == own->scratch.vmm)
+		gm_rm_record_find(own, own->scratch.handle, memory);
 	gm_rm_free(&own->rm, memory);
 	gm_debug("rm: scratch memory of %zu bytes, at %" PRIu64 " of %" PRIu64
 		 ": %s",

@@ -11,11 +11,20 @@
 /* Small ones of cuMemAlloc, which share a block. */
 #define GM_RM_SCRATCHES 2
 
+/* Where CUDA's records name objects, see backend/rm/record.c. */
+struct gm_rm_record_places {
+	bool known;
+	unsigned int down; /* the word that points to the object's record */
+	unsigned int up; /* the word in that which points back */
+	unsigned int object; /* the object's handle in that, of 32 bits */
+	uint32_t scratch; /* the handle of scratch.vmm's object */
+};
+
 struct gm_rm_scratch {
 	CUdeviceptr alloc[GM_RM_SCRATCHES];
 	/* Of cuMemCreate; 0: this CUDA has none to give. */
 	CUdeviceptr vmm;
-	CUmemGenericAllocationHandle handle; /* valid while it is made */
+	CUmemGenericAllocationHandle handle; /* not retained, but mapped */
 	/*
 	 * A descriptor of that, or -1. While one is open, CUDA makes others in a
 	 * tenth of the time (H200, 580.159.04: 40 us instead of 550, and 20 us
@@ -24,6 +33,7 @@ struct gm_rm_scratch {
 	int fd;
 	/* A memory object of CUDA's client, at which gm_rm_take_scan() begins. */
 	struct gm_rm_place known;
+	struct gm_rm_record_places record;
 };
 
 /*
