@@ -8,6 +8,7 @@
 #include "engine.h"
 #include "error.h"
 #include "handle.h"
+#include "pool.h"
 
 struct gm_engine {
 	struct gm_session *session;
@@ -27,6 +28,15 @@ struct gm_engine {
 /* Looks at the flag between two questions to CUDA, each some 40 us. */
 #define GM_ENGINE_LOOKS 1024u
 #define GM_ENGINE_FLAG_ROOM 64u
+
+/* Reads from this on several threads take out of the staging memory, in parts. */
+#define GM_ENGINE_SHARED ((size_t)128 << 10)
+#define GM_ENGINE_PART ((size_t)32 << 10)
+
+struct gm_engine_part {
+	char *to;
+	const char *from;
+};
 
 static int gm_engine_error(struct gm_engine *engine, CUresult result,
 			   const char *what)
@@ -207,6 +217,27 @@ leave:
 	return rc;
 }
 
+/* gm_pool_work: a part of what lies in the staging memory, into the host's. */
+static void gm_engine_take_part(void *arg, size_t first, size_t length)
+{
+	const struct gm_engine_part *part = arg;
+
+	gm_cpu()->copy(part->to + first, part->from + first, length);
+}
+
+static void gm_engine_take(struct gm_engine *engine,
+			   const struct gm_engine_copy *copy)
+{
+	struct gm_engine_part part = { .to = copy->host,
+				       .from = engine->staging };
+
+	if (copy->pool && copy->length >= GM_ENGINE_SHARED)
+		gm_pool_run(copy->pool, copy->threads, copy->length,
+			    GM_ENGINE_PART, gm_engine_take_part, &part);
+	else
+		gm_engine_take_part(&part, 0, copy->length);
+}
+
 int gm_engine_copy(struct gm_engine *engine, const struct gm_engine_copy *copy)
 {
 	struct gm_engine_copy staged = *copy;
@@ -217,8 +248,10 @@ int gm_engine_copy(struct gm_engine *engine, const struct gm_engine_copy *copy)
 	staged.host = engine->staging;
 	if (!copy->read)
 		memcpy(engine->staging, copy->host, copy->length);
+	else if (copy->pool && copy->length >= GM_ENGINE_SHARED)
+		gm_pool_rouse(copy->pool, copy->threads);
 	rc = gm_engine_once(engine, &staged);
 	if (!rc && copy->read)
-		gm_cpu()->copy(copy->host, engine->staging, copy->length);
+		gm_engine_take(engine, copy);
 	return rc;
 }

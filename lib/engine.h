@@ -14,6 +14,7 @@
 #include "session.h"
 
 struct gm_engine;
+struct gm_pool;
 
 /* -EOPNOTSUPP, -ENOMEM, -EIO with the reason stored. */
 int gm_engine_new(struct gm_session *session, struct gm_engine **engine);
@@ -31,10 +32,13 @@ struct gm_engine_copy {
 	/* Whether the memory is there still: asked before the call of CUDA's. */
 	bool (*alive)(void *arg);
 	void *arg;
+	/* Who takes a long read out of the staging memory; NULL: the caller. */
+	struct gm_pool *pool;
+	unsigned int threads;
 };
 
 /* Copies up to this go through staging memory, where host is not pinned. */
-#define GM_ENGINE_STAGED ((size_t)512 << 10)
+#define GM_ENGINE_STAGED ((size_t)2 << 20)
 
 /*
  * Copies; the caller locks. Returns when the data is there. -ESTALE: the memory is

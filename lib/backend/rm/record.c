@@ -185,8 +185,8 @@ bool gm_rm_take_record(struct gm_rm_session *own, const struct gm_range *range,
 			gm_rm_free(&own->rm, *memory);
 	}
 	gm_error_hush(false);
-	gm_debug("rm: CUDA's record of 0x%" PRIx64 " names object 0x%x: %" PRIu64
-		 " bytes",
+	gm_debug("rm: CUDA's record of 0x%" PRIx64
+		 " names object 0x%x: %" PRIu64 " bytes",
 		 range->alloc_addr, object, bytes);
 	if (rc || bytes < range->alloc_length)
 		return false;
