@@ -103,7 +103,7 @@ static bool gm_record_find_in(struct gm_rm_session *own, uint64_t addr,
 	struct gm_rm_record_places *places = &own->scratch.record;
 	struct gm_record record;
 
-	if (!gm_record_read(&record, object))
+	if (object == addr || !gm_record_read(&record, object))
 		return false;
 	places->up = gm_record_word(&record, addr);
 	if (places->up == record.count)
