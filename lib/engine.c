@@ -25,8 +25,12 @@ struct gm_engine {
  */
 #define GM_ENGINE_FLAGGED ((size_t)1 << 20)
 
-/* Looks at the flag between two questions to CUDA, each some 40 us. */
+/*
+ * Looks at the flag between two questions to CUDA, each some 40 us, and questions
+ * until CUDA waits itself, in the way that the program has chosen.
+ */
 #define GM_ENGINE_LOOKS 1024u
+#define GM_ENGINE_QUESTIONS 32u
 #define GM_ENGINE_FLAG_ROOM 64u
 
 /* Reads from this on several threads take out of the staging memory, in parts. */
@@ -158,6 +162,7 @@ static CUresult gm_engine_start(struct gm_engine *engine,
 
 static CUresult gm_engine_wait_flag(const struct gm_engine *engine)
 {
+	const struct gm_cuda *cuda = &engine->session->cuda;
 	CUresult result = CUDA_ERROR_NOT_READY;
 
 	for (unsigned int i = 1; result == CUDA_ERROR_NOT_READY; i++) {
@@ -167,9 +172,11 @@ static CUresult gm_engine_wait_flag(const struct gm_engine *engine)
 		gm_cpu_pause();
 		if (i % GM_ENGINE_LOOKS)
 			continue;
+		if (i == GM_ENGINE_LOOKS * GM_ENGINE_QUESTIONS)
+			return cuda->stream_synchronize(engine->stream);
 		sched_yield();
 		/* Where something went wrong no flag comes. */
-		result = engine->session->cuda.stream_query(engine->stream);
+		result = cuda->stream_query(engine->stream);
 	}
 	return result;
 }
