@@ -236,12 +236,13 @@ int gpumem_backend_get(unsigned int index, struct gpumem_backend *backend);
 #define GPUMEM_PIN_NO_TRIAL_WRITE (1U << 16)
 /**
  * rm: the pin may write the memory for a moment. Only memory of cuMemCreate that
- * cannot be exported needs that, and only with a libcuda whose records do not name
- * its object, where its size and contents do not tell it from other memory: CUDA then puts random bytes in the place of the last
- * 16 of the range, twice, looks which memory shows them, and puts back what was
- * there. What the GPU or another process writes there meanwhile is lost, and what
- * they read there is wrong: give the flag for memory that nothing works on. Other
- * memory is never written, with this flag or without.
+ * cannot be exported needs that, and only where CUDA's records do not name its
+ * object (another libcuda, another malloc() than glibc's, no process_vm_readv())
+ * and its size and contents do not tell it from other memory: CUDA then puts random
+ * bytes in the place of the last 16 of the range, twice, looks which memory shows
+ * them, and puts back what was there. What the GPU or another process writes there
+ * meanwhile is lost, and what they read there is wrong: give the flag for memory
+ * that nothing works on. Other memory is never written, with this flag or without.
  */
 #define GPUMEM_PIN_VERIFY_WRITE (1U << 17)
 

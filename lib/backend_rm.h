@@ -32,9 +32,12 @@ void gm_rm_record_find(struct gm_rm_session *own,
  * A handle of our own to the object that CUDA's record of an allocation names, of
  * at least its size. False: it names none. handle stays retained meanwhile.
  */
-bool gm_rm_take_record(struct gm_rm_session *own, const struct gm_range *range,
+bool gm_rm_take_record(struct gm_session *session, const struct gm_range *range,
 		       CUmemGenericAllocationHandle handle,
 		       struct gm_rm_place *place, uint32_t *memory);
+
+/* Whether CUDA means the same memory of cuMemCreate by two addresses. */
+bool gm_rm_is_same_vmm(const struct gm_cuda *cuda, uint64_t a, uint64_t b);
 
 /* Set buf->base and undo that; with buf->lock or before buf is known. */
 int gm_rmb_map(struct gm_buf *buf);

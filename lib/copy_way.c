@@ -175,7 +175,8 @@ static int gm_copy_courier(struct gm_copier *copier, struct gm_copy *copy,
 	return gm_copy_courier_held(copier, courier, copy, threads);
 }
 
-static int gm_copy_engine(struct gm_copier *copier, struct gm_copy *copy)
+static int gm_copy_engine(struct gm_copier *copier, struct gm_copy *copy,
+			  unsigned int threads)
 {
 	const struct gm_engine_copy by = {
 		.gpu = copy->gpu,
@@ -185,9 +186,10 @@ static int gm_copy_engine(struct gm_copier *copier, struct gm_copy *copy)
 		.pinned = copy->pinned,
 		.alive = gm_copy_alive,
 		.arg = copy,
-		.pool = copy->read && !copy->pinned ? gm_copier_pool(copier)
-						    : NULL,
-		.threads = copier->threads,
+		.pool = threads > 1 && copy->read && !copy->pinned
+				? gm_copier_pool(copier)
+				: NULL,
+		.threads = threads,
 	};
 	struct gm_engine *engine = gm_copier_engine(copier);
 	int rc;
@@ -227,7 +229,7 @@ static int gm_copy_by(struct gm_copier *copier, struct gm_copy *copy,
 					"%s; use GPUMEM_COPY_CPU or _THREADS",
 					copy->call, copy->why_not);
 		if (step->method == GPUMEM_COPY_ENGINE)
-			return gm_copy_engine(copier, copy);
+			return gm_copy_engine(copier, copy, step->threads);
 		if (!copy->read)
 			return gm_error(-EOPNOTSUPP,
 					"%s: the courier reads only; use "

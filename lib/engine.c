@@ -253,6 +253,9 @@ int gm_engine_copy(struct gm_engine *engine, const struct gm_engine_copy *copy)
 	if (copy->pinned || copy->length > GM_ENGINE_STAGED)
 		return gm_engine_once(engine, copy);
 	staged.host = engine->staging;
+	/* After a reset of the context the staging memory is gone as well. */
+	if (!gm_engine_alive(copy))
+		return -ESTALE;
 	if (!copy->read)
 		memcpy(engine->staging, copy->host, copy->length);
 	else if (copy->pool && copy->length >= GM_ENGINE_SHARED)

@@ -36,7 +36,8 @@ int gm_rm_take_alloc(struct gm_session *session, struct gm_rm *rm,
 
 /*
  * Memory of cuMemCreate, by way of a descriptor of it; where it was created
- * without that handle type, by gm_rm_take_scan().
+ * without that handle type, out of CUDA's records (backend/rm/record.c), or by
+ * gm_rm_take_scan().
  */
 int gm_rm_take_vmm(struct gm_session *session, struct gm_rm *rm,
 		   const struct gm_range *range, bool may_write,

@@ -61,8 +61,8 @@ int gm_rm_take_vmm(struct gm_session *session, struct gm_rm *rm,
 				     "rm: cuMemRetainAllocationHandle",
 				     "was the memory unmapped meanwhile?");
 	rc = gm_rm_vmm_export(cuda, handle, &fd);
-	found = rc > 0 && gm_rm_take_record(session->backend, range, handle,
-					    place, memory);
+	found = rc > 0 &&
+		gm_rm_take_record(session, range, handle, place, memory);
 	cuda->vmm_release(handle);
 	if (rc < 0)
 		return rc;

@@ -98,7 +98,8 @@ void gpumem_sim_fail_copies(uint64_t count);
 
 /*
  * What becomes of values that a stream is given to write (cuStreamWriteValue32()):
- * 0: they are written; 1: the call is refused; 2: they are lost.
+ * 0: they are written; 1: the call is refused; 2: they are lost; 3: they are written,
+ * and nothing else tells that a stream has come to an end.
  */
 void gpumem_sim_break_writes(int how);
 

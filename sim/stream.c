@@ -136,7 +136,7 @@ CUresult cuStreamQuery(CUstream stream)
 
 	if (result)
 		return result;
-	if (sim_stream_runs(ctx, stream))
+	if (sim_stream_runs(ctx, stream) || (stream && sim_streams_are_mute()))
 		result = CUDA_ERROR_NOT_READY;
 	if (ctx->fault)
 		result = ctx->fault;

@@ -129,7 +129,7 @@ struct gdrapi_pin *gdrapi_pin_new(struct gdr *g)
 	pthread_mutex_unlock(&gdrapi_lock);
 	if (!pin)
 		return NULL;
-	/* A thread of the parent may have held them. */
+	/* A thread of the parent may have held it. */
 	if (atomic_load(&pin->fork_generation) != generation)
 		pthread_rwlock_init(&pin->lock, NULL);
 	pin->gdr = g;

@@ -106,11 +106,13 @@ void gm_meter_sm(struct gm_meter *meter, size_t length, uint64_t ns,
 {
 	struct gm_meter_size *at = gm_meter_at(meter, length);
 	const uint64_t sum = gm_get(&at->sum_ns) + gm_meter_scale(length, ns);
+	const uint64_t passed = gm_get(&at->time_ns) + ns;
 	const uint32_t reads =
 		atomic_load_explicit(&at->reads, memory_order_relaxed) + 1;
-	const bool whole = reads >= GM_METER_READS || sum >= GM_METER_NS;
+	const bool whole = reads >= GM_METER_READS || passed >= GM_METER_NS;
 
 	gm_set(&at->sum_ns, whole ? 0 : sum);
+	gm_set(&at->time_ns, whole ? 0 : passed);
 	atomic_store_explicit(&at->reads, whole ? 0 : reads,
 			      memory_order_relaxed);
 	if (whole)
@@ -123,8 +125,10 @@ void gm_meter_other(struct gm_meter *meter, size_t length, uint64_t ns)
 	const uint64_t mean = gm_get(&at->other_ns);
 
 	ns = gm_meter_scale(length, ns);
+	if (at->others < 3)
+		at->others++;
 	/* The first one may have waited for what CUDA makes ready once. */
-	if (!mean || ns < mean / 2) {
+	if (!mean || (at->others == 2 && ns < mean / 2)) {
 		gm_set(&at->other_ns, ns);
 		return;
 	}

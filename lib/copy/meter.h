@@ -18,8 +18,9 @@
 
 struct gm_meter_size {
 	_Atomic uint64_t other_ns; /* mean; 0: unknown */
+	_Atomic uint32_t others; /* times that it was told, up to three */
 	/* Of the SM copy, since the last judgement. */
-	_Atomic uint64_t sum_ns;
+	_Atomic uint64_t sum_ns, time_ns; /* scaled, and as it passed */
 	_Atomic uint32_t reads;
 	_Atomic uint32_t worse; /* judgements in a row that said so */
 	_Atomic uint32_t turn; /* reads asked for, see gm_meter_wants_sm() */

@@ -48,6 +48,7 @@ struct sandbox_call {
 	C(AFTER_CUDA, getdents64, "gpumem_open() looks at PCI devices")        \
 	C(AFTER_OPEN, membarrier, "the end of a handle that copied")           \
 	C(AFTER_OPEN, process_vm_readv, "CUDA's record of memory of cuMemCreate that cannot be exported") \
+	C(AFTER_OPEN, gettid, "the same: the calling thread")                  \
 	C(AFTER_OPEN, clone3, "threads that copy")                             \
 	C(AFTER_OPEN, clone, "the same, of C libraries before 2.34")           \
 	C(AFTER_OPEN, set_robust_list, "the same")                             \

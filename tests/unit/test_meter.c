@@ -89,6 +89,22 @@ static void the_first_time_is_not_believed_for_long(void **state)
 	gm_meter_other(&meter, 1 << 20, 1000 * US);
 	gm_meter_other(&meter, 1 << 20, 90 * US);
 	assert_true(read_for(1000 * MS, 1 << 20, 200 * US, 90 * US) < 0.1);
+	/* Later a short one is one of many, as of another length. */
+	setup(NULL);
+	for (int i = 0; i < 10; i++)
+		gm_meter_other(&meter, 6200, 9 * US);
+	gm_meter_other(&meter, 4096, 3500);
+	assert_true(read_for(100 * MS, 6200, 5 * US, 9 * US) > 0.99);
+}
+
+/* Two reads of 256 MiB tell as much as a thousand short ones. */
+static void long_reads_are_judged_soon(void **state)
+{
+	gm_meter_other(&meter, 1 << 28, 8 * MS);
+	gm_meter_other(&meter, 1 << 28, 8 * MS);
+	for (int i = 0; i < 3; i++)
+		gm_meter_sm(&meter, 1 << 28, 16 * MS, now);
+	assert_false(gm_meter_wants_sm(&meter, 1 << 28, now));
 }
 
 static void it_comes_back_when_it_is_faster_again(void **state)
@@ -132,6 +148,7 @@ int main(void)
 			long_reads_of_two_lengths_are_not_compared, setup),
 		cmocka_unit_test_setup(the_first_time_is_not_believed_for_long,
 				       setup),
+		cmocka_unit_test_setup(long_reads_are_judged_soon, setup),
 		cmocka_unit_test_setup(it_comes_back_when_it_is_faster_again,
 				       setup),
 		cmocka_unit_test_setup(

@@ -215,20 +215,18 @@ static int gm_rm_scan_compare(struct gm_rm_scan *scan,
 	return rc ? gm_rm_scan_unreadable(scan, rc) : 0;
 }
 
-/* Whether CUDA means the same allocation by two addresses. */
-static bool gm_rm_scan_is_ours(const struct gm_rm_scan *scan, uint64_t addr)
+bool gm_rm_is_same_vmm(const struct gm_cuda *cuda, uint64_t a, uint64_t b)
 {
-	const struct gm_cuda *cuda = &scan->session->cuda;
-	CUmemGenericAllocationHandle ours, other;
+	CUmemGenericAllocationHandle one, other;
 	bool same = false;
 
-	if (cuda->vmm_retain(&ours, (void *)scan->range->addr))
+	if (cuda->vmm_retain(&one, (void *)a))
 		return false;
-	if (!cuda->vmm_retain(&other, (void *)addr)) {
-		same = ours == other;
+	if (!cuda->vmm_retain(&other, (void *)b)) {
+		same = one == other;
 		cuda->vmm_release(other);
 	}
-	cuda->vmm_release(ours);
+	cuda->vmm_release(one);
 	return same;
 }
 
@@ -241,7 +239,7 @@ static void gm_rm_scan_exclude(struct gm_rm_scan *scan,
 
 	if (gm_rm_cache_knows(&scan->own->cache, candidate->memory, id,
 			      &addr) &&
-	    !gm_rm_scan_is_ours(scan, addr))
+	    !gm_rm_is_same_vmm(&scan->session->cuda, scan->range->addr, addr))
 		gm_rm_scan_drop(scan, candidate);
 }
 

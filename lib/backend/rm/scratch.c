@@ -87,20 +87,21 @@ static int gm_rm_scratch_alloc(struct gm_session *session, CUdeviceptr *addr)
 			     "free some GPU memory");
 }
 
-static void gm_rm_scratch_free_vmm(const struct gm_cuda *cuda,
-				   struct gm_rm_scratch *scratch)
+static void gm_rm_scratch_unmap_vmm(const struct gm_cuda *cuda,
+				    CUdeviceptr *addr)
 {
-	if (!scratch->vmm)
+	if (!*addr)
 		return;
-	cuda->vmm_unmap(scratch->vmm, GM_SCRATCH_LARGE);
-	cuda->vmm_unreserve(scratch->vmm, GM_SCRATCH_LARGE);
-	scratch->vmm = 0;
+	cuda->vmm_unmap(*addr, GM_SCRATCH_LARGE);
+	cuda->vmm_unreserve(*addr, GM_SCRATCH_LARGE);
+	*addr = 0;
 }
 
 /* Maps an allocation that is made already. */
 static CUresult gm_rm_scratch_map_vmm(const struct gm_cuda *cuda,
 				      const CUmemAllocationProp *prop,
-				      struct gm_rm_scratch *scratch)
+				      CUmemGenericAllocationHandle handle,
+				      CUdeviceptr *mapped)
 {
 	const CUmemAccessDesc access = {
 		.location = prop->location,
@@ -112,15 +113,15 @@ static CUresult gm_rm_scratch_map_vmm(const struct gm_cuda *cuda,
 	result = cuda->vmm_reserve(&addr, GM_SCRATCH_LARGE, 0, 0, 0);
 	if (result)
 		return result;
-	result = cuda->vmm_map(addr, GM_SCRATCH_LARGE, 0, scratch->handle, 0);
+	result = cuda->vmm_map(addr, GM_SCRATCH_LARGE, 0, handle, 0);
 	if (result) {
 		cuda->vmm_unreserve(addr, GM_SCRATCH_LARGE);
 		return result;
 	}
-	scratch->vmm = addr;
+	*mapped = addr;
 	result = cuda->vmm_access(addr, GM_SCRATCH_LARGE, &access, 1);
 	if (result)
-		gm_rm_scratch_free_vmm(cuda, scratch);
+		gm_rm_scratch_unmap_vmm(cuda, mapped);
 	return result;
 }
 
@@ -132,6 +133,45 @@ static void gm_rm_scratch_export(const struct gm_cuda *cuda,
 		scratch->fd = -1;
 	else
 		fcntl(scratch->fd, F_SETFD, FD_CLOEXEC);
+}
+
+/* Whether CUDA's records name memory without a handle type: both ways. */
+static bool gm_rm_scratch_view_record(struct gm_session *session,
+				      CUmemGenericAllocationHandle handle)
+{
+	struct gm_rm_session *own = session->backend;
+	struct gm_rm_place place;
+	struct gm_range range;
+	uint32_t memory;
+	int rc;
+
+	if (gm_range_find(session, own->scratch.unnamed, GM_SCRATCH_LARGE,
+			  &range) ||
+	    !gm_rm_take_record(session, &range, handle, &place, &memory))
+		return false;
+	rc = gm_rm_scratch_view(session, &range, &place, memory);
+	gm_rm_free(&own->rm, memory);
+	return !rc;
+}
+
+static bool gm_rm_scratch_check_record(struct gm_session *session,
+				       CUmemAllocationProp prop)
+{
+	const struct gm_cuda *cuda = &session->cuda;
+	struct gm_rm_session *own = session->backend;
+	CUmemGenericAllocationHandle handle;
+	bool right;
+
+	prop.requestedHandleTypes = 0;
+	if (cuda->vmm_create(&handle, GM_SCRATCH_LARGE, &prop, 0))
+		return false;
+	right = !gm_rm_scratch_map_vmm(cuda, &prop, handle,
+				       &own->scratch.unnamed) &&
+		gm_rm_scratch_view_record(session, handle);
+	cuda->vmm_release(handle);
+	gm_debug("rm: CUDA's records are %s",
+		 right ? "as known" : "not believed");
+	return right;
 }
 
 /* Where there is none to be had, there is none to be pinned either. */
@@ -147,6 +187,7 @@ static int gm_rm_scratch_check_vmm(struct gm_session *session)
 			      .id = session->ordinal },
 	};
 	CUresult result;
+	int rc;
 
 	if (!cuda->vmm_create || !cuda->vmm_release || !cuda->vmm_reserve ||
 	    !cuda->vmm_unreserve || !cuda->vmm_map || !cuda->vmm_unmap ||
@@ -155,7 +196,8 @@ static int gm_rm_scratch_check_vmm(struct gm_session *session)
 	result = cuda->vmm_create(&own->scratch.handle, GM_SCRATCH_LARGE, &prop,
 				  0);
 	if (!result) {
-		result = gm_rm_scratch_map_vmm(cuda, &prop, &own->scratch);
+		result = gm_rm_scratch_map_vmm(cuda, &prop, own->scratch.handle,
+					       &own->scratch.vmm);
 		if (!result)
 			gm_rm_scratch_export(cuda, &own->scratch);
 		/* The mapping holds it. */
@@ -167,10 +209,13 @@ static int gm_rm_scratch_check_vmm(struct gm_session *session)
 		return 0;
 	}
 	/* What cannot be exported has no descriptor to be verified. */
-	return own->scratch.fd < 0
-		       ? 0
-		       : gm_rm_scratch_check(session, own->scratch.vmm,
-					     GM_SCRATCH_LARGE);
+	if (own->scratch.fd < 0)
+		return 0;
+	rc = gm_rm_scratch_check(session, own->scratch.vmm, GM_SCRATCH_LARGE);
+	if (!rc && own->scratch.record.known)
+		own->scratch.record.known =
+			gm_rm_scratch_check_record(session, prop);
+	return rc;
 }
 
 /* With the session's context current. */
@@ -226,7 +271,8 @@ void gm_rm_scratch_free(struct gm_session *session)
 	for (int i = 0; i < GM_RM_SCRATCHES; i++)
 		if (own->scratch.alloc[i])
 			cuda->free(own->scratch.alloc[i]);
-	gm_rm_scratch_free_vmm(cuda, &own->scratch);
+	gm_rm_scratch_unmap_vmm(cuda, &own->scratch.unnamed);
+	gm_rm_scratch_unmap_vmm(cuda, &own->scratch.vmm);
 	gm_cuda_leave(&scope);
 }
 

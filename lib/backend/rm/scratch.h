@@ -24,6 +24,7 @@ struct gm_rm_scratch {
 	CUdeviceptr alloc[GM_RM_SCRATCHES];
 	/* Of cuMemCreate; 0: this CUDA has none to give. */
 	CUdeviceptr vmm;
+	CUdeviceptr unnamed; /* the same without a handle type, or 0 */
 	CUmemGenericAllocationHandle handle; /* not retained, but mapped */
 	/*
 	 * A descriptor of that, or -1. While one is open, CUDA makes others in a
