@@ -434,7 +434,8 @@ int gpumem_pages(struct gpumem_buf *buf, uint64_t first, uint64_t *pages,
  * @param dma    receives the handle
  * @return 0, or
  *   -EINVAL      peer is no PCI address, or the driver refused the device
- *   -ENODEV      there is no such device, or the memory was freed
+ *   -ENODEV      there is no such device, it has no driver, or the memory was
+ *                freed
  *   -EACCES      this user may not use the device
  *   -EBUSY       vfio-pci drives the device: give VFIO_IOMMU_MAP_DMA the
  *                address of gpumem_map() instead

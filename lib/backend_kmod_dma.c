@@ -34,8 +34,8 @@ static int gm_kmod_dma_error(int err, const struct gm_dma *dma)
 				"/%s/config or a resource file beside it",
 				dma->peer, dma->peer);
 	case ENODEV:
-		why = "there is no such PCI device; lspci -D shows those that "
-		      "there are";
+		why = "there is no such PCI device, or it has no driver; lspci "
+		      "-Dk shows those that there are";
 		break;
 	case EBUSY:
 		why = "vfio-pci drives the device: its addresses are VFIO's "

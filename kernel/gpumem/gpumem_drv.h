@@ -10,8 +10,9 @@
  *			page table; never taken by what the driver calls
  *   the NVIDIA driver's locks, which it holds around gpumem_pin_revoke(), and
  *			when it takes a PCI device out
- *   gpumem_peers_lock	in peer.c, while a DMA mapping is made, and while a
- *			device's are ended because it goes away
+ *   device lock	the kernel's, of a PCI device: while a DMA mapping is made for
+ *			it, and while its mappings are ended because its driver
+ *			leaves
  *   gpumem_pinned.exports_lock	the dma-bufs of one pin; held while they are moved away
  *			from their importers
  *   dma_resv		of a dma-buf; see dmabuf.c
@@ -329,7 +330,7 @@ void gpumem_peer_exit(void);
 struct pci_dev *gpumem_peer_get(const struct gpumem_dma_map *args);
 bool gpumem_peer_reaches(struct device *dev, const struct gpumem_page_set *set);
 int gpumem_peer_hold(struct pci_dev *peer);
-void gpumem_peer_release(void);
+void gpumem_peer_release(struct pci_dev *peer);
 void gpumem_peer_queue(struct work_struct *work);
 
 /* dma.c */

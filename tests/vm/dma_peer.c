@@ -5,6 +5,7 @@
  *   vm-dma-peer refused|physical|translated PEER
  *   vm-dma-peer unplug|race|drain PEER
  *   vm-dma-peer unbind
+ *   vm-dma-peer leaving PEER
  *
  * But for unbind the test importer drives PEER.
  */
@@ -14,6 +15,8 @@
 
 #define RESCAN "/sys/bus/pci/rescan"
 #define DRIVER "/sys/bus/pci/drivers/fpga_dma/"
+#define IMPORTER "/sys/bus/pci/drivers/importer/"
+#define STAY "/sys/module/importer/parameters/stay"
 #define THREADS 3
 #define PLUGS 10
 /* Calls that must meet the device each time before it goes, and miss it after. */
@@ -152,12 +155,75 @@ static void mode_unbind(void)
 	check_dma_maps(0, "without a driver");
 	check_ended(&pin, &map);
 	check_result(gm_dma_unmap(fd, map.dma), 0, "UNMAP");
+	check_result(gm_dma_map(fd, pin.pin, &peer, &map), ENODEV,
+		     "DMA_MAP for a device without a driver");
 
 	t_file_write(DRIVER "bind", peer.name);
 	need(t_wait(board_opens, &board), "the board does not come back");
 	map = gm_must_dma_map(fd, pin.pin, &peer);
 	board_check(board, &map);
 	close(board);
+}
+
+static bool nothing_mapped(void *arg)
+{
+	(void)arg;
+	return !emu_counters().dma_maps;
+}
+
+static void leave_run(void *arg)
+{
+	(void)arg;
+	t_file_write(IMPORTER "unbind", peer.name);
+}
+
+static void late_run(void *asks)
+{
+	int cuda = emu_open(), file = gm_open();
+	struct gpumem_pin pin = gm_must_pin(file, emu_alloc(cuda, MIB), MIB);
+	struct gpumem_dma_map map;
+
+	atomic_fetch_add((atomic_int *)asks, 1);
+	check_result(gm_dma_map(file, pin.pin, &peer, &map), ENODEV,
+		     "DMA_MAP while the driver leaves");
+}
+
+static bool both_ask(void *asks)
+{
+	return atomic_load((atomic_int *)asks) == 2;
+}
+
+/*
+ * The device's driver takes its time to leave: the mapping has ended by then, and
+ * no other is made. Who asks for one waits, and can be killed.
+ */
+static void mode_leaving(void)
+{
+	struct gpumem_pin pin = gm_must_pin(fd, emu_alloc(emu, MIB), MIB);
+	struct gpumem_dma_map map = gm_must_dma_map(fd, pin.pin, &peer);
+	atomic_int *asks = t_shared(sizeof(*asks));
+	pid_t leaver, late[2];
+
+	t_file_write(STAY, "1");
+	leaver = t_fork(leave_run, NULL);
+	need(t_wait(nothing_mapped, NULL), "mapped while the driver leaves");
+	check(!waitpid(leaver, NULL, WNOHANG), "the driver has left");
+	check_ended(&pin, &map);
+	late[0] = t_fork(late_run, asks);
+	late[1] = t_fork(late_run, asks);
+	need(t_wait(both_ask, asks), "nobody asks");
+	need(t_wait_asleep(late[0]) && t_wait_asleep(late[1]),
+	     "DMA_MAP does not wait for the driver");
+	check(t_kill(late[0]), "who waits for the driver cannot be killed");
+	check_dma_maps(0, "while the driver leaves");
+	t_file_write(STAY, "0");
+	t_join("the driver's end", leaver);
+	t_join("the late one", late[1]);
+	munmap(asks, sizeof(*asks));
+
+	t_file_write(IMPORTER "bind", peer.name);
+	check_result(gm_dma_map(fd, pin.pin, &peer, &map), 0,
+		     "DMA_MAP with the driver back");
 }
 
 static atomic_bool the_end;
@@ -262,7 +328,7 @@ static const struct t_mode modes[] = {
 	{ "refused", mode_refused },	   { "physical", mode_physical },
 	{ "translated", mode_translated }, { "unplug", mode_unplug },
 	{ "drain", mode_drain },	   { "race", mode_race },
-	{ "unbind", mode_unbind },
+	{ "unbind", mode_unbind },	   { "leaving", mode_leaving },
 };
 
 int main(int argc, char **argv)

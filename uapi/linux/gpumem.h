@@ -244,9 +244,10 @@ struct gpumem_pages {
  * caller stops the device first. The GPU memory under it is not given to anyone
  * else before the mapping has ended.
  *
- * It also ends when the device's driver is unbound or the device is taken out:
- * DMA_RUNS is ENODEV then. A module without GPUMEM_FEATURE_DMABUF is not told of
- * either: there the caller unmaps first.
+ * It also ends when the device's driver is about to leave it, or the device to be
+ * taken out: DMA_RUNS is ENODEV then. A module without GPUMEM_FEATURE_DMABUF is not
+ * told of either: there the caller unmaps first. A device without a driver is not
+ * mapped for.
  *
  * A device that can do DMA can reach whatever its IOMMU domain allows, so only
  * those may map for it who control it anyway: a caller with CAP_SYS_RAWIO, or
@@ -262,7 +263,8 @@ struct gpumem_pages {
  *
  * Errors:
  *   ENOENT	this file has no such pin
- *   ENODEV	there is no such PCI device, or the pin was revoked
+ *   ENODEV	there is no such PCI device, it has no driver, or the pin was
+ *		revoked
  *   EACCES	the caller may not use the device: see @device_fd
  *   EBADF	device_fd is no open descriptor
  *   EBUSY	vfio-pci drives the device
