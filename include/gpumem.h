@@ -441,8 +441,10 @@ int gpumem_pages(struct gpumem_buf *buf, uint64_t first, uint64_t *pages,
  *                address of gpumem_map() instead
  *   -EIO         the device cannot address the memory (has its driver set the
  *                DMA mask?), or the driver reported an error
- *   -EOPNOTSUPP  the backend cannot do this, or the driver cannot hold this
- *                memory for a device
+ *   -EOPNOTSUPP  the backend cannot do this, the driver cannot hold this memory
+ *                for a device, the GPU has a coherent CPU link (pin with
+ *                GPUMEM_PIN_FORCE_BAR1), or a host bridge moves addresses and no
+ *                IOMMU translates
  */
 int gpumem_dma_map(struct gpumem_buf *buf, const char *peer, unsigned int flags,
 		   struct gpumem_dma **dma);

@@ -49,7 +49,9 @@ static int gm_kmod_dma_error(int err, const struct gm_dma *dma)
 		break;
 	case EOPNOTSUPP:
 		why = "the NVIDIA driver cannot hold this memory for a "
-		      "device; see dmesg";
+		      "device, the GPU has a coherent link to the CPU (pin "
+		      "with GPUMEM_PIN_FORCE_BAR1), or a host bridge moves "
+		      "addresses (turn the IOMMU on)";
 		break;
 	case ENOTTY:
 		why = "the gpumem.ko that is loaded cannot do this; load the "

@@ -132,9 +132,9 @@ static int gpumem_dma_begin(struct gpumem_dma *dma)
 {
 	int rc;
 
-	if (!gpumem_peer_reaches(&dma->peer->dev, &dma->hold->set))
-		return -EIO;
-	rc = gpumem_dma_map(dma);
+	rc = gpumem_peer_check(&dma->peer->dev, &dma->hold->set);
+	if (!rc)
+		rc = gpumem_dma_map(dma);
 	if (rc)
 		return rc;
 	gpumem_dma_merge(dma);

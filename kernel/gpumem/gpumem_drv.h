@@ -91,11 +91,13 @@ struct gpumem_file {
 /**
  * struct gpumem_page_set - pages of GPU memory, as the driver gave them
  * @shift:	log2 of the page size
+ * @ram:	they are the kernel's memory (a GPU with a coherent CPU link)
  * @count:	number of @addr
  * @addr:	physical (BAR1) address of each page
  */
 struct gpumem_page_set {
 	u32 shift;
+	bool ram;
 	u64 count;
 	u64 *addr;
 };
@@ -328,7 +330,7 @@ void gpumem_event_put(struct gpumem_pinned *pin);
 int gpumem_peer_init(void);
 void gpumem_peer_exit(void);
 struct pci_dev *gpumem_peer_get(const struct gpumem_dma_map *args);
-bool gpumem_peer_reaches(struct device *dev, const struct gpumem_page_set *set);
+int gpumem_peer_check(struct device *dev, const struct gpumem_page_set *set);
 int gpumem_peer_hold(struct pci_dev *peer);
 void gpumem_peer_release(struct pci_dev *peer);
 void gpumem_peer_queue(struct work_struct *work);

@@ -14,6 +14,8 @@
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 
 #include <linux/delay.h>
+#include <linux/memremap.h>
+#include <linux/mm.h>
 #include <linux/module.h>
 #include <linux/mutex.h>
 #include <linux/overflow.h>
@@ -127,6 +129,24 @@ static int gpumem_p2p_page_shift(enum nvidia_p2p_page_size_type type)
 	}
 }
 
+/* Coherent platforms, in the words of drivers since 580. */
+static bool gpumem_p2p_is_cacheable(const struct nvidia_p2p_page_table *table)
+{
+#ifdef NVIDIA_P2P_PAGE_TABLE_FLAGS_CPU_CACHEABLE
+	return table->flags & NVIDIA_P2P_PAGE_TABLE_FLAGS_CPU_CACHEABLE;
+#else
+	return false;
+#endif
+}
+
+/* Memory with struct pages. A BAR can have them too, for DMA between devices. */
+static bool gpumem_p2p_is_ram(u64 addr)
+{
+	unsigned long pfn = PHYS_PFN(addr);
+
+	return pfn_valid(pfn) && !is_pci_p2pdma_page(pfn_to_page(pfn));
+}
+
 /* Copies out of the table what is needed, so that nothing reads it later. */
 static int gpumem_p2p_read(struct gpumem_page_set *set, u64 base, u64 size,
 			   const struct nvidia_p2p_page_table *table)
@@ -153,8 +173,13 @@ static int gpumem_p2p_read(struct gpumem_page_set *set, u64 base, u64 size,
 				   GFP_KERNEL_ACCOUNT);
 	if (!set->addr)
 		return -ENOMEM;
-	for (i = 0; i < table->entries; i++)
+	set->ram = gpumem_p2p_is_cacheable(table);
+	for (i = 0; i < table->entries; i++) {
 		set->addr[i] = table->pages[i]->physical_address;
+		/* Older drivers do not say it. */
+		if (gpumem_p2p_is_ram(set->addr[i]))
+			set->ram = true;
+	}
 	set->shift = shift;
 	set->count = table->entries;
 	return 0;

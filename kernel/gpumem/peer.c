@@ -5,6 +5,7 @@
  */
 #include <linux/capability.h>
 #include <linux/device.h>
+#include <linux/dma-direct.h>
 #include <linux/dma-mapping.h>
 #include <linux/file.h>
 #include <linux/magic.h>
@@ -92,21 +93,68 @@ struct pci_dev *gpumem_peer_get(const struct gpumem_dma_map *args)
 	return peer;
 }
 
-/*
- * Where nothing translates, the device must reach the pages where they are. The
- * kernel would refuse too, but with a warning in its log.
- */
-bool gpumem_peer_reaches(struct device *dev, const struct gpumem_page_set *set)
+/* True if a host bridge turns the addresses of its devices into others. */
+static bool gpumem_peer_dma_moves(const struct device *dev)
 {
-	u64 last = 0;
-	u64 i;
+	const struct bus_dma_region *map = dev->dma_range_map;
 
-	if (!gpumem_dma_is_direct(dev))
+	for (; map && map->size; map++)
+		if (map->cpu_start != map->dma_start)
+			return true;
+	return false;
+}
+
+/*
+ * True if what the CPU has at an address is at another on the device's bus, or
+ * something else is there.
+ */
+static bool gpumem_peer_bus_moves(struct pci_dev *peer, u64 addr, u64 size)
+{
+	struct resource res = {
+		.start = addr,
+		.end = addr + size - 1,
+		.flags = IORESOURCE_MEM,
+	};
+	struct pci_bus_region region;
+
+	pcibios_resource_to_bus(peer->bus, &region, &res);
+	if (region.start != addr)
 		return true;
-	for (i = 0; i < set->count; i++)
-		last = max(last, set->addr[i]);
-	return last + BIT_ULL(set->shift) - 1 <=
-	       min_not_zero(dma_get_mask(dev), dev->bus_dma_limit);
+	pcibios_bus_to_resource(peer->bus, &res, &region);
+	return res.start != addr;
+}
+
+/*
+ * Whether the device can be told where the pages are. Where no IOMMU translates it
+ * gets the CPU's addresses, which it has to reach and which have to mean the same
+ * on its bus: behind a host bridge that moves them the right address depends on the
+ * bridges on the way. The kernel does not look at either, or warns in its log.
+ *
+ * Pages of the kernel's own memory are no registers, as which dma_map_resource()
+ * would map them.
+ */
+int gpumem_peer_check(struct device *dev, const struct gpumem_page_set *set)
+{
+	u64 page = 0, last = 0, length;
+
+	if (set->ram)
+		return -EOPNOTSUPP;
+	if (!gpumem_dma_is_direct(dev))
+		return 0;
+	if (gpumem_peer_dma_moves(dev))
+		return -EOPNOTSUPP;
+	for (; page < set->count; page += length >> set->shift) {
+		length = gpumem_set_run(set, page, U64_MAX) << set->shift;
+		if (dev_is_pci(dev) &&
+		    gpumem_peer_bus_moves(to_pci_dev(dev), set->addr[page],
+					  length))
+			return -EOPNOTSUPP;
+		last = max(last, set->addr[page] + length - 1);
+		cond_resched();
+	}
+	if (last > min_not_zero(dma_get_mask(dev), dev->bus_dma_limit))
+		return -EIO;
+	return 0;
 }
 
 /*

@@ -207,8 +207,8 @@ struct gpumem_info {
  * @pages:	in: address of an array of @count __u64 that receives the physical
  *		(BAR1) address of each page; the pages need not be contiguous
  *
- * These are CPU physical addresses. A PCI device behind an IOMMU cannot use
- * them.
+ * These are CPU physical addresses. A PCI device behind an IOMMU, or behind a host
+ * bridge that moves addresses, cannot use them.
  *
  * Errors:
  *   ENOENT	this file has no such pin
@@ -268,7 +268,10 @@ struct gpumem_pages {
  *   EACCES	the caller may not use the device: see @device_fd
  *   EBADF	device_fd is no open descriptor
  *   EBUSY	vfio-pci drives the device
- *   EOPNOTSUPP	the driver cannot hold this memory for a device
+ *   EOPNOTSUPP	the driver cannot hold this memory for a device; the memory is
+ *		the kernel's, of a GPU with a coherent CPU link (pin it with
+ *		GPUMEM_PIN_FORCE_BAR1); or a host bridge shows it at other
+ *		addresses than the CPU's, and no IOMMU translates
  *   EINVAL	the driver refused to hold it
  *   EIO	the device cannot address the memory: has its driver set the
  *		DMA mask? (No IOMMU translates for it: there is none, or
@@ -352,7 +355,8 @@ struct gpumem_dma_unmap {
  * still has it mapped.
  *
  * An importer that cannot be told to let go (no move_notify) may attach to the
- * dma-buf of a persistent pin only; with any other it gets EOPNOTSUPP.
+ * dma-buf of a persistent pin only; with any other it gets EOPNOTSUPP. So does every
+ * importer of memory that DMA_MAP refuses in this way.
  *
  * Errors:
  *   ENOENT	this file has no such pin
