@@ -6,8 +6,9 @@
  *   gpumem_file.claim	while the first pin through a file is made
  *   mmap_lock (the kernel's)
  *   gpumem_user.turn	in user.c, while the driver is asked for pages
- *   gpumem_p2p_tables	in p2p.c, around the driver's calls that make or end a
- *			page table; never taken by what the driver calls
+ *   gpumem_p2p_tables	in p2p.c, around the driver's calls that make a page
+ *			table, or end one that it can take back; never taken by
+ *			what the driver calls
  *   the NVIDIA driver's locks, which it holds around gpumem_pin_revoke(), and
  *			when it takes a PCI device out
  *   device lock	the kernel's, of a PCI device: while a DMA mapping is made for

@@ -216,17 +216,33 @@ static int gpumem_p2p_flags(u32 flags, u32 *p2p_flags)
 #endif
 }
 
+/* The driver never takes such a table back: the put is of this one. */
 static void gpumem_p2p_put_persistent(u64 base,
 				      struct nvidia_p2p_page_table *table)
 {
-	int rc;
+	int rc = nvidia_p2p_put_pages_persistent(base, table, 0);
 
-	mutex_lock(&gpumem_p2p_tables);
-	rc = nvidia_p2p_put_pages_persistent(base, table, 0);
-	mutex_unlock(&gpumem_p2p_tables);
 	if (rc)
 		pr_warn_ratelimited(
 			"nvidia_p2p_put_pages_persistent returned %d\n", rc);
+}
+
+/* Before the driver is asked for pages. The wait for others ends with the caller. */
+static int gpumem_p2p_begin(struct gpumem_user *user)
+{
+	int rc = gpumem_user_begin(user);
+
+	if (!rc && mutex_lock_killable(&gpumem_p2p_tables)) {
+		gpumem_user_end(user);
+		rc = -EINTR;
+	}
+	return rc;
+}
+
+static void gpumem_p2p_end(struct gpumem_user *user)
+{
+	mutex_unlock(&gpumem_p2p_tables);
+	gpumem_user_end(user);
 }
 
 /* The driver keeps the memory until gpumem_p2p_unhold(). */
@@ -239,14 +255,12 @@ int gpumem_p2p_hold(struct gpumem_hold *hold, u32 flags)
 	if (!rc)
 		rc = gpumem_p2p_check(hold->size);
 	if (!rc)
-		rc = gpumem_user_begin(hold->user);
+		rc = gpumem_p2p_begin(hold->user);
 	if (rc)
 		return rc;
-	mutex_lock(&gpumem_p2p_tables);
 	rc = nvidia_p2p_get_pages_persistent(hold->base, hold->size,
 					     &hold->table, p2p_flags);
-	mutex_unlock(&gpumem_p2p_tables);
-	gpumem_user_end(hold->user);
+	gpumem_p2p_end(hold->user);
 	if (rc)
 		return gpumem_p2p_errno(rc);
 	rc = gpumem_p2p_read(&hold->set, hold->base, hold->size, hold->table);
@@ -277,23 +291,23 @@ int gpumem_p2p_get(struct gpumem_pinned *pin)
 	int rc;
 
 	rc = gpumem_p2p_check(pin->size);
-	if (!rc)
-		rc = gpumem_user_begin(pin->user);
 	if (rc)
 		return rc;
 	gpumem_pin_get(pin);
 	pin->number = atomic_long_inc_return(&gpumem_p2p_last);
 	rc = xa_insert(&gpumem_p2p_pins, pin->number, pin, GFP_KERNEL_ACCOUNT);
 	if (rc) {
-		gpumem_user_end(pin->user);
 		gpumem_pin_put(pin);
 		return rc;
 	}
-	mutex_lock(&gpumem_p2p_tables);
+	rc = gpumem_p2p_begin(pin->user);
+	if (rc) {
+		gpumem_p2p_drop(pin);
+		return rc;
+	}
 	rc = nvidia_p2p_get_pages(0, 0, pin->base, pin->size, &table,
 				  gpumem_p2p_freed, (void *)pin->number);
-	mutex_unlock(&gpumem_p2p_tables);
-	gpumem_user_end(pin->user);
+	gpumem_p2p_end(pin->user);
 	got = !rc;
 
 	down_write(&pin->lock);
