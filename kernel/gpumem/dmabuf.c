@@ -276,16 +276,15 @@ static struct dma_buf *gpumem_export_create(struct gpumem_pinned *pin,
 	info.flags = flags;
 	info.priv = ex;
 
-	/* Revocation finds it from here on, or we see that it has been. */
-	mutex_lock(&pin->exports_lock);
 	ex->dmabuf = dma_buf_export(&info);
 	if (IS_ERR(ex->dmabuf)) {
 		rc = PTR_ERR(ex->dmabuf);
-		mutex_unlock(&pin->exports_lock);
 		goto err_hold;
 	}
 	ex->inode = file_inode(ex->dmabuf->file);
 	ihold(ex->inode);
+	/* Revocation finds it from here on, or we see that it has been. */
+	mutex_lock(&pin->exports_lock);
 	list_add_tail(&ex->of_pin, &pin->exports);
 	rc = gpumem_pin_alive(pin);
 	mutex_unlock(&pin->exports_lock);

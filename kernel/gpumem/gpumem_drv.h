@@ -320,7 +320,6 @@ struct gpumem_user *gpumem_user_take_window(void);
 void gpumem_user_give_window(struct gpumem_user *user);
 int gpumem_user_begin(struct gpumem_user *user);
 void gpumem_user_end(struct gpumem_user *user);
-void gpumem_user_exit(void);
 
 /* event.c: the eventfd of a pin */
 int gpumem_event_get(struct gpumem_pinned *pin, int fd);

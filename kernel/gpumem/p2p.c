@@ -147,7 +147,10 @@ static bool gpumem_p2p_is_ram(u64 addr)
 	return pfn_valid(pfn) && !is_pci_p2pdma_page(pfn_to_page(pfn));
 }
 
-/* Copies out of the table what is needed, so that nothing reads it later. */
+/*
+ * Copies out of the table what is needed, so that nothing reads it later, into the
+ * room that gpumem_p2p_begin() made.
+ */
 static int gpumem_p2p_read(struct gpumem_page_set *set, u64 base, u64 size,
 			   const struct nvidia_p2p_page_table *table)
 {
@@ -169,10 +172,14 @@ static int gpumem_p2p_read(struct gpumem_page_set *set, u64 base, u64 size,
 		return -EPROTO;
 	}
 
-	set->addr = kvmalloc_array(table->entries, sizeof(*set->addr),
-				   GFP_KERNEL_ACCOUNT);
-	if (!set->addr)
-		return -ENOMEM;
+	/* Smaller pages: no driver is known to give any. */
+	if (table->entries > size / GPUMEM_GPU_PAGE_SIZE) {
+		kvfree(set->addr);
+		set->addr = kvmalloc_array(table->entries, sizeof(*set->addr),
+					   GFP_KERNEL_ACCOUNT);
+		if (!set->addr)
+			return -ENOMEM;
+	}
 	set->ram = gpumem_p2p_is_cacheable(table);
 	for (i = 0; i < table->entries; i++) {
 		set->addr[i] = table->pages[i]->physical_address;
@@ -227,15 +234,26 @@ static void gpumem_p2p_put_persistent(u64 base,
 			"nvidia_p2p_put_pages_persistent returned %d\n", rc);
 }
 
-/* Before the driver is asked for pages. The wait for others ends with the caller. */
-static int gpumem_p2p_begin(struct gpumem_user *user)
+/*
+ * Before the driver is asked for pages. Makes room for the addresses of as many as
+ * drivers give: later a lock is held that the driver's callback takes. The wait for
+ * others ends with the caller.
+ */
+static int gpumem_p2p_begin(struct gpumem_user *user,
+			    struct gpumem_page_set *set, u64 size)
 {
 	int rc = gpumem_user_begin(user);
 
-	if (!rc && mutex_lock_killable(&gpumem_p2p_tables)) {
-		gpumem_user_end(user);
+	if (rc)
+		return rc;
+	set->addr = kvmalloc_array(size / GPUMEM_GPU_PAGE_SIZE,
+				   sizeof(*set->addr), GFP_KERNEL_ACCOUNT);
+	if (!set->addr)
+		rc = -ENOMEM;
+	else if (mutex_lock_killable(&gpumem_p2p_tables))
 		rc = -EINTR;
-	}
+	if (rc)
+		gpumem_user_end(user);
 	return rc;
 }
 
@@ -255,7 +273,7 @@ int gpumem_p2p_hold(struct gpumem_hold *hold, u32 flags)
 	if (!rc)
 		rc = gpumem_p2p_check(hold->size);
 	if (!rc)
-		rc = gpumem_p2p_begin(hold->user);
+		rc = gpumem_p2p_begin(hold->user, &hold->set, hold->size);
 	if (rc)
 		return rc;
 	rc = nvidia_p2p_get_pages_persistent(hold->base, hold->size,
@@ -300,7 +318,7 @@ int gpumem_p2p_get(struct gpumem_pinned *pin)
 		gpumem_pin_put(pin);
 		return rc;
 	}
-	rc = gpumem_p2p_begin(pin->user);
+	rc = gpumem_p2p_begin(pin->user, &pin->set, pin->size);
 	if (rc) {
 		gpumem_p2p_drop(pin);
 		return rc;
