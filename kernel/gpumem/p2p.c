@@ -387,8 +387,10 @@ static void gpumem_p2p_abandon(struct gpumem_pinned *pin)
 /*
  * False if the driver would not find the pin for the calling process: it would not
  * put it either, and not say so. Costs a pin of one page. What is found has to be
- * the pin's memory: the same process can register other memory at the address.
- * Where the driver could not look the put is believed.
+ * the pin's memory: the same process can register other memory at the address. Two
+ * objects with the same memory have BAR1 addresses of their own; on coherent
+ * platforms they do not, and one is taken for the other. Where the driver could not
+ * look the put is believed.
  */
 static bool gpumem_p2p_probe(const struct gpumem_pinned *pin)
 {
