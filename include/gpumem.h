@@ -435,14 +435,17 @@ int gpumem_pages(struct gpumem_buf *buf, uint64_t first, uint64_t *pages,
  * @param dma    receives the handle
  * @return 0, or
  *   -EINVAL      peer is no PCI address, or the driver refused the device
- *   -ENODEV      there is no such device, or the memory was freed
+ *   -ENODEV      there is no such device, it has no driver, or the memory was
+ *                freed
  *   -EACCES      this user may not use the device
  *   -EBUSY       vfio-pci drives the device: give VFIO_IOMMU_MAP_DMA the
  *                address of gpumem_map() instead
  *   -EIO         the device cannot address the memory (has its driver set the
  *                DMA mask?), or the driver reported an error
- *   -EOPNOTSUPP  the backend cannot do this, or the driver cannot hold this
- *                memory for a device
+ *   -EOPNOTSUPP  the backend cannot do this, the driver cannot hold this memory
+ *                for a device, the GPU has a coherent CPU link (pin with
+ *                GPUMEM_PIN_FORCE_BAR1), or a host bridge moves addresses and no
+ *                IOMMU translates
  */
 int gpumem_dma_map(struct gpumem_buf *buf, const char *peer, unsigned int flags,
 		   struct gpumem_dma **dma);

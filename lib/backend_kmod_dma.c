@@ -34,8 +34,8 @@ static int gm_kmod_dma_error(int err, const struct gm_dma *dma)
 				"/%s/config or a resource file beside it",
 				dma->peer, dma->peer);
 	case ENODEV:
-		why = "there is no such PCI device; lspci -D shows those that "
-		      "there are";
+		why = "there is no such PCI device, or it has no driver; lspci "
+		      "-Dk shows those that there are";
 		break;
 	case EBUSY:
 		why = "vfio-pci drives the device: its addresses are VFIO's "
@@ -49,7 +49,9 @@ static int gm_kmod_dma_error(int err, const struct gm_dma *dma)
 		break;
 	case EOPNOTSUPP:
 		why = "the NVIDIA driver cannot hold this memory for a "
-		      "device; see dmesg";
+		      "device, the GPU has a coherent link to the CPU (pin "
+		      "with GPUMEM_PIN_FORCE_BAR1), or a host bridge moves "
+		      "addresses (turn the IOMMU on)";
 		break;
 	case ENOTTY:
 		why = "the gpumem.ko that is loaded cannot do this; load the "

@@ -29,23 +29,6 @@ static inline void gpumem_vm_flags_mod(struct vm_area_struct *vma,
 }
 
 /*
- * A device can be found on its bus before its IOMMU domain is made, and to map
- * for it then crashes the kernel. The PCI core marks it when all is done, and
- * takes the mark away before it takes the device out. The mark is the core's
- * own (PCI_DEV_ADDED in drivers/pci/pci.h; seen to work on 6.1, 6.12 and 7.3): the
- * field that drivers may read went away after 6.12. If it meant anything else,
- * DMA_MAP would say -ENODEV, always.
- */
-static inline bool gpumem_pci_is_added(const struct pci_dev *pdev)
-{
-	bool added = test_bit(0, &pdev->priv_flags);
-
-	/* What comes before the mark was done before. */
-	smp_rmb();
-	return added;
-}
-
-/*
  * True if the kernel gives the device physical addresses: there is no IOMMU, or it
  * passes everything through (iommu=pt). With CONFIG_DMA_OPS_BYPASS the kernel
  * decides that anew for each mapping. Since 6.12 the common IOMMU code has no

@@ -13,7 +13,7 @@
 #include "gpumem_drv.h"
 #include "trace.h"
 
-/* All that are mapped, for when a device goes away. */
+/* All that are mapped, for when a driver leaves its device. */
 static LIST_HEAD(gpumem_dma_mapped);
 static DEFINE_SPINLOCK(gpumem_dma_mapped_lock);
 
@@ -111,14 +111,12 @@ static void gpumem_dma_merge(struct gpumem_dma *dma)
 	}
 }
 
-static int gpumem_dma_begin(struct gpumem_dma *dma)
+/* Room for its addresses. */
+static int gpumem_dma_prepare(struct gpumem_dma *dma)
 {
 	const struct gpumem_page_set *set = &dma->hold->set;
 	u64 page;
-	int rc;
 
-	if (!gpumem_peer_reaches(&dma->peer->dev, set))
-		return -EIO;
 	for (page = 0; page < set->count;
 	     page += gpumem_set_run(set, page, U64_MAX))
 		dma->map_count++;
@@ -126,9 +124,17 @@ static int gpumem_dma_begin(struct gpumem_dma *dma)
 			     GFP_KERNEL_ACCOUNT);
 	dma->runs = kvcalloc(dma->map_count, sizeof(*dma->runs),
 			     GFP_KERNEL_ACCOUNT);
-	if (!dma->maps || !dma->runs)
-		return -ENOMEM;
-	rc = gpumem_dma_map(dma);
+	return dma->maps && dma->runs ? 0 : -ENOMEM;
+}
+
+/* With the device held. */
+static int gpumem_dma_begin(struct gpumem_dma *dma)
+{
+	int rc;
+
+	rc = gpumem_peer_check(&dma->peer->dev, &dma->hold->set);
+	if (!rc)
+		rc = gpumem_dma_map(dma);
 	if (rc)
 		return rc;
 	gpumem_dma_merge(dma);
@@ -316,11 +322,13 @@ int gpumem_dma_map_ioctl(struct gpumem_call *call)
 			rc = -ENODEV;
 		goto err_put;
 	}
-	rc = gpumem_peer_hold(dma->peer);
+	rc = gpumem_dma_prepare(dma);
+	if (!rc)
+		rc = gpumem_peer_hold(dma->peer);
 	if (rc)
 		goto err_put;
 	rc = gpumem_dma_begin(dma);
-	gpumem_peer_release();
+	gpumem_peer_release(dma->peer);
 	if (rc)
 		goto err_put;
 	rc = xa_alloc_cyclic(&call->file->dmas, &dma->id, NULL, xa_limit_31b,

@@ -85,9 +85,11 @@ static int gpumem_export_map_sg(struct device *dev, struct sg_table *sgt,
 	struct scatterlist *sg;
 	unsigned int i;
 	u64 page = 0;
+	int rc;
 
-	if (!gpumem_peer_reaches(dev, set))
-		return -EIO;
+	rc = gpumem_peer_check(dev, set);
+	if (rc)
+		return rc;
 	for_each_sgtable_dma_sg(sgt, sg, i) {
 		u64 length = gpumem_export_run(set, page);
 		dma_addr_t addr;
@@ -163,6 +165,9 @@ static int gpumem_export_attach(struct dma_buf *dmabuf,
 	struct gpumem_exported *ex = dmabuf->priv;
 	bool may;
 
+	/* No device could map it: see gpumem_peer_check(). */
+	if (ex->hold->set.ram)
+		return -EOPNOTSUPP;
 	/* There are no struct pages to fall back to. */
 	if (attach->importer_ops)
 		may = attach->peer2peer;
@@ -271,16 +276,15 @@ static struct dma_buf *gpumem_export_create(struct gpumem_pinned *pin,
 	info.flags = flags;
 	info.priv = ex;
 
-	/* Revocation finds it from here on, or we see that it has been. */
-	mutex_lock(&pin->exports_lock);
 	ex->dmabuf = dma_buf_export(&info);
 	if (IS_ERR(ex->dmabuf)) {
 		rc = PTR_ERR(ex->dmabuf);
-		mutex_unlock(&pin->exports_lock);
 		goto err_hold;
 	}
 	ex->inode = file_inode(ex->dmabuf->file);
 	ihold(ex->inode);
+	/* Revocation finds it from here on, or we see that it has been. */
+	mutex_lock(&pin->exports_lock);
 	list_add_tail(&ex->of_pin, &pin->exports);
 	rc = gpumem_pin_alive(pin);
 	mutex_unlock(&pin->exports_lock);

@@ -6,12 +6,14 @@
  *   gpumem_file.claim	while the first pin through a file is made
  *   mmap_lock (the kernel's)
  *   gpumem_user.turn	in user.c, while the driver is asked for pages
- *   gpumem_p2p_tables	in p2p.c, around the driver's calls that make or end a
- *			page table; never taken by what the driver calls
+ *   gpumem_p2p_tables	in p2p.c, around the driver's calls that make a page
+ *			table, or end one that it can take back; never taken by
+ *			what the driver calls
  *   the NVIDIA driver's locks, which it holds around gpumem_pin_revoke(), and
  *			when it takes a PCI device out
- *   gpumem_peers_lock	in peer.c, while a DMA mapping is made, and while a
- *			device's are ended because it goes away
+ *   device lock	the kernel's, of a PCI device: while a DMA mapping is made for
+ *			it, and while its mappings are ended because its driver
+ *			leaves
  *   gpumem_pinned.exports_lock	the dma-bufs of one pin; held while they are moved away
  *			from their importers
  *   dma_resv		of a dma-buf; see dmabuf.c
@@ -90,11 +92,13 @@ struct gpumem_file {
 /**
  * struct gpumem_page_set - pages of GPU memory, as the driver gave them
  * @shift:	log2 of the page size
+ * @ram:	they are the kernel's memory (a GPU with a coherent CPU link)
  * @count:	number of @addr
  * @addr:	physical (BAR1) address of each page
  */
 struct gpumem_page_set {
 	u32 shift;
+	bool ram;
 	u64 count;
 	u64 *addr;
 };
@@ -316,7 +320,6 @@ struct gpumem_user *gpumem_user_take_window(void);
 void gpumem_user_give_window(struct gpumem_user *user);
 int gpumem_user_begin(struct gpumem_user *user);
 void gpumem_user_end(struct gpumem_user *user);
-void gpumem_user_exit(void);
 
 /* event.c: the eventfd of a pin */
 int gpumem_event_get(struct gpumem_pinned *pin, int fd);
@@ -327,9 +330,9 @@ void gpumem_event_put(struct gpumem_pinned *pin);
 int gpumem_peer_init(void);
 void gpumem_peer_exit(void);
 struct pci_dev *gpumem_peer_get(const struct gpumem_dma_map *args);
-bool gpumem_peer_reaches(struct device *dev, const struct gpumem_page_set *set);
+int gpumem_peer_check(struct device *dev, const struct gpumem_page_set *set);
 int gpumem_peer_hold(struct pci_dev *peer);
-void gpumem_peer_release(void);
+void gpumem_peer_release(struct pci_dev *peer);
 void gpumem_peer_queue(struct work_struct *work);
 
 /* dma.c */

@@ -43,6 +43,7 @@ struct gpumem_hold *gpumem_hold_new(u64 base, u64 size, u32 flags)
 err_uncharge:
 	gpumem_user_uncharge(hold->user, hold->size);
 err_free:
+	kvfree(hold->set.addr);
 	kfree(hold);
 	return ERR_PTR(rc);
 }

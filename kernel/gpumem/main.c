@@ -415,7 +415,6 @@ static void __exit gpumem_exit(void)
 	gpumem_p2p_drain();
 	gpumem_peer_exit();
 	gpumem_proc_remove();
-	gpumem_user_exit();
 	gpumem_space_exit();
 }
 

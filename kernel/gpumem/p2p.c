@@ -14,6 +14,8 @@
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 
 #include <linux/delay.h>
+#include <linux/memremap.h>
+#include <linux/mm.h>
 #include <linux/module.h>
 #include <linux/mutex.h>
 #include <linux/overflow.h>
@@ -127,7 +129,28 @@ static int gpumem_p2p_page_shift(enum nvidia_p2p_page_size_type type)
 	}
 }
 
-/* Copies out of the table what is needed, so that nothing reads it later. */
+/* Coherent platforms, in the words of drivers since 580. */
+static bool gpumem_p2p_is_cacheable(const struct nvidia_p2p_page_table *table)
+{
+#ifdef NVIDIA_P2P_PAGE_TABLE_FLAGS_CPU_CACHEABLE
+	return table->flags & NVIDIA_P2P_PAGE_TABLE_FLAGS_CPU_CACHEABLE;
+#else
+	return false;
+#endif
+}
+
+/* Memory with struct pages. A BAR can have them too, for DMA between devices. */
+static bool gpumem_p2p_is_ram(u64 addr)
+{
+	unsigned long pfn = PHYS_PFN(addr);
+
+	return pfn_valid(pfn) && !is_pci_p2pdma_page(pfn_to_page(pfn));
+}
+
+/*
+ * Copies out of the table what is needed, so that nothing reads it later, into the
+ * room that gpumem_p2p_begin() made.
+ */
 static int gpumem_p2p_read(struct gpumem_page_set *set, u64 base, u64 size,
 			   const struct nvidia_p2p_page_table *table)
 {
@@ -149,12 +172,21 @@ static int gpumem_p2p_read(struct gpumem_page_set *set, u64 base, u64 size,
 		return -EPROTO;
 	}
 
-	set->addr = kvmalloc_array(table->entries, sizeof(*set->addr),
-				   GFP_KERNEL_ACCOUNT);
-	if (!set->addr)
-		return -ENOMEM;
-	for (i = 0; i < table->entries; i++)
+	/* Smaller pages: no driver is known to give any. */
+	if (table->entries > size / GPUMEM_GPU_PAGE_SIZE) {
+		kvfree(set->addr);
+		set->addr = kvmalloc_array(table->entries, sizeof(*set->addr),
+					   GFP_KERNEL_ACCOUNT);
+		if (!set->addr)
+			return -ENOMEM;
+	}
+	set->ram = gpumem_p2p_is_cacheable(table);
+	for (i = 0; i < table->entries; i++) {
 		set->addr[i] = table->pages[i]->physical_address;
+		/* Older drivers do not say it. */
+		if (gpumem_p2p_is_ram(set->addr[i]))
+			set->ram = true;
+	}
 	set->shift = shift;
 	set->count = table->entries;
 	return 0;
@@ -191,17 +223,44 @@ static int gpumem_p2p_flags(u32 flags, u32 *p2p_flags)
 #endif
 }
 
+/* The driver never takes such a table back: the put is of this one. */
 static void gpumem_p2p_put_persistent(u64 base,
 				      struct nvidia_p2p_page_table *table)
 {
-	int rc;
+	int rc = nvidia_p2p_put_pages_persistent(base, table, 0);
 
-	mutex_lock(&gpumem_p2p_tables);
-	rc = nvidia_p2p_put_pages_persistent(base, table, 0);
-	mutex_unlock(&gpumem_p2p_tables);
 	if (rc)
 		pr_warn_ratelimited(
 			"nvidia_p2p_put_pages_persistent returned %d\n", rc);
+}
+
+/*
+ * Before the driver is asked for pages. Makes room for the addresses of as many as
+ * drivers give: later a lock is held that the driver's callback takes. The wait for
+ * others ends with the caller.
+ */
+static int gpumem_p2p_begin(struct gpumem_user *user,
+			    struct gpumem_page_set *set, u64 size)
+{
+	int rc = gpumem_user_begin(user);
+
+	if (rc)
+		return rc;
+	set->addr = kvmalloc_array(size / GPUMEM_GPU_PAGE_SIZE,
+				   sizeof(*set->addr), GFP_KERNEL_ACCOUNT);
+	if (!set->addr)
+		rc = -ENOMEM;
+	else if (mutex_lock_killable(&gpumem_p2p_tables))
+		rc = -EINTR;
+	if (rc)
+		gpumem_user_end(user);
+	return rc;
+}
+
+static void gpumem_p2p_end(struct gpumem_user *user)
+{
+	mutex_unlock(&gpumem_p2p_tables);
+	gpumem_user_end(user);
 }
 
 /* The driver keeps the memory until gpumem_p2p_unhold(). */
@@ -214,14 +273,12 @@ int gpumem_p2p_hold(struct gpumem_hold *hold, u32 flags)
 	if (!rc)
 		rc = gpumem_p2p_check(hold->size);
 	if (!rc)
-		rc = gpumem_user_begin(hold->user);
+		rc = gpumem_p2p_begin(hold->user, &hold->set, hold->size);
 	if (rc)
 		return rc;
-	mutex_lock(&gpumem_p2p_tables);
 	rc = nvidia_p2p_get_pages_persistent(hold->base, hold->size,
 					     &hold->table, p2p_flags);
-	mutex_unlock(&gpumem_p2p_tables);
-	gpumem_user_end(hold->user);
+	gpumem_p2p_end(hold->user);
 	if (rc)
 		return gpumem_p2p_errno(rc);
 	rc = gpumem_p2p_read(&hold->set, hold->base, hold->size, hold->table);
@@ -252,23 +309,23 @@ int gpumem_p2p_get(struct gpumem_pinned *pin)
 	int rc;
 
 	rc = gpumem_p2p_check(pin->size);
-	if (!rc)
-		rc = gpumem_user_begin(pin->user);
 	if (rc)
 		return rc;
 	gpumem_pin_get(pin);
 	pin->number = atomic_long_inc_return(&gpumem_p2p_last);
 	rc = xa_insert(&gpumem_p2p_pins, pin->number, pin, GFP_KERNEL_ACCOUNT);
 	if (rc) {
-		gpumem_user_end(pin->user);
 		gpumem_pin_put(pin);
 		return rc;
 	}
-	mutex_lock(&gpumem_p2p_tables);
+	rc = gpumem_p2p_begin(pin->user, &pin->set, pin->size);
+	if (rc) {
+		gpumem_p2p_drop(pin);
+		return rc;
+	}
 	rc = nvidia_p2p_get_pages(0, 0, pin->base, pin->size, &table,
 				  gpumem_p2p_freed, (void *)pin->number);
-	mutex_unlock(&gpumem_p2p_tables);
-	gpumem_user_end(pin->user);
+	gpumem_p2p_end(pin->user);
 	got = !rc;
 
 	down_write(&pin->lock);
@@ -330,8 +387,10 @@ static void gpumem_p2p_abandon(struct gpumem_pinned *pin)
 /*
  * False if the driver would not find the pin for the calling process: it would not
  * put it either, and not say so. Costs a pin of one page. What is found has to be
- * the pin's memory: the same process can register other memory at the address.
- * Where the driver could not look the put is believed.
+ * the pin's memory: the same process can register other memory at the address. Two
+ * objects with the same memory have BAR1 addresses of their own; on coherent
+ * platforms they do not, and one is taken for the other. Where the driver could not
+ * look the put is believed.
  */
 static bool gpumem_p2p_probe(const struct gpumem_pinned *pin)
 {

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: (GPL-2.0 OR MIT)
 /*
  * The PCI devices that memory is mapped for: who may name one, what it can reach,
- * and what becomes of its mappings when it goes away.
+ * and what becomes of its mappings when its driver leaves.
  */
 #include <linux/capability.h>
 #include <linux/device.h>
+#include <linux/dma-direct.h>
 #include <linux/dma-mapping.h>
 #include <linux/file.h>
 #include <linux/magic.h>
@@ -72,21 +73,6 @@ static int gpumem_peer_may(struct pci_dev *peer, int fd)
 	return proves ? 0 : -EACCES;
 }
 
-/*
- * A driver that manages DMA itself (vfio-pci and its variants) gives its device a
- * domain of its own making.
- */
-static bool gpumem_peer_is_vfio(struct pci_dev *peer)
-{
-	bool is;
-
-	device_lock(&peer->dev);
-	is = peer->dev.driver &&
-	     to_pci_driver(peer->dev.driver)->driver_managed_dma;
-	device_unlock(&peer->dev);
-	return is;
-}
-
 /* The device that the caller names, with a reference, if the caller may. */
 struct pci_dev *gpumem_peer_get(const struct gpumem_dma_map *args)
 {
@@ -100,8 +86,6 @@ struct pci_dev *gpumem_peer_get(const struct gpumem_dma_map *args)
 	if (!peer)
 		return ERR_PTR(-ENODEV);
 	rc = gpumem_peer_may(peer, args->device_fd);
-	if (!rc && gpumem_peer_is_vfio(peer))
-		rc = -EBUSY;
 	if (rc) {
 		pci_dev_put(peer);
 		return ERR_PTR(rc);
@@ -109,52 +93,100 @@ struct pci_dev *gpumem_peer_get(const struct gpumem_dma_map *args)
 	return peer;
 }
 
-/*
- * Where nothing translates, the device must reach the pages where they are. The
- * kernel would refuse too, but with a warning in its log.
- */
-bool gpumem_peer_reaches(struct device *dev, const struct gpumem_page_set *set)
+/* True if a host bridge turns the addresses of its devices into others. */
+static bool gpumem_peer_dma_moves(const struct device *dev)
 {
-	u64 last = 0;
-	u64 i;
+	const struct bus_dma_region *map = dev->dma_range_map;
 
-	if (!gpumem_dma_is_direct(dev))
-		return true;
-	for (i = 0; i < set->count; i++)
-		last = max(last, set->addr[i]);
-	return last + BIT_ULL(set->shift) - 1 <=
-	       min_not_zero(dma_get_mask(dev), dev->bus_dma_limit);
+	for (; map && map->size; map++)
+		if (map->cpu_start != map->dma_start)
+			return true;
+	return false;
 }
 
 /*
- * Nothing is mapped for a device between our notifier, which is the first to
- * hear that it is gone, and the moment when it cannot be found any more. The
- * notifier may run with the NVIDIA driver's locks held (it takes devices out by
- * itself), so the driver is never called with this held.
+ * True if what the CPU has at an address is at another on the device's bus, or
+ * something else is there.
  */
-static DEFINE_MUTEX(gpumem_peers_lock);
+static bool gpumem_peer_bus_moves(struct pci_dev *peer, u64 addr, u64 size)
+{
+	struct resource res = {
+		.start = addr,
+		.end = addr + size - 1,
+		.flags = IORESOURCE_MEM,
+	};
+	struct pci_bus_region region;
+
+	pcibios_resource_to_bus(peer->bus, &region, &res);
+	if (region.start != addr)
+		return true;
+	pcibios_bus_to_resource(peer->bus, &res, &region);
+	return res.start != addr;
+}
 
 /*
- * -ENODEV if the device is not there any more, or not yet; otherwise it stays for
- * a while.
+ * Whether the device can be told where the pages are. Where no IOMMU translates it
+ * gets the CPU's addresses, which it has to reach and which have to mean the same
+ * on its bus: behind a host bridge that moves them the right address depends on the
+ * bridges on the way. The kernel does not look at either, or warns in its log.
+ *
+ * Pages of the kernel's own memory are no registers, as which dma_map_resource()
+ * would map them.
+ */
+int gpumem_peer_check(struct device *dev, const struct gpumem_page_set *set)
+{
+	u64 page = 0, last = 0, length;
+
+	if (set->ram)
+		return -EOPNOTSUPP;
+	if (!gpumem_dma_is_direct(dev))
+		return 0;
+	if (gpumem_peer_dma_moves(dev))
+		return -EOPNOTSUPP;
+	for (; page < set->count; page += length >> set->shift) {
+		length = gpumem_set_run(set, page, U64_MAX) << set->shift;
+		if (dev_is_pci(dev) &&
+		    gpumem_peer_bus_moves(to_pci_dev(dev), set->addr[page],
+					  length))
+			return -EOPNOTSUPP;
+		last = max(last, set->addr[page] + length - 1);
+		cond_resched();
+	}
+	if (last > min_not_zero(dma_get_mask(dev), dev->bus_dma_limit))
+		return -EIO;
+	return 0;
+}
+
+/*
+ * The device with its lock held, if a driver has it: 0, -ENODEV, or -EBUSY for a
+ * driver that manages DMA itself (vfio-pci and its variants) and gives its device
+ * a domain of its own making.
+ *
+ * The kernel holds that lock while a driver begins, and from before it says that a
+ * driver leaves until the driver has left. So nothing is mapped for a device
+ * without a driver, whose DMA the kernel need not have set up, and what is mapped
+ * is found by the notifier below. The NVIDIA driver takes devices out with its own
+ * locks held, so it is never called with this one held, and no memory is allocated
+ * that might wait for it. A driver may leave slowly: the wait ends with the caller.
  */
 int gpumem_peer_hold(struct pci_dev *peer)
 {
-	struct pci_dev *found;
+	int rc = 0;
 
-	mutex_lock(&gpumem_peers_lock);
-	found = pci_get_domain_bus_and_slot(pci_domain_nr(peer->bus),
-					    peer->bus->number, peer->devfn);
-	pci_dev_put(found);
-	if (found == peer && gpumem_pci_is_added(peer))
-		return 0;
-	mutex_unlock(&gpumem_peers_lock);
-	return -ENODEV;
+	if (mutex_lock_killable(&peer->dev.mutex))
+		return -EINTR;
+	if (!peer->dev.driver)
+		rc = -ENODEV;
+	else if (to_pci_driver(peer->dev.driver)->driver_managed_dma)
+		rc = -EBUSY;
+	if (rc)
+		device_unlock(&peer->dev);
+	return rc;
 }
 
-void gpumem_peer_release(void)
+void gpumem_peer_release(struct pci_dev *peer)
 {
-	mutex_unlock(&gpumem_peers_lock);
+	device_unlock(&peer->dev);
 }
 
 #ifdef GPUMEM_GPL
@@ -166,27 +198,25 @@ void gpumem_peer_queue(struct work_struct *work)
 }
 
 /*
- * A driver that has left its device has stopped it, and a device without a driver
- * may get another IOMMU domain or be taken out.
+ * A driver is about to leave its device. Later would be too late: without a driver
+ * the kernel may have taken down the device's DMA (arm64 before 6.10 does, and the
+ * IOMMU's mappings then stay), and it may get another IOMMU domain or be taken out.
+ * Until the driver has stopped the device, what the device may still write to is
+ * held by the mapping that has ended.
  */
 static int gpumem_peer_changed(struct notifier_block *nb, unsigned long action,
 			       void *data)
 {
 	struct device *dev = data;
 
-	if (action != BUS_NOTIFY_UNBOUND_DRIVER &&
-	    action != BUS_NOTIFY_REMOVED_DEVICE)
+	if (action != BUS_NOTIFY_UNBIND_DRIVER)
 		return NOTIFY_DONE;
-	mutex_lock(&gpumem_peers_lock);
 	gpumem_dma_end_peer(to_pci_dev(dev));
-	mutex_unlock(&gpumem_peers_lock);
 	return NOTIFY_OK;
 }
 
 static struct notifier_block gpumem_peer_notifier = {
 	.notifier_call = gpumem_peer_changed,
-	/* Before the IOMMU's own, which takes the device's domain away. */
-	.priority = INT_MAX,
 };
 
 int gpumem_peer_init(void)

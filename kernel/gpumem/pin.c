@@ -370,6 +370,9 @@ void gpumem_pin_revoke(struct gpumem_pinned *pin)
 	/* Whoever unpinned it is not waiting for this. */
 	if (taken)
 		gpumem_event_signal(pin);
+	/* VMAs may keep the pin itself for long. */
+	if (orphan)
+		gpumem_pin_uncharge(pin);
 	trace_gpumem_revoke(pin);
 
 	complete_all(&pin->call_done);

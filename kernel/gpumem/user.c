@@ -6,6 +6,7 @@
  */
 #include <linux/capability.h>
 #include <linux/cred.h>
+#include <linux/hashtable.h>
 #include <linux/module.h>
 #include <linux/moduleparam.h>
 #include <linux/slab.h>
@@ -27,6 +28,7 @@ MODULE_PARM_DESC(user_pins,
 
 /**
  * struct gpumem_user - what one user has pinned
+ * @node:	in the table of users
  * @uid:	the user
  * @charges:	charges that are not undone, and windows
  * @bytes:	sum of the charges
@@ -34,6 +36,7 @@ MODULE_PARM_DESC(user_pins,
  * @turn:	held while the driver is asked for pages
  */
 struct gpumem_user {
+	struct hlist_node node;
 	uid_t uid;
 	u64 charges;
 	u64 bytes;
@@ -41,9 +44,12 @@ struct gpumem_user {
 	struct mutex turn; /* one call for pages */
 };
 
-/* Guards the table and what is in it. */
+/*
+ * Guards the table and what is in it. The driver's callback takes it, so no memory
+ * is allocated inside.
+ */
 static DEFINE_MUTEX(gpumem_users_lock);
-static DEFINE_XARRAY(gpumem_users);
+static DEFINE_HASHTABLE(gpumem_users, 6);
 
 static bool gpumem_user_may(const struct gpumem_user *user, u64 bytes)
 {
@@ -64,23 +70,39 @@ static bool gpumem_user_may_window(const struct gpumem_user *user)
 static struct gpumem_user *gpumem_user_find(uid_t uid)
 {
 	struct gpumem_user *user;
-	int rc;
 
 	lockdep_assert_held(&gpumem_users_lock);
-	user = xa_load(&gpumem_users, uid);
+	hash_for_each_possible(gpumem_users, user, node, uid)
+		if (user->uid == uid)
+			return user;
+	return NULL;
+}
+
+/* The calling user with the lock held, or an error without it. */
+static struct gpumem_user *gpumem_user_lock(void)
+{
+	const uid_t uid = __kuid_val(current_uid());
+	struct gpumem_user *user, *fresh;
+
+	mutex_lock(&gpumem_users_lock);
+	user = gpumem_user_find(uid);
 	if (user)
 		return user;
-	user = kzalloc(sizeof(*user), GFP_KERNEL_ACCOUNT);
-	if (!user)
+	mutex_unlock(&gpumem_users_lock);
+
+	fresh = kzalloc(sizeof(*fresh), GFP_KERNEL_ACCOUNT);
+	if (!fresh)
 		return ERR_PTR(-ENOMEM);
-	user->uid = uid;
-	mutex_init(&user->turn);
-	rc = xa_err(xa_store(&gpumem_users, uid, user, GFP_KERNEL_ACCOUNT));
-	if (rc) {
-		kfree(user);
-		return ERR_PTR(rc);
+	fresh->uid = uid;
+	mutex_init(&fresh->turn);
+	mutex_lock(&gpumem_users_lock);
+	user = gpumem_user_find(uid);
+	if (user) {
+		kfree(fresh);
+		return user;
 	}
-	return user;
+	hash_add(gpumem_users, &fresh->node, uid);
+	return fresh;
 }
 
 static void gpumem_user_drop(struct gpumem_user *user)
@@ -88,7 +110,7 @@ static void gpumem_user_drop(struct gpumem_user *user)
 	lockdep_assert_held(&gpumem_users_lock);
 	if (user->charges)
 		return;
-	xa_erase(&gpumem_users, user->uid);
+	hash_del(&user->node);
 	kfree(user);
 }
 
@@ -97,10 +119,9 @@ struct gpumem_user *gpumem_user_charge(u64 bytes)
 {
 	struct gpumem_user *user;
 
-	mutex_lock(&gpumem_users_lock);
-	user = gpumem_user_find(__kuid_val(current_uid()));
+	user = gpumem_user_lock();
 	if (IS_ERR(user))
-		goto out;
+		return user;
 	if (gpumem_user_may(user, bytes)) {
 		user->charges++;
 		user->bytes += bytes;
@@ -108,7 +129,6 @@ struct gpumem_user *gpumem_user_charge(u64 bytes)
 		gpumem_user_drop(user);
 		user = ERR_PTR(-EDQUOT);
 	}
-out:
 	mutex_unlock(&gpumem_users_lock);
 	return user;
 }
@@ -130,10 +150,9 @@ struct gpumem_user *gpumem_user_take_window(void)
 {
 	struct gpumem_user *user;
 
-	mutex_lock(&gpumem_users_lock);
-	user = gpumem_user_find(__kuid_val(current_uid()));
+	user = gpumem_user_lock();
 	if (IS_ERR(user))
-		goto out;
+		return user;
 	if (gpumem_user_may_window(user)) {
 		user->charges++;
 		user->windows++;
@@ -141,7 +160,6 @@ struct gpumem_user *gpumem_user_take_window(void)
 		gpumem_user_drop(user);
 		user = ERR_PTR(-EDQUOT);
 	}
-out:
 	mutex_unlock(&gpumem_users_lock);
 	return user;
 }
@@ -167,9 +185,4 @@ int gpumem_user_begin(struct gpumem_user *user)
 void gpumem_user_end(struct gpumem_user *user)
 {
 	mutex_unlock(&user->turn);
-}
-
-void gpumem_user_exit(void)
-{
-	xa_destroy(&gpumem_users);
 }

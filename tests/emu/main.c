@@ -7,6 +7,7 @@
 #include <linux/completion.h>
 #include <linux/io.h>
 #include <linux/module.h>
+#include <linux/moduleparam.h>
 #include <linux/refcount.h>
 
 #include "emu.h"
@@ -21,6 +22,42 @@ DEFINE_MUTEX(emu_lock);
 /* The bound device holds one; the last one completes emu_idle. */
 static refcount_t emu_users = REFCOUNT_INIT(0);
 static DECLARE_COMPLETION(emu_idle);
+
+/*
+ * The host bridge above the device has its memory at other bus addresses, as far as
+ * the kernel knows.
+ */
+static int bus_offset_set(const char *value, const struct kernel_param *param)
+{
+	struct resource_entry *window;
+	struct pci_bus *bus;
+	u64 offset;
+	int ret;
+
+	ret = kstrtou64(value, 0, &offset);
+	if (ret)
+		return ret;
+	if (!emu_gpu.pdev)
+		return -ENODEV;
+	for (bus = emu_gpu.pdev->bus; bus->parent; bus = bus->parent)
+		;
+	ret = -ENODEV;
+	resource_list_for_each_entry(window,
+				     &to_pci_host_bridge(bus->bridge)->windows)
+		if (resource_type(window->res) == IORESOURCE_MEM &&
+		    resource_contains(window->res,
+				      &emu_gpu.pdev->resource[EMU_BAR])) {
+			window->offset = offset;
+			ret = 0;
+		}
+	return ret;
+}
+
+static const struct kernel_param_ops bus_offset_ops = { .set = bus_offset_set };
+module_param_cb(bus_offset, &bus_offset_ops, NULL, 0200);
+MODULE_PARM_DESC(
+	bus_offset,
+	"CPU address of the device's memory less its bus address, as its host bridge says");
 
 bool emu_user_get(void)
 {

@@ -25,6 +25,16 @@ MODULE_PARM_DESC(
 	unregistered,
 	"no RM client has the calling process registered: get_pages finds nothing, put_pages neither and says 0");
 
+static bool stall;
+module_param(stall, bool, 0644);
+MODULE_PARM_DESC(
+	stall,
+	"get_pages does not come back while this is set, whatever signals come");
+
+static atomic_t stalled;
+module_param_named(stalled, stalled.counter, int, 0444);
+MODULE_PARM_DESC(stalled, "calls that do not come back (to be read)");
+
 /* Tables taken back by a revocation, the latest ones: a late put is no error. */
 #define TOMBS 256
 
@@ -202,6 +212,10 @@ static int get_pages(u64 addr, u64 length, void (*callback)(void *data),
 	entries = kvcalloc(length / EMU_PAGE, ENTRY_SIZE, GFP_KERNEL);
 	if (!entries)
 		return -ENOMEM;
+	atomic_inc(&stalled);
+	while (READ_ONCE(stall))
+		msleep(20);
+	atomic_dec(&stalled);
 	mutex_lock(&emu_lock);
 	ret = pin_new(addr, length, callback, data, page_table);
 	mutex_unlock(&emu_lock);

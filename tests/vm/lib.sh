@@ -120,11 +120,17 @@ importer_load()
 	trap "rmmod importer" EXIT
 }
 
-# mask_set BITS: the DMA mask of the boards, which have no driver.
-mask_set()
+# drive BITS COMMAND...: runs it while the test importer drives the boards, with a
+# DMA mask of so many bits.
+drive()
 {
-	insmod /lib/modules/importer.ko "mask=$1"
+	insmod /lib/modules/importer.ko drive=1 "mask=$1"
+	shift
+	drive_rc=0
+	"$@" || drive_rc=$?
+	echo 0 >/sys/module/importer/parameters/stay
 	rmmod importer
+	return $drive_rc
 }
 
 # board_load: the example's driver and so /dev/fpga-dma0 and 1, for one case.

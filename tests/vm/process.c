@@ -397,6 +397,110 @@ static void mode_two(void)
 	t_join("the second process", second);
 }
 
+#define STALL "/sys/module/gpumem_emu/parameters/stall"
+#define STALLED "/sys/module/gpumem_emu/parameters/stalled"
+
+/* One who pins when told to, and has a persistent pin or none. */
+struct asker {
+	uid_t uid;
+	uint32_t flags;
+	bool has;
+	atomic_bool ready, go, asks;
+};
+
+static void asker_run(void *arg)
+{
+	struct asker *a = arg;
+	int emu = emu_open(), fd = gm_open();
+	struct gpumem_pin pin = { .size = sizeof(pin),
+				  .flags = GPUMEM_PIN_PERSISTENT,
+				  .addr = emu_alloc(emu, MIB),
+				  .length = MIB };
+
+	need(!setresuid(a->uid, a->uid, a->uid), "becoming user %u", a->uid);
+	/* It must not outlive the case; setresuid() has forgotten an earlier wish. */
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	if (a->has)
+		need(!t_ioctl(fd, GPUMEM_IOC_PIN, &pin), "PIN");
+	atomic_store(&a->ready, true);
+	while (!atomic_load(&a->go))
+		t_sleep_us(1000);
+	pin.flags = a->flags;
+	atomic_store(&a->asks, true);
+	check_result(t_ioctl(fd, GPUMEM_IOC_PIN, &pin), 0, "PIN");
+}
+
+static bool asker_ready(void *asker)
+{
+	return atomic_load(&((struct asker *)asker)->ready);
+}
+
+static bool asker_asks(void *asker)
+{
+	return atomic_load(&((struct asker *)asker)->asks);
+}
+
+static bool driver_sits(void *arg)
+{
+	int fd = open(STALLED, O_RDONLY | O_CLOEXEC);
+	char text[16] = "";
+
+	(void)arg;
+	need(fd >= 0 && read(fd, text, sizeof(text) - 1) > 0,
+	     "reading " STALLED);
+	close(fd);
+	return atoi(text) == 1;
+}
+
+/*
+ * One process sits in the driver. Those who wait for it, of its own user or another,
+ * die when they are killed.
+ */
+static void mode_waiting(void)
+{
+	static const struct asker kinds[] = {
+		{ .uid = 0 }, /* who sits */
+		{ .uid = 0 },
+		{ .uid = 0, .flags = GPUMEM_PIN_PERSISTENT },
+		{ .uid = 1000 },
+		{ .uid = 1000, .flags = GPUMEM_PIN_PERSISTENT },
+		{ .uid = 1000, .has = true },
+	};
+	const size_t count = sizeof(kinds) / sizeof(kinds[0]);
+	struct asker *askers = t_shared(sizeof(kinds));
+	pid_t pid[sizeof(kinds) / sizeof(kinds[0])];
+	bool dies = true;
+	size_t i;
+
+	memcpy(askers, kinds, sizeof(kinds));
+	for (i = 0; i < count; i++) {
+		pid[i] = t_fork(asker_run, &askers[i]);
+		need(t_wait(asker_ready, &askers[i]), "a process is not ready");
+	}
+	t_file_write(STALL, "1");
+	atomic_store(&askers[0].go, true);
+	need(t_wait(driver_sits, NULL), "nobody sits in the driver");
+	for (i = 1; dies && i < count; i++) {
+		atomic_store(&askers[i].go, true);
+		need(t_wait(asker_asks, &askers[i]) && t_wait_asleep(pid[i]),
+		     "process %zu does not wait", i);
+		dies = check(
+			t_kill(pid[i]),
+			"process %zu does not die while another sits in the driver",
+			i);
+	}
+	check(driver_sits(NULL), "nobody sits in the driver any more");
+	t_file_write(STALL, "0");
+	t_join("who sat in the driver", pid[0]);
+	/* Those that are left, if one did not die. */
+	for (; !dies && i < count; i++)
+		kill(pid[i], SIGKILL);
+	while (wait(NULL) > 0)
+		;
+	munmap(askers, sizeof(kinds));
+	emu_check_nothing_pinned("in the end");
+}
+
 static const struct t_mode modes[] = {
 	{ "fork", mode_fork },
 	{ "passed", mode_passed },
@@ -406,6 +510,7 @@ static const struct t_mode modes[] = {
 	{ "outlive", mode_outlive },
 	{ "outlive-revoked", mode_outlive_revoked },
 	{ "two", mode_two },
+	{ "waiting", mode_waiting },
 };
 
 int main(int argc, char **argv)

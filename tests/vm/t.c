@@ -115,6 +115,15 @@ int t_open(const char *path)
 	return fd;
 }
 
+void t_file_write(const char *path, const char *text)
+{
+	int fd = open(path, O_WRONLY | O_CLOEXEC);
+
+	need(fd >= 0 && write(fd, text, strlen(text)) == (ssize_t)strlen(text),
+	     "writing %s: %s", path, strerror(errno));
+	close(fd);
+}
+
 static void t_signal(int signal)
 {
 	if (!t_armed) {

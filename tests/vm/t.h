@@ -75,6 +75,8 @@ int t_mmap(int fd, uint64_t offset, size_t length, int prot, int flags,
 	   void **at);
 int t_map(int fd, uint64_t offset, size_t length, void **at);
 int t_open(const char *path);
+/* Writes a file below /sys; stops the program if that fails. */
+void t_file_write(const char *path, const char *text);
 
 /*
  * An access that may raise a signal: returns 0, SIGBUS or SIGSEGV. Any thread
@@ -105,6 +107,11 @@ void t_sleep_us(unsigned int us);
 #define T_WAIT_MS 120000
 /* Waits until ready() is true; false if that takes longer than T_WAIT_MS. */
 bool t_wait(bool (*ready)(void *arg), void *arg);
+
+/* Waits until a child sleeps in the kernel, where no handler of a signal runs. */
+bool t_wait_asleep(pid_t pid);
+/* kill -9 of a child; false if it is still there after T_WAIT_MS. */
+bool t_kill(pid_t pid);
 
 /* Zeroed memory that the children of this process share with it. */
 void *t_shared(size_t bytes);

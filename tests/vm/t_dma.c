@@ -64,6 +64,20 @@ struct t_peer t_peer_find(unsigned int vendor, unsigned int device)
 	return peer;
 }
 
+struct t_peer t_peer_parse(const char *name)
+{
+	unsigned int domain, bus, slot, function;
+	struct t_peer peer = { 0 };
+
+	need(sscanf(name, "%x:%x:%x.%x", &domain, &bus, &slot, &function) == 4,
+	     "%s is no PCI address", name);
+	peer.domain = domain;
+	peer.bus = (uint8_t)bus;
+	peer.devfn = (uint8_t)(slot << 3 | function);
+	peer_name(&peer);
+	return peer;
+}
+
 const char *t_peer_file(const struct t_peer *peer, const char *file, char *path,
 			size_t size)
 {

@@ -17,6 +17,8 @@ struct t_peer {
 struct t_peer t_peer_of_board(int board);
 /* The first PCI device with that vendor and device id; likewise. */
 struct t_peer t_peer_find(unsigned int vendor, unsigned int device);
+/* The device of that name, "0000:00:04.0". */
+struct t_peer t_peer_parse(const char *name);
 /* Path of a sysfs file of the device. */
 const char *t_peer_file(const struct t_peer *peer, const char *file, char *path,
 			size_t size);

@@ -27,6 +27,38 @@ bool t_wait(bool (*ready)(void *arg), void *arg)
 	return true;
 }
 
+static bool is_asleep(void *pid)
+{
+	char path[32], text[256] = "";
+	const char *state;
+	int fd;
+
+	snprintf(path, sizeof(path), "/proc/%d/stat", *(pid_t *)pid);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	need(fd >= 0 && read(fd, text, sizeof(text) - 1) > 0, "reading %s: %s",
+	     path, strerror(errno));
+	close(fd);
+	/* After the name, which may have anything in it. */
+	state = strrchr(text, ')');
+	return state && !strncmp(state, ") D", 3);
+}
+
+bool t_wait_asleep(pid_t pid)
+{
+	return t_wait(is_asleep, &pid);
+}
+
+static bool is_gone(void *pid)
+{
+	return waitpid(*(pid_t *)pid, NULL, WNOHANG) == *(pid_t *)pid;
+}
+
+bool t_kill(pid_t pid)
+{
+	kill(pid, SIGKILL);
+	return t_wait(is_gone, &pid);
+}
+
 void *t_shared(size_t bytes)
 {
 	void *at = mmap(NULL, bytes, PROT_READ | PROT_WRITE,

@@ -7,6 +7,7 @@
 
 #define LIMIT "/sys/module/gpumem/parameters/user_limit"
 #define PINS "/sys/module/gpumem/parameters/user_pins"
+#define UNREGISTERED "/sys/module/gpumem_emu/parameters/unregistered"
 #define ALICE 1000
 #define BOB 1001
 
@@ -238,6 +239,44 @@ static void mode_orphan(void)
 	emu_check_nothing_pinned("in the end");
 }
 
+/*
+ * Unpinned where the driver finds nothing to give back: its pages stay charged until
+ * they are freed, and no longer, whatever shows the pin still.
+ */
+static void forgotten_run(void *arg)
+{
+	int emu = emu_open(), fd = gm_open(), forget = t_open(UNREGISTERED);
+	uint64_t addr = emu_alloc(emu, 4 * MIB), other = emu_alloc(emu, MIB);
+	struct gpumem_pin pin, more;
+	void *at;
+
+	(void)arg;
+	become(ALICE);
+	pin = gm_must_pin(fd, addr, 4 * MIB);
+	need(!gm_map(fd, &pin, &at), "mmap");
+	need(pwrite(forget, "1", 1, 0) == 1, "writing " UNREGISTERED);
+	check_result(gm_unpin(fd, pin.pin), 0, "UNPIN");
+	need(pwrite(forget, "0", 1, 0) == 1, "writing " UNREGISTERED);
+	check_result(gm_pin(fd, other, MIB, &more), EDQUOT,
+		     "PIN while the driver keeps the pages");
+	check_result(emu_free(emu, addr), 0, "freeing");
+	check_result(gm_pin(fd, other, MIB, &more), 0,
+		     "PIN after freeing, the old mapping there");
+	munmap(at, 4 * MIB);
+	check_result(gm_unpin(fd, more.pin), 0, "UNPIN");
+	addr = emu_alloc(emu, 4 * MIB);
+	check_result(gm_pin(fd, addr, 4 * MIB, &pin), 0,
+		     "PIN of just the limit");
+}
+
+static void mode_forgotten(void)
+{
+	limit_set("4");
+	t_child("a user", forgotten_run, NULL);
+	limit_set("0");
+	emu_check_nothing_pinned("in the end");
+}
+
 static void mode_alone(void)
 {
 	limit_set("4");
@@ -332,9 +371,8 @@ static void mode_pins(void)
 }
 
 static const struct t_mode modes[] = {
-	{ "alone", mode_alone },
-	{ "shared", mode_shared },
-	{ "orphan", mode_orphan },
+	{ "alone", mode_alone },   { "shared", mode_shared },
+	{ "orphan", mode_orphan }, { "forgotten", mode_forgotten },
 	{ "pins", mode_pins },
 };
 

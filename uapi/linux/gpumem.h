@@ -207,8 +207,8 @@ struct gpumem_info {
  * @pages:	in: address of an array of @count __u64 that receives the physical
  *		(BAR1) address of each page; the pages need not be contiguous
  *
- * These are CPU physical addresses. A PCI device behind an IOMMU cannot use
- * them.
+ * These are CPU physical addresses. A PCI device behind an IOMMU, or behind a host
+ * bridge that moves addresses, cannot use them.
  *
  * Errors:
  *   ENOENT	this file has no such pin
@@ -244,9 +244,10 @@ struct gpumem_pages {
  * caller stops the device first. The GPU memory under it is not given to anyone
  * else before the mapping has ended.
  *
- * It also ends when the device's driver is unbound or the device is taken out:
- * DMA_RUNS is ENODEV then. A module without GPUMEM_FEATURE_DMABUF is not told of
- * either: there the caller unmaps first.
+ * It also ends when the device's driver is about to leave it, or the device to be
+ * taken out: DMA_RUNS is ENODEV then. A module without GPUMEM_FEATURE_DMABUF is not
+ * told of either: there the caller unmaps first. A device without a driver is not
+ * mapped for.
  *
  * A device that can do DMA can reach whatever its IOMMU domain allows, so only
  * those may map for it who control it anyway: a caller with CAP_SYS_RAWIO, or
@@ -262,11 +263,15 @@ struct gpumem_pages {
  *
  * Errors:
  *   ENOENT	this file has no such pin
- *   ENODEV	there is no such PCI device, or the pin was revoked
+ *   ENODEV	there is no such PCI device, it has no driver, or the pin was
+ *		revoked
  *   EACCES	the caller may not use the device: see @device_fd
  *   EBADF	device_fd is no open descriptor
  *   EBUSY	vfio-pci drives the device
- *   EOPNOTSUPP	the driver cannot hold this memory for a device
+ *   EOPNOTSUPP	the driver cannot hold this memory for a device; the memory is
+ *		the kernel's, of a GPU with a coherent CPU link (pin it with
+ *		GPUMEM_PIN_FORCE_BAR1); or a host bridge shows it at other
+ *		addresses than the CPU's, and no IOMMU translates
  *   EINVAL	the driver refused to hold it
  *   EIO	the device cannot address the memory: has its driver set the
  *		DMA mask? (No IOMMU translates for it: there is none, or
@@ -350,7 +355,8 @@ struct gpumem_dma_unmap {
  * still has it mapped.
  *
  * An importer that cannot be told to let go (no move_notify) may attach to the
- * dma-buf of a persistent pin only; with any other it gets EOPNOTSUPP.
+ * dma-buf of a persistent pin only; with any other it gets EOPNOTSUPP. So does every
+ * importer of memory that DMA_MAP refuses in this way.
  *
  * Errors:
  *   ENOENT	this file has no such pin

@@ -2,5 +2,4 @@
 # The driver takes a device out with its own lock held, while memory is mapped.
 . /cases/lib.sh
 peer=$(board_address)
-mask_set 64
-vm-dma-peer drain $peer
+drive 64 vm-dma-peer drain $peer

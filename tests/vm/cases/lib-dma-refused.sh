@@ -6,6 +6,5 @@ peer=$(board_address)
 insmod /lib/modules/importer.ko managed=1
 vm-lib-dma vfio $peer
 rmmod importer
-mask_set 32
-vm-lib-dma mask $peer
-mask_set 64
+drive 32 vm-lib-dma mask $peer
+drive 64 true

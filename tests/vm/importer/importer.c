@@ -2,6 +2,7 @@
 /* A test importer of dma-bufs: see importer.h. */
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 
+#include <linux/delay.h>
 #include <linux/dma-buf.h>
 #include <linux/dma-mapping.h>
 #include <linux/dma-resv.h>
@@ -38,6 +39,14 @@ module_param(managed, bool, 0444);
 MODULE_PARM_DESC(
 	managed,
 	"drive the devices as vfio-pci does, managing DMA (default: no driver)");
+
+static bool drive;
+module_param(drive, bool, 0444);
+MODULE_PARM_DESC(drive, "drive the devices (default: no driver)");
+
+static bool stay;
+module_param(stay, bool, 0644);
+MODULE_PARM_DESC(stay, "the driver does not leave a device while this is set");
 
 static struct pci_dev *importer_peer;
 
@@ -356,7 +365,13 @@ static struct miscdevice importer_misc = {
 
 static int importer_probe(struct pci_dev *pdev, const struct pci_device_id *id)
 {
-	return 0;
+	return dma_set_mask_and_coherent(&pdev->dev, DMA_BIT_MASK(mask));
+}
+
+static void importer_remove(struct pci_dev *pdev)
+{
+	while (READ_ONCE(stay))
+		msleep(20);
 }
 
 static const struct pci_device_id importer_ids[] = {
@@ -368,7 +383,7 @@ static struct pci_driver importer_driver = {
 	.name = "importer",
 	.id_table = importer_ids,
 	.probe = importer_probe,
-	.driver_managed_dma = true,
+	.remove = importer_remove,
 };
 
 static int importer_masks_set(void)
@@ -391,8 +406,9 @@ static int importer_start(void)
 	if (rc)
 		return rc;
 	rc = misc_register(&importer_misc);
-	if (rc || !managed)
+	if (rc || !(managed || drive))
 		return rc;
+	importer_driver.driver_managed_dma = managed;
 	rc = pci_register_driver(&importer_driver);
 	if (rc)
 		misc_deregister(&importer_misc);
@@ -416,7 +432,7 @@ static int __init importer_init(void)
 
 static void __exit importer_exit(void)
 {
-	if (managed)
+	if (managed || drive)
 		pci_unregister_driver(&importer_driver);
 	misc_deregister(&importer_misc);
 	pci_dev_put(importer_peer);

@@ -1,0 +1,3 @@
+# SPDX-License-Identifier: MIT
+# A device's driver takes its time to leave it, behind the IOMMU.
+. /cases/dma-leaving.sh
