@@ -95,6 +95,38 @@ static void a_child_may_not_use_its_parents_handles(void **state)
 	assert_int_equal(gpumem_unpin(buf), 0);
 }
 
+static int use_buffer(void *buf)
+{
+	char byte = 0;
+
+	check_number = 0;
+	CHECK(gpumem_write(buf, 0, &byte, 1) == -EPERM && says_parent());
+	CHECK(gpumem_read(buf, 0, &byte, 1) == -EPERM && says_parent());
+	CHECK(gpumem_doorbell(buf, 0, 1, 4) == -EPERM && says_parent());
+	return 0;
+}
+
+/* Of all places that a handle has: the first is a session's otherwise. */
+static void the_first_handle_is_the_parents_too(void **state)
+{
+	struct gpumem *other;
+	struct gpumem_buf *buf;
+	char byte = 0;
+
+	assert_int_equal((uintptr_t)unit_session & 0xffffff, 0);
+	assert_int_equal(gpumem_open(NULL, &other), 0);
+	assert_int_equal(gpumem_close(unit_session), 0);
+	assert_int_equal(gpumem_alloc(other, MIB, 0, &buf), 0);
+	assert_int_equal((uintptr_t)buf & 0xffffff, 0);
+	unit_map(buf);
+	for (int i = 0; i < 3; i++)
+		assert_int_equal(gpumem_write(buf, 0, &byte, 1), 0);
+	assert_int_equal(in_child(use_buffer, buf), 0);
+	assert_int_equal(gpumem_unpin(buf), 0);
+	assert_int_equal(gpumem_open(NULL, &unit_session), 0);
+	assert_int_equal(gpumem_close(other), 0);
+}
+
 static void a_childs_close_leaves_the_parents_session_alive(void **state)
 {
 	struct gpumem_buf_info info = { .size = sizeof(info) };
@@ -250,6 +282,7 @@ static void no_descriptor_survives_exec(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(the_first_handle_is_the_parents_too),
 		cmocka_unit_test(a_child_may_not_use_its_parents_handles),
 		cmocka_unit_test(
 			a_childs_close_leaves_the_parents_session_alive),
