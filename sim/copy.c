@@ -267,16 +267,16 @@ void gpumem_sim_break_writes(int how)
 	write_fault = how;
 }
 
-bool sim_streams_are_mute(void)
+bool sim_streams_are_mute(bool synchronized)
 {
-	return write_fault == 3;
+	return write_fault == 3 || (write_fault == 4 && !synchronized);
 }
 
 static CUresult write_value(CUdeviceptr addr, uint32_t value)
 {
 	const struct sim_host *host = sim_host_find(addr);
 
-	if (write_fault == 1 || write_fault == 2)
+	if (write_fault && write_fault != 3)
 		return write_fault == 1 ? CUDA_ERROR_NOT_SUPPORTED
 					: CUDA_SUCCESS;
 	if (addr % sizeof(value))

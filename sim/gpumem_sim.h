@@ -99,7 +99,8 @@ void gpumem_sim_fail_copies(uint64_t count);
 /*
  * What becomes of values that a stream is given to write (cuStreamWriteValue32()):
  * 0: they are written; 1: the call is refused; 2: they are lost; 3: they are written,
- * and nothing else tells that a stream has come to an end.
+ * and nothing else tells that a stream has come to an end; 4: they are lost, and
+ * cuStreamSynchronize() alone tells that.
  */
 void gpumem_sim_break_writes(int how);
 

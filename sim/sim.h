@@ -312,7 +312,7 @@ void sim_clock_wait(uint64_t ns);
 /* stream.c, event.c; with sim.lock held */
 bool sim_stream_live(CUstream stream);
 /* copy.c; see gpumem_sim_break_writes() */
-bool sim_streams_are_mute(void);
+bool sim_streams_are_mute(bool synchronized);
 void sim_stream_clear(CUcontext ctx);
 bool sim_event_live(CUevent event);
 void sim_event_clear(CUcontext ctx);

@@ -129,19 +129,25 @@ static CUresult lock_stream(CUstream stream, CUcontext *ctx)
 	return CUDA_ERROR_INVALID_HANDLE;
 }
 
-CUresult cuStreamQuery(CUstream stream)
+static CUresult stream_state(CUstream stream, bool synchronized)
 {
 	CUcontext ctx;
 	CUresult result = lock_stream(stream, &ctx);
 
 	if (result)
 		return result;
-	if (sim_stream_runs(ctx, stream) || (stream && sim_streams_are_mute()))
+	if (sim_stream_runs(ctx, stream) ||
+	    (stream && sim_streams_are_mute(synchronized)))
 		result = CUDA_ERROR_NOT_READY;
 	if (ctx->fault)
 		result = ctx->fault;
 	sim_unlock();
 	return result;
+}
+
+CUresult cuStreamQuery(CUstream stream)
+{
+	return stream_state(stream, false);
 }
 SIM_ALIAS(cuStreamQuery_ptsz, cuStreamQuery);
 
@@ -167,7 +173,7 @@ CUresult cuStreamSynchronize(CUstream stream)
 		return result;
 	sim_unlock();
 	sim_stream_wait(ctx, stream);
-	return cuStreamQuery(stream);
+	return stream_state(stream, true);
 }
 SIM_ALIAS(cuStreamSynchronize_ptsz, cuStreamSynchronize);
 

@@ -250,7 +250,7 @@ static void a_copy_ends_with_its_flag_or_without(void **state)
 {
 	void (*break_writes)(int how) =
 		gpumem_cuda_symbol(unit_session, "gpumem_sim_break_writes");
-	static const int hows[] = { 3, 0, 2, 3, 1, 0 };
+	static const int hows[] = { 3, 0, 2, 3, 4, 1, 0 };
 	CUdeviceptr addr = unit_alloc(BYTES);
 	struct gpumem_buf *buf = unit_pin(addr, BYTES);
 
