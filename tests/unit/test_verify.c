@@ -12,7 +12,7 @@
 
 static unsigned char gpu[BYTES];
 static unsigned char other[BYTES];
-static CUresult copy_result;
+static CUresult copy_result, push_result;
 static unsigned int copies, writes, pinned_copies, landings;
 /* Called by each copy out of the GPU, after it. */
 static void (*copied)(void);
@@ -80,7 +80,7 @@ static CUresult fake_current(CUcontext *context)
 static CUresult fake_push(CUcontext context)
 {
 	assert_ptr_equal(context, (CUcontext)2);
-	return CUDA_SUCCESS;
+	return push_result;
 }
 
 static CUresult fake_error_text(CUresult error, const char **text)
@@ -293,6 +293,19 @@ static void a_hushed_failure_keeps_the_reason(void **state)
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
+static void without_its_context_it_is_not_opened(void **state)
+{
+	struct gm_verifier broken;
+
+	copy_result = CUDA_SUCCESS;
+	push_result = CUDA_ERROR_INVALID_CONTEXT;
+	assert_int_not_equal(gm_verifier_open(&broken, &fake, (CUcontext)2), 0);
+	push_result = CUDA_SUCCESS;
+	assert_null(broken.stream);
+	assert_null(broken.landing);
+	assert_int_equal(landings, 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -307,6 +320,7 @@ int main(void)
 		TEST(a_mapping_that_stores_elsewhere_is_refused),
 		TEST(an_error_at_the_own_memory_is_told),
 		cmocka_unit_test(a_hushed_failure_keeps_the_reason),
+		cmocka_unit_test(without_its_context_it_is_not_opened),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
