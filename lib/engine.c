@@ -254,7 +254,7 @@ int gm_engine_copy(struct gm_engine *engine, const struct gm_engine_copy *copy)
 		return gm_engine_once(engine, copy);
 	staged.host = engine->staging;
 	/* After a reset of the context the staging memory is gone as well. */
-	if (!gm_engine_alive(copy))
+	if (!copy->read && !gm_engine_alive(copy))
 		return -ESTALE;
 	if (!copy->read)
 		memcpy(engine->staging, copy->host, copy->length);
