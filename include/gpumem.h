@@ -30,6 +30,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#if UINTPTR_MAX < UINT64_MAX
+#error "gpumem is for 64-bit programs: there is no 32-bit CUDA"
+#endif
+
 #ifdef __cplusplus
 extern "C" {
 #endif
@@ -502,17 +506,39 @@ int gpumem_dma_unmap(struct gpumem_dma *dma);
 
 /** CPU mappings of the dma-buf may read only. */
 #define GPUMEM_EXPORT_READ_ONLY (1U << 0)
+/**
+ * Importers are to reach the memory by PCIe, through BAR1, also where the GPU has
+ * another link to the CPU (NVLink-C2C, as on GH200 and GB200). With the rm and
+ * dmabuf backends it takes a driver that knows it
+ * (CU_MEM_RANGE_FLAG_DMA_BUF_MAPPING_TYPE_PCIE, CUDA 12.8); with the kmod backend
+ * it holds for what was pinned with GPUMEM_PIN_FORCE_BAR1, and anywhere without
+ * such a link.
+ */
+#define GPUMEM_EXPORT_PCIE (1U << 1)
+
+/** A dma-buf of a buffer, as its importers want it described. */
+struct gpumem_dmabuf {
+	size_t size; /**< in: sizeof(struct gpumem_dmabuf) */
+	int fd; /**< the descriptor */
+	uint64_t offset; /**< bytes into the dma-buf at which the buffer begins */
+	uint64_t length; /**< bytes of the buffer */
+	uint64_t dmabuf_size; /**< bytes of the dma-buf: whole pages */
+};
 
 /**
- * Makes a dma-buf of a buffer, for other drivers to import. The descriptor is close-on-exec and the caller's to close; any
- * process may use it. The dma-buf holds the buffer's whole pages: the buffer
- * begins gpumem_buf_info.addr_offset bytes into it.
+ * Makes a dma-buf of a buffer, for other drivers to import. The descriptor is
+ * close-on-exec and the caller's to close; any process may use it. For RDMA:
+ *
+ *	ibv_reg_dmabuf_mr(pd, d.offset, d.length, iova, d.fd, access)
+ *
+ * where iova and d.offset are the same within a page.
  *
  * With the kmod backend the module makes it. After gpumem_unpin(), or when the
- * memory is freed, it shows nothing any more:
- * its importers are told to let go and its CPU mappings raise SIGBUS. An
- * importer that cannot be told so may use the dma-buf of a buffer pinned with
- * GPUMEM_PIN_PERSISTENT only.
+ * memory is freed, it shows nothing any more: its importers are told to let go
+ * and its CPU mappings raise SIGBUS. An
+ * importer that cannot be told so, as a network card whose driver pins what it
+ * imports, may use the dma-buf of a buffer pinned with GPUMEM_PIN_PERSISTENT
+ * only: otherwise it is refused with EOPNOTSUPP, and the kernel's log says so.
  *
  * With the rm and dmabuf backends CUDA makes it, where the driver has that,
  * whether or not the memory can be mapped. It lives on after gpumem_unpin() and
@@ -520,8 +546,9 @@ int gpumem_dma_unmap(struct gpumem_dma *dma);
  *
  * @param buf    the buffer
  * @param flags  GPUMEM_EXPORT_*
- * @param fd     receives the descriptor
+ * @param dmabuf receives the dma-buf; unchanged after an error
  * @return 0, or
+ *   -EINVAL      dmabuf is NULL or of another size, or an unknown flag
  *   -ENODEV      the memory was freed
  *   -EMFILE      this process has too many open files
  *   -ENFILE      the machine has too many open files
@@ -529,7 +556,8 @@ int gpumem_dma_unmap(struct gpumem_dma *dma);
  *   -EOPNOTSUPP  the backend cannot do this, the module was built without
  *                dma-buf, or the driver cannot hold this memory for one
  */
-int gpumem_export_dmabuf(struct gpumem_buf *buf, unsigned int flags, int *fd);
+int gpumem_export_dmabuf(struct gpumem_buf *buf, unsigned int flags,
+			 struct gpumem_dmabuf *dmabuf);
 
 /**
  * Copies from host memory into the buffer. On return the data is on its way:

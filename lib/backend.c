@@ -124,7 +124,8 @@ int gm_backend_no_dma_runs(struct gm_dma *dma, uint64_t first,
 				     "map memory for a PCI device");
 }
 
-int gm_backend_no_export(struct gm_buf *buf, bool read_only, int *fd)
+int gm_backend_no_export(struct gm_buf *buf, unsigned int flags,
+			 struct gpumem_dmabuf *dmabuf)
 {
 	return gm_backend_needs_kmod(buf, "export_dmabuf", "make a dma-buf");
 }

@@ -78,7 +78,8 @@ struct gm_backend_ops {
 			struct gpumem_run *runs, size_t count);
 
 	/* A dma-buf of buf, close-on-exec. */
-	int (*export_dmabuf)(struct gm_buf *buf, bool read_only, int *fd);
+	int (*export_dmabuf)(struct gm_buf *buf, unsigned int flags,
+			     struct gpumem_dmabuf *dmabuf);
 
 	/*
 	 * Gives back memory that the backend keeps without a user. False when
@@ -112,7 +113,8 @@ int gm_backend_no_dma_map(struct gm_dma *dma);
 void gm_backend_no_dma_unmap(struct gm_dma *dma);
 int gm_backend_no_dma_runs(struct gm_dma *dma, uint64_t first,
 			   struct gpumem_run *runs, size_t count);
-int gm_backend_no_export(struct gm_buf *buf, bool read_only, int *fd);
+int gm_backend_no_export(struct gm_buf *buf, unsigned int flags,
+			 struct gpumem_dmabuf *dmabuf);
 
 /* The backend at an index, in the order in which they are tried, or NULL. */
 const struct gm_backend_ops *gm_backend_at(unsigned int index);

@@ -28,13 +28,14 @@ struct gm_dmabuf_buf {
 };
 
 static CUresult gm_dmabuf_get(const struct gm_cuda *cuda, uint64_t addr,
-			      uint64_t length, int *fd)
+			      uint64_t length, unsigned long long flags,
+			      int *fd)
 {
 	CUresult result;
 
 	*fd = -1;
 	result = cuda->range_handle(fd, addr, length,
-				    CU_MEM_RANGE_HANDLE_TYPE_DMA_BUF_FD, 0);
+				    CU_MEM_RANGE_HANDLE_TYPE_DMA_BUF_FD, flags);
 	if (!result)
 		fcntl(*fd, F_SETFD, FD_CLOEXEC);
 	return result;
@@ -44,8 +45,8 @@ static CUresult gm_dmabuf_get(const struct gm_cuda *cuda, uint64_t addr,
  * A dma-buf of a buffer's pages. Where an allocation ends inside its last GPU
  * page CUDA may insist on the host page that it ends in.
  */
-static int gm_dmabuf_of(struct gm_buf *buf, const char *call, int *fd,
-			uint64_t *length)
+static int gm_dmabuf_of(struct gm_buf *buf, const char *call,
+			unsigned long long flags, int *fd, uint64_t *length)
 {
 	const struct gm_cuda *cuda = &buf->session->cuda;
 	uint64_t start = buf->addr - buf->addr_offset;
@@ -64,35 +65,43 @@ static int gm_dmabuf_of(struct gm_buf *buf, const char *call, int *fd,
 	if (rc)
 		return rc;
 	*length = buf->page_count * buf->page_size;
-	result = gm_dmabuf_get(cuda, start, *length, fd);
+	result = gm_dmabuf_get(cuda, start, *length, flags, fd);
 	if (result == CUDA_ERROR_INVALID_VALUE) {
 		*length = (bytes + GM_HOST_PAGE - 1) & ~(GM_HOST_PAGE - 1);
-		result = gm_dmabuf_get(cuda, start, *length, fd);
+		result = gm_dmabuf_get(cuda, start, *length, flags, fd);
 	}
 	gm_cuda_leave(&scope);
 	if (!result)
 		return 0;
 	rc = gm_cuda_error(cuda, result, call,
-			   "CUDA makes no dma-buf of this memory: it needs the "
-			   "open kernel modules, and memory of cuMemAlloc or "
-			   "cuMemCreate whose pages are its own");
+			   flags ? "CUDA makes no dma-buf for PCIe of this "
+				   "memory: leave GPUMEM_EXPORT_PCIE away, or "
+				   "use a driver from 570 on"
+				 : "CUDA makes no dma-buf of this memory: it "
+				   "needs the open kernel modules, and memory "
+				   "of cuMemAlloc or cuMemCreate whose pages "
+				   "are its own");
 	return result == CUDA_ERROR_NOT_SUPPORTED ||
 			       result == CUDA_ERROR_INVALID_VALUE
 		       ? -EOPNOTSUPP
 		       : rc;
 }
 
-int gm_dmabuf_export(struct gm_buf *buf, bool read_only, int *fd)
+int gm_dmabuf_export(struct gm_buf *buf, unsigned int flags,
+		     struct gpumem_dmabuf *dmabuf)
 {
-	uint64_t length;
-
-	if (read_only)
+	if (flags & GPUMEM_EXPORT_READ_ONLY)
 		return gm_error(-EOPNOTSUPP,
 				"export_dmabuf: CUDA makes dma-bufs that can "
 				"be written only; leave "
 				"GPUMEM_EXPORT_READ_ONLY away, or use backend "
 				"kmod");
-	return gm_dmabuf_of(buf, "export_dmabuf", fd, &length);
+	return gm_dmabuf_of(
+		buf, "export_dmabuf",
+		flags & GPUMEM_EXPORT_PCIE
+			? CU_MEM_RANGE_FLAG_DMA_BUF_MAPPING_TYPE_PCIE
+			: 0,
+		&dmabuf->fd, &dmabuf->dmabuf_size);
 }
 
 static int gm_dmabuf_probe(char *reason, size_t size)
@@ -174,7 +183,7 @@ static int gm_dmabuf_try(struct gm_session *session)
 		rc = gm_cuda_enter(&scope, cuda, session->context);
 	if (rc)
 		return rc;
-	result = gm_dmabuf_get(cuda, session->own, GM_OWN_BYTES, &fd);
+	result = gm_dmabuf_get(cuda, session->own, GM_OWN_BYTES, 0, &fd);
 	gm_cuda_leave(&scope);
 	if (result) {
 		gm_cuda_error(cuda, result, "open: try a dma-buf",
@@ -316,7 +325,7 @@ static int gm_dmabuf_pin(struct gm_buf *buf, const struct gm_range *range,
 	buf->addr_offset = range->addr % buf->page_size;
 	buf->page_count =
 		(buf->addr_offset + range->length - 1) / buf->page_size + 1;
-	rc = gm_dmabuf_of(buf, "pin", &own->fd, &own->length);
+	rc = gm_dmabuf_of(buf, "pin", 0, &own->fd, &own->length);
 	if (rc) {
 		free(own);
 		return rc;

@@ -23,6 +23,7 @@ int gm_kmod_dma_map(struct gm_dma *dma);
 void gm_kmod_dma_unmap(struct gm_dma *dma);
 int gm_kmod_dma_runs(struct gm_dma *dma, uint64_t first,
 		     struct gpumem_run *runs, size_t count);
-int gm_kmod_export_dmabuf(struct gm_buf *buf, bool read_only, int *fd);
+int gm_kmod_export_dmabuf(struct gm_buf *buf, unsigned int flags,
+			  struct gpumem_dmabuf *dmabuf);
 
 #endif /* GM_BACKEND_KMOD_H */

@@ -203,14 +203,16 @@ static int gm_kmod_export_error(int err, struct gm_buf *buf)
 			why, strerror(err));
 }
 
-int gm_kmod_export_dmabuf(struct gm_buf *buf, bool read_only, int *fd)
+int gm_kmod_export_dmabuf(struct gm_buf *buf, unsigned int flags,
+			  struct gpumem_dmabuf *dmabuf)
 {
 	const struct gm_kmod *kmod = buf->session->backend;
 	const struct gm_kmod_pin *pin = buf->backend;
 	struct gpumem_export request = {
 		.size = sizeof(request),
 		.pin = pin->id,
-		.flags = O_CLOEXEC | (read_only ? O_RDONLY : O_RDWR),
+		.flags = O_CLOEXEC |
+			 (flags & GPUMEM_EXPORT_READ_ONLY ? O_RDONLY : O_RDWR),
 	};
 
 	if (!(kmod->features & GPUMEM_FEATURE_DMABUF))
@@ -222,6 +224,7 @@ int gm_kmod_export_dmabuf(struct gm_buf *buf, bool read_only, int *fd)
 				"it");
 	if (ioctl(kmod->fd, GPUMEM_IOC_EXPORT, &request))
 		return gm_kmod_export_error(errno, buf);
-	*fd = request.fd;
+	dmabuf->fd = request.fd;
+	dmabuf->dmabuf_size = request.dmabuf_size;
 	return 0;
 }

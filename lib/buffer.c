@@ -430,27 +430,50 @@ int gpumem_pages(struct gpumem_buf *handle, uint64_t first, uint64_t *pages,
 	return rc;
 }
 
-int gpumem_export_dmabuf(struct gpumem_buf *handle, unsigned int flags, int *fd)
+static int gm_buf_export(struct gm_buf *buf, unsigned int flags,
+			 struct gpumem_dmabuf *dmabuf)
 {
-	struct gm_buf *buf;
-	void *object;
+	const unsigned int unknown =
+		flags & ~(GPUMEM_EXPORT_READ_ONLY | GPUMEM_EXPORT_PCIE);
+	struct gpumem_dmabuf made = {
+		.size = sizeof(made),
+		.fd = -1,
+		.offset = buf->addr_offset,
+		.length = buf->length,
+		.dmabuf_size = buf->page_count * buf->page_size,
+	};
 	int rc;
 
-	rc = gm_handle_get(GM_KIND_BUFFER, handle, "export_dmabuf", &object);
+	if (!dmabuf)
+		return gm_error(-EINVAL, "export_dmabuf: dmabuf is NULL; pass "
+					 "a struct gpumem_dmabuf");
+	if (dmabuf->size != sizeof(*dmabuf))
+		return gm_error(-EINVAL,
+				"export_dmabuf: size is %zu: this library "
+				"knows %zu; set it to sizeof(struct "
+				"gpumem_dmabuf)",
+				dmabuf->size, sizeof(*dmabuf));
+	if (unknown)
+		return gm_error(-EINVAL,
+				"export_dmabuf: flags 0x%x are unknown; use "
+				"GPUMEM_EXPORT_* alone",
+				unknown);
+	rc = buf->session->ops->export_dmabuf(buf, flags, &made);
+	if (!rc)
+		*dmabuf = made;
+	return rc;
+}
+
+int gpumem_export_dmabuf(struct gpumem_buf *handle, unsigned int flags,
+			 struct gpumem_dmabuf *dmabuf)
+{
+	void *buf;
+	int rc;
+
+	rc = gm_handle_get(GM_KIND_BUFFER, handle, "export_dmabuf", &buf);
 	if (rc)
 		return rc;
-	buf = object;
-	if (!fd)
-		rc = gm_error(-EINVAL, "export_dmabuf: fd is NULL; pass where "
-				       "the descriptor goes");
-	else if (flags & ~GPUMEM_EXPORT_READ_ONLY)
-		rc = gm_error(-EINVAL,
-			      "export_dmabuf: flags 0x%x are unknown; use "
-			      "GPUMEM_EXPORT_* alone",
-			      flags & ~GPUMEM_EXPORT_READ_ONLY);
-	else
-		rc = buf->session->ops->export_dmabuf(
-			buf, flags & GPUMEM_EXPORT_READ_ONLY, fd);
+	rc = gm_buf_export(buf, flags, dmabuf);
 	gm_handle_put(handle);
 	return rc;
 }

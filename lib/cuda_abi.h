@@ -254,6 +254,7 @@ typedef struct {
 /* CUmemRangeHandleType */
 enum {
 	CU_MEM_RANGE_HANDLE_TYPE_DMA_BUF_FD = 0x1,
+	CU_MEM_RANGE_FLAG_DMA_BUF_MAPPING_TYPE_PCIE = 0x1,
 };
 
 #define CU_IPC_HANDLE_SIZE 64

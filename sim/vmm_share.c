@@ -118,8 +118,9 @@ CUresult cuMemGetHandleForAddressRange(void *handle, CUdeviceptr addr,
 	if (result)
 		return result;
 	alloc = size ? sim_alloc_find(addr) : NULL;
-	if (!handle || type != CU_MEM_RANGE_HANDLE_TYPE_DMA_BUF_FD || flags ||
-	    !alloc || addr % page || size % page ||
+	if (!handle || type != CU_MEM_RANGE_HANDLE_TYPE_DMA_BUF_FD ||
+	    flags & ~CU_MEM_RANGE_FLAG_DMA_BUF_MAPPING_TYPE_PCIE || !alloc ||
+	    addr % page || size % page ||
 	    !sim_blocks_cover(addr, size, alloc->block->gpu))
 		result = CUDA_ERROR_INVALID_VALUE;
 	else

@@ -159,22 +159,30 @@ static void gpumem_export_unmap(struct dma_buf_attachment *attach,
 	kfree(mapped);
 }
 
+/* The importer keeps what it maps until it wants to let go. */
+static int gpumem_export_refuse(struct dma_buf_attachment *attach)
+{
+	dev_notice_ratelimited(
+		attach->dev,
+		"gpumem: the driver cannot let go of GPU memory that is freed; pin it with GPUMEM_PIN_PERSISTENT\n");
+	return -EOPNOTSUPP;
+}
+
 static int gpumem_export_attach(struct dma_buf *dmabuf,
 				struct dma_buf_attachment *attach)
 {
 	struct gpumem_exported *ex = dmabuf->priv;
-	bool may;
 
 	/* No device could map it: see gpumem_peer_check(). */
 	if (ex->hold->set.ram)
 		return -EOPNOTSUPP;
 	/* There are no struct pages to fall back to. */
 	if (attach->importer_ops)
-		may = attach->peer2peer;
-	else
-		/* It cannot let go. Newer kernels ask us only when it maps. */
-		may = ex->pin->flags & GPUMEM_PIN_PERSISTENT;
-	return may ? 0 : -EOPNOTSUPP;
+		return attach->peer2peer ? 0 : -EOPNOTSUPP;
+	/* Newer kernels ask us only when it maps. */
+	return ex->pin->flags & GPUMEM_PIN_PERSISTENT
+		       ? 0
+		       : gpumem_export_refuse(attach);
 }
 
 /*
@@ -190,7 +198,9 @@ static int gpumem_export_pin(struct dma_buf_attachment *attach)
 		return -ENODEV;
 	if (gpumem_pin_is_map(attach))
 		return 0;
-	return ex->pin->flags & GPUMEM_PIN_PERSISTENT ? 0 : -EOPNOTSUPP;
+	return ex->pin->flags & GPUMEM_PIN_PERSISTENT
+		       ? 0
+		       : gpumem_export_refuse(attach);
 }
 
 static void gpumem_export_unpin(struct dma_buf_attachment *attach)

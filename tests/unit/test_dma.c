@@ -177,20 +177,23 @@ static void dma_calls_refuse_dead_handles(void **state)
 static void export_refuses(void **state)
 {
 	struct gpumem_buf *buf;
-	int fd = 77;
+	struct gpumem_dmabuf dmabuf = { .size = sizeof(dmabuf) - 8, .fd = 77 };
 
 	assert_int_equal(gpumem_alloc(unit_session, 4096, 0, &buf), 0);
 	unit_expect_error(gpumem_export_dmabuf(buf, 0, NULL), -EINVAL,
-			  "fd is NULL", NULL);
-	unit_expect_error(gpumem_export_dmabuf(buf, 0x12, &fd), -EINVAL,
-			  "flags 0x12", "GPUMEM_EXPORT_", NULL);
+			  "dmabuf is NULL", NULL);
+	unit_expect_error(gpumem_export_dmabuf(buf, 0, &dmabuf), -EINVAL,
+			  "size is ", "sizeof(struct gpumem_dmabuf)", NULL);
+	dmabuf.size = sizeof(dmabuf);
+	unit_expect_error(gpumem_export_dmabuf(buf, 0x14, &dmabuf), -EINVAL,
+			  "flags 0x14", "GPUMEM_EXPORT_", NULL);
 	unit_expect_error(gpumem_export_dmabuf(buf, GPUMEM_EXPORT_READ_ONLY,
-					       &fd),
+					       &dmabuf),
 			  -EOPNOTSUPP, "backend sim cannot make a dma-buf",
 			  "only backend kmod can", NULL);
-	assert_int_equal(fd, 77);
+	assert_int_equal(dmabuf.fd, 77);
 	assert_int_equal(gpumem_unpin(buf), 0);
-	unit_expect_error(gpumem_export_dmabuf(buf, 0, &fd), -EBADF,
+	unit_expect_error(gpumem_export_dmabuf(buf, 0, &dmabuf), -EBADF,
 			  "export_dmabuf", NULL);
 }
 

@@ -41,6 +41,7 @@ static int use_everything(void *arg)
 {
 	struct gpumem_buf_info info = { .size = sizeof(info) };
 	struct gpumem_device device = { .size = sizeof(device) };
+	struct gpumem_dmabuf dmabuf = { .size = sizeof(dmabuf) };
 	struct gpumem_buf *buf = arg, *other;
 	struct gpumem_dma *dma;
 	size_t count = 1;
@@ -59,7 +60,7 @@ static int use_everything(void *arg)
 	CHECK(gpumem_read_unordered(buf, 0, &byte, 1) == -EPERM &&
 	      says_parent());
 	CHECK(gpumem_dma_map(buf, "3b:00.0", 0, &dma) == -EPERM);
-	CHECK(gpumem_export_dmabuf(buf, 0, &n) == -EPERM && says_parent());
+	CHECK(gpumem_export_dmabuf(buf, 0, &dmabuf) == -EPERM && says_parent());
 	CHECK(gpumem_unpin(buf) == -EPERM && says_parent());
 	CHECK(gpumem_alloc(unit_session, 1, 0, &other) == -EPERM);
 	CHECK(gpumem_pin(unit_session, 1, 1, 0, &other) == -EPERM);

@@ -323,7 +323,7 @@ static void child_run(void *arg)
 	struct gpumem_dma *dma;
 	struct gpumem_run run;
 	size_t count = 1;
-	int fd;
+	struct gpumem_dmabuf dmabuf = { .size = sizeof(dmabuf) };
 
 	t_lib_error(gpumem_dma_map(c->buf, peer, 0, &dma), EPERM, "parent",
 		    "dma_map in a child");
@@ -333,7 +333,7 @@ static void child_run(void *arg)
 		    "dma_runs in a child");
 	t_lib_error(gpumem_dma_unmap(c->dma), EPERM, "parent",
 		    "dma_unmap in a child");
-	t_lib_error(gpumem_export_dmabuf(c->buf, 0, &fd), EPERM, "parent",
+	t_lib_error(gpumem_export_dmabuf(c->buf, 0, &dmabuf), EPERM, "parent",
 		    "export_dmabuf in a child");
 	t_lib_ok(gpumem_close(c->session), "close in a child");
 	dead_check(c->dma, "in a child after close");

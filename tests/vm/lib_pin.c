@@ -98,19 +98,29 @@ static void mode_export(void)
 	struct gpumem_buf *buf = t_lib_pin(session, addr + 4097, 70000, 0);
 	struct gpumem_buf_info info = { .size = sizeof(info) };
 	uint32_t want = 0x0a0b0c0d, found = 0;
-	int fd = -1, only = -1;
+	struct gpumem_dmabuf dmabuf = { .size = sizeof(dmabuf) };
+	int fd, only;
 	size_t size;
 	void *at;
 
-	t_lib_error(gpumem_export_dmabuf(buf, 0, NULL), EINVAL, "fd is NULL",
-		    "no place for the descriptor");
-	t_lib_error(gpumem_export_dmabuf(buf, 2, &fd), EINVAL, "flags 0x2",
+	t_lib_error(gpumem_export_dmabuf(buf, 0, NULL), EINVAL,
+		    "dmabuf is NULL", "no place for the dma-buf");
+	t_lib_error(gpumem_export_dmabuf(buf, 4, &dmabuf), EINVAL, "flags 0x4",
 		    "an unknown flag");
 	t_lib_ok(gpumem_buf_get(buf, &info), "gpumem_buf_get");
 	size = info.page_size * info.page_count;
-	need(!gpumem_export_dmabuf(buf, 0, &fd) &&
-		     !gpumem_export_dmabuf(buf, GPUMEM_EXPORT_READ_ONLY, &only),
-	     "gpumem_export_dmabuf: %s", gpumem_last_error());
+	t_lib_ok(gpumem_export_dmabuf(buf, GPUMEM_EXPORT_READ_ONLY, &dmabuf),
+		 "gpumem_export_dmabuf, to be read");
+	only = dmabuf.fd;
+	t_lib_ok(gpumem_export_dmabuf(buf, GPUMEM_EXPORT_PCIE, &dmabuf),
+		 "gpumem_export_dmabuf");
+	fd = dmabuf.fd;
+	check(dmabuf.dmabuf_size == size && dmabuf.length == info.length &&
+		      dmabuf.offset == info.addr_offset,
+	      "a dma-buf of %llu bytes, from %llu on %llu",
+	      (unsigned long long)dmabuf.dmabuf_size,
+	      (unsigned long long)dmabuf.offset,
+	      (unsigned long long)dmabuf.length);
 	check(fcntl(fd, F_GETFD) == FD_CLOEXEC, "not close-on-exec");
 	check(lseek(fd, 0, SEEK_END) == (off_t)size, "another size: %lld",
 	      (long long)lseek(fd, 0, SEEK_END));
@@ -130,7 +140,7 @@ static void mode_export(void)
 	buf = t_lib_pin(session, addr, MIB, 0);
 	t_lib_free(addr);
 	close(fd);
-	t_lib_error(gpumem_export_dmabuf(buf, 0, &fd), ENODEV, "was freed",
+	t_lib_error(gpumem_export_dmabuf(buf, 0, &dmabuf), ENODEV, "was freed",
 		    "exporting freed memory");
 	close(only);
 	t_lib_close(session);
