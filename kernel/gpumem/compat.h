@@ -112,13 +112,26 @@ static inline vm_fault_t gpumem_insert_pmd(struct vm_fault *vmf,
 }
 #endif
 
+/*
+ * Where memory is encrypted (SME, SEV, TDX) that of a device is not: the CPU is to
+ * leave it alone. What tells so is GPL-only.
+ */
+static inline pgprot_t gpumem_pgprot_device(pgprot_t prot)
+{
+#ifdef GPUMEM_GPL
+	return pgprot_decrypted(prot);
+#else
+	return prot;
+#endif
+}
+
 /* pgprot_writecombine() is GPL-only on x86. */
 static inline pgprot_t gpumem_pgprot_wc(pgprot_t prot)
 {
+	prot = gpumem_pgprot_device(prot);
 #ifdef CONFIG_X86
-	unsigned long bits = pgprot_val(prot) & ~_PAGE_CACHE_MASK;
-
-	return __pgprot(bits | cachemode2protval(_PAGE_CACHE_MODE_WC));
+	return __pgprot((pgprot_val(prot) & ~_PAGE_CACHE_MASK) |
+			cachemode2protval(_PAGE_CACHE_MODE_WC));
 #else
 	return pgprot_writecombine(prot);
 #endif

@@ -310,11 +310,11 @@ static long gpumem_unlocked_ioctl(struct file *filp, unsigned int cmd,
 }
 
 #ifdef CONFIG_COMPAT
-/* The original interface has pointers in its structures: 64-bit only. */
+/* There is no 32-bit CUDA, and the original interface's structures have pointers. */
 static long gpumem_compat_ioctl(struct file *filp, unsigned int cmd,
 				unsigned long arg)
 {
-	return gpumem_call_run(filp->private_data, cmd, compat_ptr(arg));
+	return -EOPNOTSUPP;
 }
 #endif
 
@@ -322,6 +322,14 @@ static int gpumem_open(struct inode *inode, struct file *filp)
 {
 	struct gpumem_file *file;
 
+#ifdef CONFIG_COMPAT
+	if (in_compat_syscall()) {
+		pr_info_ratelimited(
+			"%s: a 32-bit program has no GPU memory, as there is no 32-bit CUDA\n",
+			current->comm);
+		return -EOPNOTSUPP;
+	}
+#endif
 	file = kzalloc(sizeof(*file), GFP_KERNEL_ACCOUNT);
 	if (!file)
 		return -ENOMEM;

@@ -490,10 +490,56 @@ static void mode_mmap(void)
 	close(emu);
 }
 
+#ifdef __x86_64__
+/*
+ * As a 32-bit program makes it; pointers lie below 4 GiB. Returns 0 or the errno,
+ * in errno; a kernel without such calls ends the program by SIGSEGV.
+ */
+static int call_32bit(int nr, uintptr_t a, uintptr_t b, uintptr_t c)
+{
+	int ret;
+
+	__asm__ volatile("int $0x80"
+			 : "=a"(ret)
+			 : "a"(nr), "b"(a), "c"(b), "d"(c)
+			 : "memory", "r8", "r9", "r10", "r11");
+	return ret < 0 ? -ret : 0;
+}
+
+#define OPEN_32BIT 5
+#define GETPID_32BIT 20
+#define IOCTL_32BIT 54
+
+static void mode_compat(void)
+{
+	struct gpumem_version *version;
+	char *low;
+	int fd = gm_open();
+
+	low = mmap(NULL, PAGE, PROT_READ | PROT_WRITE,
+		   MAP_PRIVATE | MAP_ANONYMOUS | MAP_32BIT, -1, 0);
+	need(low != MAP_FAILED, "mmap: %s", strerror(errno));
+	check(!call_32bit(GETPID_32BIT, 0, 0, 0), "no 32-bit calls here");
+	strcpy(low, GPUMEM_DEVICE_NODE);
+	check_result(call_32bit(OPEN_32BIT, (uintptr_t)low, O_RDWR, 0),
+		     EOPNOTSUPP, "a 32-bit open");
+	version = (struct gpumem_version *)low;
+	*version = (struct gpumem_version){ .size = sizeof(*version) };
+	check_result(call_32bit(IOCTL_32BIT, (uintptr_t)fd, GPUMEM_IOC_VERSION,
+				(uintptr_t)version),
+		     EOPNOTSUPP, "a 32-bit ioctl");
+	check(!version->release[0], "a version was told");
+	close(fd);
+}
+#endif
+
 static const struct t_mode modes[] = {
 	{ "structs", mode_structs }, { "pointers", mode_pointers },
 	{ "ids", mode_ids },	     { "stale", mode_stale },
 	{ "ranges", mode_ranges },   { "mmap", mode_mmap },
+#ifdef __x86_64__
+	{ "compat", mode_compat },
+#endif
 };
 
 int main(int argc, char **argv)

@@ -1,0 +1,3 @@
+# SPDX-License-Identifier: MIT
+# 32-bit calls are refused.
+vm-abi-bad compat
