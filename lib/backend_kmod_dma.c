@@ -40,7 +40,7 @@ static int gm_kmod_dma_error(int err, const struct gm_dma *dma)
 	case EBUSY:
 		why = "vfio-pci drives the device: its addresses are VFIO's "
 		      "to give; map the buffer with gpumem_map() and pass "
-		      "the address to VFIO_IOMMU_MAP_DMA";
+		      "the address to VFIO_IOMMU_MAP_DMA (not with iommufd)";
 		break;
 	case EIO:
 		why = "the device cannot address the memory; have the "
