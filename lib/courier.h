@@ -92,7 +92,14 @@ bool gm_courier_runs(const struct gm_courier *courier);
  * reads to come. The caller locks.
  */
 bool gm_courier_wants_start(struct gm_courier *courier, uint64_t gap_ns,
-			    bool always);
+			    uint64_t now, bool always);
+
+/*
+ * Whether this read would have been one of a row that is not started for a while, as
+ * another thread waits for its kernels again and again. The caller locks.
+ */
+bool gm_courier_rests(const struct gm_courier *courier, uint64_t gap_ns,
+		      uint64_t now);
 
 /*
  * What the next read is to do once, while the GPU is at work; not at all where
@@ -100,6 +107,9 @@ bool gm_courier_wants_start(struct gm_courier *courier, uint64_t gap_ns,
  */
 void gm_courier_meanwhile(struct gm_courier *courier, void (*aside)(void *arg),
 			  void *arg);
+
+/* Waits until no kernel runs. False: one may still write, later. The caller locks. */
+bool gm_courier_ended(struct gm_courier *courier);
 
 /* Kernels started so far. */
 uint64_t gm_courier_starts(const struct gm_courier *courier);
