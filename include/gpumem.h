@@ -15,7 +15,8 @@
  * called from any thread at any time, and on failure changes nothing and leaves
  * the reason in gpumem_last_error(). A thread that is cancelled (pthread_cancel)
  * ends before a call did anything, or after it: calls are cancellation points at
- * their beginning alone, and short copies are none.
+ * their beginning alone, and short copies are none. A signal handler must not
+ * leave a call by longjmp(): the buffer would stay in use.
  *
  * Errors that any call taking a handle or a pointer may return, beside its own:
  *   -EBADF   the handle is not live
@@ -304,12 +305,13 @@ struct gpumem_pin_options {
  *
  * @param session  the session; the memory must be on its GPU
  * @param addr     device address (CUdeviceptr) of the first byte, any alignment
- * @param length   bytes, at least 1; the range must lie in one allocation
+ * @param length   bytes, at least 1; the range as gpumem_pin() has it
  * @param options  how; NULL for the defaults
  * @param buf      receives the handle
  * @return as gpumem_pin(), or
  *   -EBADF       event_fd is no eventfd
- *   -EOPNOTSUPP  rm, sim: GPUMEM_PIN_EVENTFD, for their pins are never revoked
+ *   -EOPNOTSUPP  rm, dmabuf, sim: GPUMEM_PIN_EVENTFD, for their pins are never
+ *                revoked
  */
 int gpumem_pin_with(struct gpumem *session, uint64_t addr, uint64_t length,
 		    const struct gpumem_pin_options *options,
@@ -818,10 +820,10 @@ struct gpumem_copy_settings {
 	 * it ends after so many microseconds even with work (500), but not
 	 * before the end of the gpumem_read() in hand, and no other begins in
 	 * the 60 us after that. cuCtxSynchronize, cuMemAlloc and cuMemFree of
-	 * other threads wait so long when they meet one. They may wait several
-	 * times in one call, and meet another each time while a thread reads
-	 * without a pause: ten lives (5 ms) are the bound that `gpumem bench
-	 * stall` compares the worst with
+	 * other threads wait so long when they meet one, and may meet several
+	 * in one call: ten lives (5 ms) are the bound that `gpumem bench stall`
+	 * compares the worst with. Where they meet one again and again while a
+	 * thread reads without a pause none is started for 50 ms, then longer
 	 */
 	unsigned int courier_life_us;
 	/**
@@ -831,7 +833,9 @@ struct gpumem_copy_settings {
 	 * GDRCopy allows: no copy is one of CUDA's, and cuMemFree waits for the
 	 * kernel that reads. It is not to be freed while it is being pinned: a
 	 * pin compares a few bytes by CUDA. Reads are then that kernel's from 6
-	 * KiB on, the first after a pause too, and writes go through the mapping
+	 * KiB on, the first after a pause too, and writes go through the
+	 * mapping. So do reads of memory of cuMemCreate, for cuMemUnmap waits
+	 * for no kernel
 	 */
 	unsigned int copy_engine;
 };

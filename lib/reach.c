@@ -4,6 +4,7 @@
  * touches an address that is not there, or not its context's, ends the context
  * and with it the program.
  */
+#include "copier.h"
 #include "copy.h"
 #include "error.h"
 
@@ -26,6 +27,9 @@ static const char *const gm_reach_text[] = {
 	[GM_REACH_UNKNOWN] = "CUDA does not tell about the memory any more",
 };
 
+static const char gm_reach_unmapped[] =
+	"without the copy engine memory may be taken away during a copy, and "
+	"CUDA does not wait to unmap this kind of memory (cuMemCreate)";
 static const char gm_reach_reset[] = "the GPU's primary context was reset";
 
 static enum gm_reach gm_reach_find(struct gm_buf *buf)
@@ -69,7 +73,12 @@ const char *gm_buf_gpu_reach(struct gm_buf *buf)
 			atomic_store_explicit(&buf->reach, reach,
 					      memory_order_relaxed);
 	}
-	if (reach == GM_REACH_NO_CONTEXT && gm_session_is_reset(buf->session))
-		return gm_reach_reset;
+	if (reach == GM_REACH_NO_CONTEXT) {
+		if (gm_session_is_reset(buf->session))
+			return gm_reach_reset;
+		/* cuMemUnmap() waits for no kernel (H200, 580.159.04). */
+		if (!buf->session->copier->engine_on)
+			return gm_reach_unmapped;
+	}
 	return gm_reach_text[reach];
 }

@@ -66,6 +66,12 @@ static void the_engine_goes_straight_to_pinned_memory(void **state)
 	unit_free(addr);
 }
 
+static void symbol(const char *name, void *function)
+{
+	*(void **)function = gpumem_cuda_symbol(unit_session, name);
+	assert_non_null(*(void **)function);
+}
+
 static void set_methods(unsigned int sm_copy, unsigned int copy_engine)
 {
 	struct gpumem_copy_settings settings = { .size = sizeof(settings) };
@@ -547,6 +553,81 @@ static void every_way_leaves_the_callers_context(void **state)
 	unit_free(addr);
 }
 
+/* CUDA unmaps memory of cuMemCreate without waiting for the kernels that read it. */
+static void
+without_the_engine_no_kernel_reads_what_may_be_unmapped(void **state)
+{
+	const CUmemAllocationProp prop = {
+		.type = CU_MEM_ALLOCATION_TYPE_PINNED,
+		.location = { .type = CU_MEM_LOCATION_TYPE_DEVICE },
+	};
+	const CUmemAccessDesc access = {
+		.location = { .type = CU_MEM_LOCATION_TYPE_DEVICE },
+		.flags = CU_MEM_ACCESS_FLAGS_PROT_READWRITE,
+	};
+	const struct gpumem_copy_options by_kernel = {
+		.size = sizeof(by_kernel), .method = GPUMEM_COPY_COURIER
+	};
+	CUresult (*create)(CUmemGenericAllocationHandle * handle, size_t size,
+			   const CUmemAllocationProp *prop,
+			   unsigned long long flags);
+	CUresult (*reserve)(CUdeviceptr * addr, size_t size, size_t alignment,
+			    CUdeviceptr fixed, unsigned long long flags);
+	CUresult (*map)(CUdeviceptr addr, size_t size, size_t offset,
+			CUmemGenericAllocationHandle handle,
+			unsigned long long flags);
+	CUresult (*allow)(CUdeviceptr addr, size_t size,
+			  const CUmemAccessDesc *desc, size_t count);
+	CUresult (*unmap)(CUdeviceptr addr, size_t size);
+	CUresult (*release)(CUmemGenericAllocationHandle handle);
+	CUmemGenericAllocationHandle handle;
+	struct gpumem_sim_info info;
+	struct gpumem_buf *buf;
+	CUdeviceptr addr;
+
+	symbol("cuMemCreate", &create);
+	symbol("cuMemAddressReserve", &reserve);
+	symbol("cuMemMap", &map);
+	symbol("cuMemSetAccess", &allow);
+	symbol("cuMemUnmap", &unmap);
+	symbol("cuMemRelease", &release);
+	assert_int_equal(create(&handle, 4 * MIB, &prop, 0), 0);
+	assert_int_equal(reserve(&addr, 4 * MIB, 0, 0, 0), 0);
+	assert_int_equal(map(addr, 4 * MIB, 0, handle, 0), 0);
+	assert_int_equal(allow(addr, 4 * MIB, &access, 1), 0);
+	buf = unit_pin(addr, BYTES);
+
+	assert_int_equal(gpumem_read_with(buf, 0, got, BYTES, &by_kernel), 0);
+	set_methods(1, 0);
+	info = used_by(buf, got, BYTES);
+	assert_int_equal(info.copies, 0);
+	assert_int_equal(info.jobs, 0);
+	unit_expect_error(gpumem_read_with(buf, 0, got, BYTES, &by_kernel),
+			  -EOPNOTSUPP, "cuMemCreate", "GPUMEM_COPY_CPU", NULL);
+	set_methods(1, 1);
+	assert_int_equal(gpumem_read_with(buf, 0, got, BYTES, &by_kernel), 0);
+
+	assert_int_equal(gpumem_unpin(buf), 0);
+	assert_int_equal(unmap(addr, 4 * MIB), 0);
+	assert_int_equal(release(handle), 0);
+}
+
+/* What was tried on the way to a copy that worked is no reason of the program's. */
+static void a_copy_that_works_leaves_no_reason(void **state)
+{
+	struct gpumem_buf *buf;
+
+	assert_int_equal(gpumem_alloc(unit_session, BYTES, 0, &buf), 0);
+	unit_expect_error(gpumem_buf_get(buf, NULL), -EINVAL, "info is NULL",
+			  NULL);
+	set_methods(0, 0);
+	assert_int_equal(gpumem_read(buf, 0, got, 65536), 0);
+	assert_int_equal(gpumem_write(buf, 0, got, BYTES), 0);
+	assert_non_null(strstr(gpumem_last_error(), "info is NULL"));
+	set_methods(1, 1);
+	assert_int_equal(gpumem_unpin(buf), 0);
+}
+
 /* The first: nothing but to open a session has been done. */
 static void a_session_reads_what_it_has_initialised(void **state)
 {
@@ -564,6 +645,9 @@ int main(void)
 		cmocka_unit_test(every_way_moves_every_byte),
 		cmocka_unit_test(the_engine_goes_straight_to_pinned_memory),
 		cmocka_unit_test(without_the_engine_no_copy_is_cudas),
+		cmocka_unit_test(
+			without_the_engine_no_kernel_reads_what_may_be_unmapped),
+		cmocka_unit_test(a_copy_that_works_leaves_no_reason),
 		cmocka_unit_test(freed_memory_is_read_through_the_mapping),
 		cmocka_unit_test(another_context_is_not_the_engines),
 		cmocka_unit_test(options_are_checked),
