@@ -307,6 +307,17 @@ static void gm_dmabuf_drop_buf(struct gm_buf *buf)
 	free(own);
 }
 
+/* In pages of a size. */
+static int gm_dmabuf_pin_as(struct gm_buf *buf, const struct gm_range *range,
+			    uint64_t page_size, struct gm_dmabuf_buf *own)
+{
+	buf->page_size = page_size;
+	buf->addr_offset = range->addr % page_size;
+	buf->page_count =
+		(buf->addr_offset + range->length - 1) / page_size + 1;
+	return gm_dmabuf_of(buf, "pin", 0, &own->fd, &own->length);
+}
+
 static int gm_dmabuf_pin(struct gm_buf *buf, const struct gm_range *range,
 			 const struct gpumem_pin_options *options)
 {
@@ -320,12 +331,16 @@ static int gm_dmabuf_pin(struct gm_buf *buf, const struct gm_range *range,
 	if (!own)
 		return gm_error(-ENOMEM, "pin: out of host memory; free some");
 	/* A page of the GPU's, unless the allocation begins inside one. */
-	buf->page_size = range->alloc_addr % GM_DMABUF_PAGE ? GM_HOST_PAGE
-							    : GM_DMABUF_PAGE;
-	buf->addr_offset = range->addr % buf->page_size;
-	buf->page_count =
-		(buf->addr_offset + range->length - 1) / buf->page_size + 1;
-	rc = gm_dmabuf_of(buf, "pin", 0, &own->fd, &own->length);
+	rc = gm_dmabuf_pin_as(buf, range,
+			      range->alloc_addr % GM_DMABUF_PAGE
+				      ? GM_HOST_PAGE
+				      : GM_DMABUF_PAGE,
+			      own);
+	/* Or ends inside one, where CUDA insists on that. */
+	if (!rc && own->length < buf->page_count * buf->page_size) {
+		close(own->fd);
+		rc = gm_dmabuf_pin_as(buf, range, GM_HOST_PAGE, own);
+	}
 	if (rc) {
 		free(own);
 		return rc;

@@ -222,15 +222,19 @@ static void gm_rmb_lay_out(struct gm_buf *buf)
 	buf->page_count = pages;
 	for (size_t i = 0; i < own->count; i++) {
 		struct gm_rm_part *part = &own->parts[i];
+		uint64_t end;
 
 		mem = part->mem;
 		part->offset = mem->place.offset;
+		/* Of several each may be mapped in part: the next one follows. */
+		end = own->count > 1 ? part->offset + mem->length
+				     : mem->place.block;
 		if (!i)
 			part->offset +=
 				buf->addr - mem->addr - buf->addr_offset;
 		part->length = pages * buf->page_size;
-		if (part->length > mem->place.block - part->offset)
-			part->length = mem->place.block - part->offset;
+		if (part->length > end - part->offset)
+			part->length = end - part->offset;
 		pages -= part->length / buf->page_size;
 	}
 }
@@ -315,6 +319,12 @@ static int gm_rmb_get_parts(struct gm_buf *buf, const struct gm_range *range,
 	return 0;
 }
 
+static bool gm_rmb_may_write(unsigned int flags)
+{
+	return flags & GPUMEM_PIN_VERIFY_WRITE &&
+	       !(flags & GPUMEM_PIN_NO_TRIAL_WRITE);
+}
+
 static int gm_rmb_pin(struct gm_buf *buf, const struct gm_range *range,
 		      const struct gpumem_pin_options *options)
 {
@@ -324,7 +334,7 @@ static int gm_rmb_pin(struct gm_buf *buf, const struct gm_range *range,
 	rc = gm_backend_check_pin(buf, options);
 	if (!rc)
 		rc = gm_rmb_get_parts(buf, range,
-				      options->flags & GPUMEM_PIN_VERIFY_WRITE);
+				      gm_rmb_may_write(options->flags));
 	if (!rc) {
 		gm_rmb_lay_out(buf);
 		rc = gm_rmb_ensure_verified(buf, range);
