@@ -89,11 +89,10 @@ const char *gm_error_text(void)
 
 const char *gm_error_reason(void)
 {
-	size_t what = strspn(gm_error_buffer, "abcdefghijklmnopqrstuvwxyz_");
+	const char *text = gm_error_text();
+	size_t what = strspn(text, "abcdefghijklmnopqrstuvwxyz_");
 
-	return what && !strncmp(gm_error_buffer + what, ": ", 2)
-		       ? gm_error_buffer + what + 2
-		       : gm_error_buffer;
+	return what && !strncmp(text + what, ": ", 2) ? text + what + 2 : text;
 }
 
 bool gm_debug_on(void)

@@ -40,6 +40,8 @@ static void gm_guard_give(void *arg)
 	struct gm_guard *guard = arg;
 
 	gm_guard_mine = NULL;
+	/* It may have ended in a signal handler in the middle of a copy. */
+	atomic_store_explicit(&guard->handle, NULL, memory_order_release);
 	atomic_store_explicit(&guard->taken, false, memory_order_release);
 }
 
@@ -129,6 +131,8 @@ void gm_guard_wait(const void *handle)
 	 */
 	if (gm_membarrier(MEMBARRIER_CMD_PRIVATE_EXPEDITED))
 		nanosleep(&drain, NULL);
+	/* This thread is in no copy, unless a signal handler jumped out of one. */
 	for (guard = atomic_load(&gm_guards); guard; guard = guard->next)
-		gm_guard_wait_one(guard, handle);
+		if (guard != gm_guard_mine)
+			gm_guard_wait_one(guard, handle);
 }

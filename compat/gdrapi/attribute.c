@@ -16,7 +16,7 @@
 /* The first driver release in which gpumem.ko can force BAR1. */
 #define GDRAPI_FORCE_DRIVER 570
 
-bool gdrapi_is_coherent(const struct gdrapi_gpu *gpu, int ordinal)
+bool gdrapi_is_coherent(struct gpumem *session, int ordinal)
 {
 	int (*device_attribute)(int *value, int attribute, int device);
 	int (*device_get)(int *device, int ordinal);
@@ -24,9 +24,9 @@ bool gdrapi_is_coherent(const struct gdrapi_gpu *gpu, int ordinal)
 
 	if (GDRAPI_ONLY_PCIE)
 		return false;
-	*(void **)&device_get = gpumem_cuda_symbol(gpu->session, "cuDeviceGet");
+	*(void **)&device_get = gpumem_cuda_symbol(session, "cuDeviceGet");
 	*(void **)&device_attribute =
-		gpumem_cuda_symbol(gpu->session, "cuDeviceGetAttribute");
+		gpumem_cuda_symbol(session, "cuDeviceGetAttribute");
 	return !device_get || !device_attribute ||
 	       device_get(&device, ordinal) ||
 	       device_attribute(&value, GDRAPI_CUDA_HOST_PAGE_TABLES, device) ||
@@ -38,7 +38,6 @@ static const struct gdrapi_gpu *gdrapi_gpu_any(struct gdr *g)
 {
 	const struct gdrapi_gpu *found = NULL;
 
-	pthread_mutex_lock(&g->lock);
 	for (unsigned int i = 0; i < GDRAPI_GPUS; i++) {
 		const struct gdrapi_gpu *gpu = &g->gpus[i];
 
@@ -47,7 +46,6 @@ static const struct gdrapi_gpu *gdrapi_gpu_any(struct gdr *g)
 		if (found && found->coherent)
 			break;
 	}
-	pthread_mutex_unlock(&g->lock);
 	return found;
 }
 

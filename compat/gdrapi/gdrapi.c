@@ -70,7 +70,8 @@ static struct gdr *gdrapi_new(void)
 		return NULL;
 	*g = (struct gdr){ .persistent = true };
 	g->fork_generation = atomic_load(&gdrapi_fork_generation);
-	pthread_mutex_init(&g->lock, NULL);
+	for (unsigned int i = 0; i < GDRAPI_GPUS; i++)
+		pthread_mutex_init(&g->gpus[i].opening, NULL);
 	return g;
 }
 

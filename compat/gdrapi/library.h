@@ -25,8 +25,9 @@
 
 /* A GPU, opened. */
 struct gdrapi_gpu {
-	struct gpumem *session; /* NULL: not open */
+	struct gpumem *_Atomic session; /* NULL: not open; stays once it is */
 	bool coherent; /* it has a coherent link to the CPU, beside PCIe */
+	pthread_mutex_t opening; /* one thread does, others of this GPU wait */
 };
 
 /*
@@ -41,7 +42,6 @@ struct gdr {
 	struct gdr *next; /* gdrapi_lock */
 	unsigned int users; /* gdrapi_lock: calls at work */
 
-	pthread_mutex_t lock; /* guards the GPUs, which only become more */
 	struct gdrapi_gpu gpus[GDRAPI_GPUS]; /* by CUDA's ordinal */
 };
 
@@ -160,7 +160,7 @@ int gdrapi_reach(struct gdr *g, uint64_t addr, uint64_t size, uint32_t flags,
 		 struct gpumem_buf **buf);
 
 /* Of an open GPU; true where CUDA does not tell. */
-bool gdrapi_is_coherent(const struct gdrapi_gpu *gpu, int ordinal);
+bool gdrapi_is_coherent(struct gpumem *session, int ordinal);
 
 enum gdrapi_level {
 	GDRAPI_DEBUG = 1,

@@ -116,38 +116,38 @@ static int gdrapi_pin_first(struct gdrapi_reach *reach, uint64_t addr,
  * One of CUDA's that meets that ends the context: none is made, unless the user
  * asks for them.
  */
-static int gdrapi_engine_choose(struct gdrapi_gpu *gpu)
+static int gdrapi_engine_choose(struct gpumem *session)
 {
 	struct gpumem_copy_settings settings = { .size = sizeof(settings) };
 	const char *wanted = secure_getenv("GPUMEM_COPY_ENGINE");
-	int rc = gpumem_copy_settings_get(gpu->session, &settings);
+	int rc = gpumem_copy_settings_get(session, &settings);
 
 	if (rc)
 		return rc;
 	if (wanted && *wanted)
 		return 0;
 	settings.copy_engine = 0;
-	return gpumem_copy_settings_set(gpu->session, &settings);
+	return gpumem_copy_settings_set(session, &settings);
 }
 
 static int gdrapi_gpu_open(struct gdrapi_gpu *gpu, int ordinal)
 {
 	struct gpumem_options options = { .size = sizeof(options),
 					  .device = ordinal };
-	int rc = gpumem_open(&options, &gpu->session);
+	struct gpumem *session;
+	int rc = gpumem_open(&options, &session);
 
-	if (!rc) {
-		rc = gdrapi_engine_choose(gpu);
-		if (rc)
-			gpumem_close(gpu->session);
-	}
+	if (rc)
+		return rc;
+	rc = gdrapi_engine_choose(session);
 	if (rc) {
-		gpu->session = NULL;
+		gpumem_close(session);
 		return rc;
 	}
-	gpu->coherent = gdrapi_is_coherent(gpu, ordinal);
+	gpu->coherent = gdrapi_is_coherent(session, ordinal);
 	gdrapi_log(GDRAPI_INFO, "GPU %d through backend %s", ordinal,
-		   gpumem_backend_name(gpu->session));
+		   gpumem_backend_name(session));
+	gpu->session = session;
 	return 0;
 }
 
@@ -164,7 +164,14 @@ static int gdrapi_gpu_of(struct gdrapi_reach *reach, uint64_t addr)
 		return -ENODEV;
 	gpu = &reach->gdr->gpus[ordinal];
 	reach->gpu = gpu;
-	return gpu->session ? 0 : gdrapi_gpu_open(gpu, ordinal);
+	if (gpu->session)
+		return 0;
+	/* It may wait for the GPU's kernels: no pin on another one waits with it. */
+	pthread_mutex_lock(&gpu->opening);
+	if (!gpu->session)
+		rc = gdrapi_gpu_open(gpu, ordinal);
+	pthread_mutex_unlock(&gpu->opening);
+	return rc;
 }
 
 /* -EINVAL, -ERANGE: there is nothing to pin from there on. */
@@ -211,10 +218,6 @@ int gdrapi_reach(struct gdr *g, uint64_t addr, uint64_t size, uint32_t flags,
 		.flags = flags,
 		.end = (addr + size + GPU_PAGE_OFFSET) & GPU_PAGE_MASK,
 	};
-	int rc;
 
-	pthread_mutex_lock(&g->lock);
-	rc = gdrapi_reach_from(&reach, addr, size, buf);
-	pthread_mutex_unlock(&g->lock);
-	return rc;
+	return gdrapi_reach_from(&reach, addr, size, buf);
 }
