@@ -92,14 +92,7 @@ bool gm_courier_runs(const struct gm_courier *courier);
  * reads to come. The caller locks.
  */
 bool gm_courier_wants_start(struct gm_courier *courier, uint64_t gap_ns,
-			    uint64_t now, bool always);
-
-/*
- * Whether this read would have been one of a row that is not started for a while, as
- * another thread waits for its kernels again and again. The caller locks.
- */
-bool gm_courier_rests(const struct gm_courier *courier, uint64_t gap_ns,
-		      uint64_t now);
+			    bool always);
 
 /*
  * What the next read is to do once, while the GPU is at work; not at all where

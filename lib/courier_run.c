@@ -18,7 +18,6 @@
  */
 #define GM_COURIER_GAP_NS (60 * GM_US)
 #define GM_COURIER_RECENT_NS (200 * GM_US)
-#define GM_COURIER_QUERIES 3
 
 /*
  * A kernel that was told of more waits so long for it: the host may be stopped in
@@ -123,72 +122,15 @@ static bool gm_courier_aged(const struct gm_courier *courier, uint64_t now)
 	       now - courier->start_time < life + GM_COURIER_RECENT_NS;
 }
 
-static int gm_courier_query(const struct gm_courier *courier, CUresult *result)
-{
-	const struct gm_cuda *cuda = &courier->session->cuda;
-	struct gm_cuda_scope scope;
-	int rc;
-
-	rc = gm_cuda_enter(&scope, cuda, courier->session->context);
-	if (rc)
-		return rc;
-	*result = cuda->stream_query(courier->stream);
-	gm_cuda_leave(&scope);
-	return 0;
-}
-
-/* The shortest of some queries: another thread may hold CUDA's lock at one. */
-static bool gm_courier_time_query(const struct gm_cuda *cuda, CUstream stream,
-				  uint64_t *least)
-{
-	uint64_t start, took;
-
-	*least = UINT64_MAX;
-	for (int i = 0; i < GM_COURIER_QUERIES; i++) {
-		start = gm_clock_ns();
-		if (cuda->stream_query(stream))
-			return false;
-		took = gm_clock_ns() - start;
-		if (took < *least)
-			*least = took;
-	}
-	return true;
-}
-
 /*
- * Whether a thread has waited for the stream's end, by cuMemFree() or a synchronize
- * of the context: then CUDA knows that it is idle, and a query takes as long as after
- * a synchronize of our own (0.3 us), and else it looks (1.3 us; H200, 580.159.04).
+ * After a kernel that lived its whole life others get their turn: a call that
+ * waits for the GPU to be idle must find it so. Reads wait meanwhile: by the
+ * copy engine they take longer, where such calls keep CUDA busy.
  */
-static bool gm_courier_was_awaited(const struct gm_courier *courier)
+static void gm_courier_make_way(const struct gm_courier *courier)
 {
-	const struct gm_cuda *cuda = &courier->session->cuda;
-	uint64_t before, after;
-	struct gm_cuda_scope scope;
-	bool awaited;
-
-	if (cuda->simulated ||
-	    gm_cuda_enter(&scope, cuda, courier->session->context))
-		return false;
-	awaited = gm_courier_time_query(cuda, courier->stream, &before) &&
-		  !cuda->stream_synchronize(courier->stream) &&
-		  gm_courier_time_query(cuda, courier->stream, &after) &&
-		  before < 2 * after;
-	gm_cuda_leave(&scope);
-	return awaited;
-}
-
-void gm_courier_pause(struct gm_courier *courier, bool in_row)
-{
-	if (courier->paused == courier->start ||
-	    !gm_courier_aged(courier, gm_clock_ns()))
-		return;
-	courier->paused = courier->start;
-	gm_clock_spin(GM_COURIER_GAP_NS);
-	if (in_row)
-		gm_sm_launch_pause(&courier->launch,
-				   gm_courier_was_awaited(courier),
-				   gm_clock_ns());
+	if (gm_courier_aged(courier, gm_clock_ns()))
+		gm_clock_spin(GM_COURIER_GAP_NS);
 }
 
 void gm_courier_set_empty(struct gm_courier *courier, uint64_t number,
@@ -267,7 +209,7 @@ int gm_courier_launch(struct gm_courier *courier, uint64_t number)
 	CUresult result;
 	int rc;
 
-	gm_courier_pause(courier, false);
+	gm_courier_make_way(courier);
 	if (!gm_courier_alive(courier)) {
 		courier->more = false;
 		return -ESTALE;
@@ -346,6 +288,20 @@ static int gm_courier_give_up(struct gm_courier *courier)
 	return gm_courier_busy();
 }
 
+static int gm_courier_query(const struct gm_courier *courier, CUresult *result)
+{
+	const struct gm_cuda *cuda = &courier->session->cuda;
+	struct gm_cuda_scope scope;
+	int rc;
+
+	rc = gm_cuda_enter(&scope, cuda, courier->session->context);
+	if (rc)
+		return rc;
+	*result = cuda->stream_query(courier->stream);
+	gm_cuda_leave(&scope);
+	return 0;
+}
+
 /* Asks CUDA, which knows more than the flags where something went wrong. */
 static int gm_courier_look(struct gm_courier *courier)
 {
@@ -392,8 +348,6 @@ static int gm_courier_mind(struct gm_courier *courier, uint64_t number,
 	if (gm_courier_retired(courier)) {
 		if (gm_courier_has(courier, number))
 			return 0;
-		/* It ended in this read. */
-		gm_courier_pause(courier, true);
 		return gm_courier_launch(courier, number);
 	}
 	if (!gm_courier_began(courier) &&

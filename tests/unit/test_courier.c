@@ -302,9 +302,9 @@ static void starts_are_judged_by_what_they_served(void **state)
 				courier,
 				GM_SM_LAUNCH_IDLE_MAX * limits.idle_us *
 					CLOCK_US,
-				0, false));
+				false));
 			tries[i] = 0;
-			while (!gm_courier_wants_start(courier, 5000, 0, false))
+			while (!gm_courier_wants_start(courier, 5000, false))
 				tries[i]++;
 			if (many)
 				assert_int_equal(tries[i], 0);
