@@ -65,6 +65,9 @@ CUresult cuMemMap(CUdeviceptr addr, size_t size, size_t offset,
 	    offset || flags || size > phys->block.length ||
 	    !sim_reserve_find(addr, size) || sim_block_touches(addr, size))
 		result = CUDA_ERROR_INVALID_VALUE;
+	else if (size != phys->block.length)
+		/* In part: as 580.159.04 has it. */
+		result = CUDA_ERROR_NOT_SUPPORTED;
 	else
 		result = map(phys, addr, size);
 	sim_unlock();

@@ -94,33 +94,9 @@ static void check_span(int handle_types)
 	t_lib_close(session);
 }
 
-/* The first of two allocations is mapped in part: the second one follows. */
-static void check_span_of_parts(void)
-{
-	unsigned long long handle[2];
-	uint64_t addr;
-	int i;
-
-	session = vmm_session_open(backend);
-	addr = vmm_reserve(6 * MIB);
-	for (i = 0; i < 2; i++)
-		handle[i] = vmm_create(4 * MIB, VMM_FD);
-	vmm_map(addr, 2 * MIB, handle[0]);
-	vmm_map(addr + 2 * MIB, 4 * MIB, handle[1]);
-	check_range(addr, 6 * MIB, 1);
-	check_range(addr, 4 * MIB, 2);
-	check_range(addr + MIB, 2 * MIB, 3);
-	check_range(addr, 2 * MIB, 4);
-	check(!vmm_cuda.unmap(addr, 6 * MIB), "cuMemUnmap");
-	for (i = 0; i < 2; i++)
-		check(!vmm_cuda.release(handle[i]), "cuMemRelease");
-	t_lib_close(session);
-}
-
 static void mode_span(void)
 {
 	check_span(VMM_FD);
-	check_span_of_parts();
 }
 
 /* What the driver maps in part is refused, and nothing is left of it. */

@@ -214,8 +214,11 @@ static void test_refusals(void **state)
 	assert_err(cuMemAddressFree(addr, SIZE), INVALID_VALUE);
 	assert_err(cuMemUnmap(addr, SIZE / 2), INVALID_VALUE);
 	assert_ok(cuMemUnmap(addr, SIZE));
-	assert_ok(cuMemAddressFree(addr, SIZE));
 	assert_ok(cuMemRelease(handle));
+	assert_ok(cuMemCreate(&handle, 2 * SIZE, &prop, 0));
+	assert_err(cuMemMap(addr, SIZE, 0, handle, 0), NOT_SUPPORTED);
+	assert_ok(cuMemRelease(handle));
+	assert_ok(cuMemAddressFree(addr, SIZE));
 }
 
 static void test_pool(void **state)
