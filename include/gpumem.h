@@ -969,12 +969,14 @@ struct gpumem_stats {
 int gpumem_stats_get(struct gpumem *session, struct gpumem_stats *stats);
 
 /**
- * The reason why this thread's last failing call failed: one line that says
- * what went wrong, why, and what to do. It is UTF-8; other bytes of a path or a
- * name in it, and control characters, are given as \xNN.
+ * The reason why this thread's last call failed: one line that says what went
+ * wrong, why, and what to do. To be asked for directly after a call that failed:
+ * one that works may leave the reason of what it tried on the way. It is UTF-8;
+ * other bytes of a path or a name in it, and control characters, are given as
+ * \xNN.
  *
- * @return a string that lives until this thread's next failing call; "" when
- *         none has failed
+ * @return a string that lives until this thread's next call; "" when none has
+ *         failed
  */
 const char *gpumem_last_error(void);
 

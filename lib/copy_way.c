@@ -411,10 +411,7 @@ int gm_copy_run(struct gm_copy *copy, const struct gpumem_copy_options *options)
 
 	if (options->method == GPUMEM_COPY_AUTO) {
 		copy->why_not = gm_buf_gpu_reach(copy->buf);
-		/* The reasons of methods that are tried are nobody's. */
-		gm_error_hush(true);
 		rc = gm_copy_auto(copier, copy, look);
-		gm_error_hush(false);
 		return copy->stuck ? gm_copy_stuck(copy) : rc;
 	}
 	gm_copy_look_at_gpu(copy);

@@ -612,22 +612,6 @@ without_the_engine_no_kernel_reads_what_may_be_unmapped(void **state)
 	assert_int_equal(release(handle), 0);
 }
 
-/* What was tried on the way to a copy that worked is no reason of the program's. */
-static void a_copy_that_works_leaves_no_reason(void **state)
-{
-	struct gpumem_buf *buf;
-
-	assert_int_equal(gpumem_alloc(unit_session, BYTES, 0, &buf), 0);
-	unit_expect_error(gpumem_buf_get(buf, NULL), -EINVAL, "info is NULL",
-			  NULL);
-	set_methods(0, 0);
-	assert_int_equal(gpumem_read(buf, 0, got, 65536), 0);
-	assert_int_equal(gpumem_write(buf, 0, got, BYTES), 0);
-	assert_non_null(strstr(gpumem_last_error(), "info is NULL"));
-	set_methods(1, 1);
-	assert_int_equal(gpumem_unpin(buf), 0);
-}
-
 /* The first: nothing but to open a session has been done. */
 static void a_session_reads_what_it_has_initialised(void **state)
 {
@@ -647,7 +631,6 @@ int main(void)
 		cmocka_unit_test(without_the_engine_no_copy_is_cudas),
 		cmocka_unit_test(
 			without_the_engine_no_kernel_reads_what_may_be_unmapped),
-		cmocka_unit_test(a_copy_that_works_leaves_no_reason),
 		cmocka_unit_test(freed_memory_is_read_through_the_mapping),
 		cmocka_unit_test(another_context_is_not_the_engines),
 		cmocka_unit_test(options_are_checked),
