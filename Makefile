@@ -2,10 +2,15 @@
 # The front door. Meson builds user space, Kbuild the modules; the scripts
 # install what they need from Debian's packages.
 
-BUILD ?= build
+# These come from the command line: what the environment has of these names is
+# somebody else's.
+$(foreach v,BUILD VM GPU DRIVER FRESH FUZZ MUTANTS MUTANTS_SEED NVIDIA CACHE,\
+  $(if $(filter environment,$(origin $(v))),$(eval $(v) :=)))
+override BUILD := $(or $(BUILD),build)
 PREFIX ?= /usr/local
-MUTANTS_SEED ?= 1
 KDIR ?= /lib/modules/$(shell uname -r)/build
+$(foreach v,BUILD KDIR NVIDIA_SRC,$(if $(findstring ',$($(v))),\
+  $(error $(v)=$($(v)): a path with an apostrophe is more than make can pass on)))
 
 .PHONY: all build demo test test-fresh test-busy unit vm test-driver test-debug test-sanitize test-arm64 fuzz fuzz-kernel mutants check check-nvidia format module install \
 	uninstall install-module uninstall-module test-dma test-gpu \
@@ -92,7 +97,7 @@ fuzz-kernel:
 
 mutants:
 	@scripts/setup.sh build test
-	@nice -n 19 scripts/mutants.py --seed '$(MUTANTS_SEED)' $(MUTANTS)
+	@nice -n 19 scripts/mutants.py --seed '$(or $(MUTANTS_SEED),1)' $(MUTANTS)
 
 check:
 	@scripts/check.sh

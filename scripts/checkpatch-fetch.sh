@@ -5,14 +5,14 @@
 set -eu
 
 here=$(cd "$(dirname "$0")" && pwd)
-cache=${GPUMEM_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/gpumem}
+cd "$here/.."
+. scripts/common.sh
+cache=$(cache_dir)
 out=$cache/checkpatch
 [ -f "$out/checkpatch.pl" ] && { echo "$out/checkpatch.pl"; exit 0; }
 mkdir -p "$out"
 tmp=$(mktemp -d "$cache/checkpatch.XXXXXX")
-trap 'rm -rf "$tmp"' EXIT
-trap 'exit 130' INT
-trap 'exit 143' TERM
+trap 'rm -rf "$tmp"; common_end' EXIT
 # Debian 12's, whichever release this is: the tree is checked with one version.
 "$here/apt-private.sh" "$tmp/apt" bookworm main update >&2
 "$here/apt-private.sh" "$tmp/apt" bookworm main unpack "$tmp" linux-source-6.1 >&2

@@ -6,7 +6,10 @@
 
 # A folder for temporary files, removed when the script ends or is interrupted. A
 # script that ends with exec must call common_end before.
-common_tmp=$(mktemp -d "${TMPDIR:-/tmp}/gpumem.XXXXXX")
+common_tmp=$(mktemp -d "${TMPDIR:-/tmp}/gpumem.XXXXXX" 2>/dev/null) || {
+	echo "there is no room for temporary files in ${TMPDIR:-/tmp}: set TMPDIR to a folder that you may write to" >&2
+	exit 1
+}
 common_ticker=
 common_end()
 {
@@ -86,12 +89,15 @@ root_command()
 	[ -z "$root_why" ]
 }
 
-# has_space PATH...: whether one of the paths has a character that Kbuild and
-# make cannot handle in a path.
-has_space()
+# is_odd PATH...: whether one of the paths has a character that Kbuild, make or a
+# shell behind them cannot handle in a path: a space, a colon, a quote, most others
+# that mean something to one of them.
+is_odd()
 {
-	for has_space_path; do
-		case $has_space_path in *[[:space:]:]*) return 0 ;; esac
+	for is_odd_path; do
+		case $is_odd_path in
+		*[[:space:]:\'\"\#\$\&\(\),%\`\;\<\>\|\*\?\{\}\\!^]* | *\[* | *\]*) return 0 ;;
+		esac
 	done
 	return 1
 }
@@ -100,7 +106,12 @@ has_space()
 cache_dir()
 {
 	: "${HOME:=$(getent passwd "$(id -u)" | cut -d : -f 6)}"
-	echo "${GPUMEM_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/gpumem}"
+	cache_dir_path=${GPUMEM_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/gpumem}
+	case $cache_dir_path in
+	/*) ;;
+	*) cache_dir_path=$PWD/$cache_dir_path ;;
+	esac
+	echo "$cache_dir_path"
 }
 
 # vm_possible: whether a test VM may boot here, as far as can be told before
@@ -108,8 +119,8 @@ cache_dir()
 vm_possible()
 {
 	vm_why=
-	if has_space "$PWD" "$(cache_dir)"; then
-		vm_why="Kbuild cannot build modules in a path with a space or a colon ($PWD; downloads: $(cache_dir))"
+	if is_odd "$PWD" "$(cache_dir)"; then
+		vm_why="Kbuild cannot build modules in a path with a space, a colon, a quote or the like ($PWD; downloads: $(cache_dir))"
 	elif vm_kernels=$(tests/vm/kernel-fetch.sh list 2>"$common_tmp/why"); then
 		return 0
 	else

@@ -37,6 +37,10 @@ place()
 	for dir in /usr/lib /lib /usr/local/lib; do
 		[ ! -e "$dir/$2" ] || return 0
 	done
+	if [ -e "/etc/$2" ] && ! cmp -s "$root/packaging/$1" "/etc/$2"; then
+		echo "install-module: left /etc/$2: it was changed"
+		return 0
+	fi
 	install -D -m 644 "$root/packaging/$1" "/etc/$2"
 }
 

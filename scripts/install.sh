@@ -90,7 +90,7 @@ may_write()
 	while [ ! -e "$dir" ]; do
 		dir=$(dirname "$dir")
 	done
-	[ -w "$dir" ]
+	[ -d "$dir" ] && [ -w "$dir" ]
 }
 
 # copy_make: $copy is what the build folder is copied into. Beside that folder the
@@ -202,7 +202,8 @@ install_files()
 	[ -n "$libdir" ] || libdir=$(libdir_choose)
 	libdir=${libdir#"$prefix/"}
 	case $libdir in
-	/*) fail "the libraries' folder $libdir is not below PREFIX=$prefix: name another with LIBDIR" ;;
+	/* | ../* | */../* | */.. | ..)
+		fail "the libraries' folder $libdir is not below PREFIX=$prefix: name another with LIBDIR" ;;
 	esac
 	copy_make
 	umask 022

@@ -98,7 +98,8 @@ fi
 	fail "there are several drivers' sources: $(echo "$nvdir" | sed 's,/nvidia$,,' | tr '\n' ' ')- say which: make module NVIDIA_SRC=FOLDER"
 for path in "$kdir" "$nvdir" "$out"; do
 	case $path in
-	*[[:space:]:]*) fail "$path has a space or a colon in it, which the kernel's build cannot do with" ;;
+	*[[:space:]:\'\"\#\$\&\(\),%\`\;\<\>\|\*\?\{\}\\!^]* | *\[* | *\]*)
+		fail "$path has a space, a colon, a quote or the like in it, which the kernel's build cannot do with" ;;
 	esac
 done
 

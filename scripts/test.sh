@@ -46,8 +46,14 @@ if [ -t 2 ]; then
 	ticker $$ "$log" &
 	common_ticker=$!
 fi
-meson test -C "$build" --print-errorlogs --no-rebuild </dev/null 2>&1 |
-	tee "$log" | print_lines
+mkfifo "$common_tmp/lines"
+meson test -C "$build" --print-errorlogs --no-rebuild </dev/null >"$common_tmp/lines" 2>&1 &
+meson_pid=$!
+# At the first signal Meson would wait for the tests that run; at this one it ends them.
+trap 'kill "$meson_pid" 2>/dev/null; say interrupted; exit 130' INT
+tee "$log" <"$common_tmp/lines" | print_lines
+wait "$meson_pid" || true
+trap 'exit 130' INT
 if [ -n "$common_ticker" ]; then
 	kill "$common_ticker" 2>/dev/null || true
 	common_ticker=

@@ -31,8 +31,8 @@ import time
 HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.dirname(os.path.dirname(HERE))
 LOGS = os.path.join(ROOT, 'build-fresh')
-CACHE = os.path.join(os.environ.get('GPUMEM_CACHE') or os.path.join(
-    os.environ.get('XDG_CACHE_HOME') or os.path.expanduser('~/.cache'), 'gpumem'), 'fresh')
+CACHE = os.path.abspath(os.path.join(os.environ.get('GPUMEM_CACHE') or os.path.join(
+    os.environ.get('XDG_CACHE_HOME') or os.path.expanduser('~/.cache'), 'gpumem'), 'fresh'))
 # Kernels of a release, and those that are only tried.
 SUITES = {'debian12': ('bookworm', ['6.1', '6.12'], []),
           'debian13': ('trixie', ['6.12'], ['newest'])}
@@ -265,8 +265,11 @@ class System:
                 f.write('tester ALL=(ALL:ALL) NOPASSWD: ALL\n')
         if self.kind != 'root':
             self.command('useradd -m -s /bin/bash tester', folder='/', user='root', timed=False)
-        subprocess.run(['git', 'clone', '--quiet', '--no-hardlinks', ROOT,
-                        self.root + self.clone], check=True)
+        p = subprocess.run(['git', '-c', 'safe.directory=*', 'clone', '--quiet',
+                            '--no-hardlinks', ROOT, self.root + self.clone],
+                           stderr=subprocess.PIPE, text=True)
+        if p.returncode:
+            raise Failure('git clone %s: %s' % (ROOT, p.stderr.strip()))
         if self.kind != 'root':
             self.command('chown -R tester:tester ' + self.clone, folder='/', user='root',
                          timed=False)
@@ -466,6 +469,10 @@ def main():
         t.start()
     for t in threads:
         t.join()
+    owner = os.stat(ROOT)
+    for base, _, files in os.walk(LOGS):
+        for path in [base] + [os.path.join(base, f) for f in files]:
+            os.chown(path, owner.st_uid, owner.st_gid, follow_symlinks=False)
     if interrupted.is_set():
         print('test-fresh: interrupted', file=sys.stderr)
         return 130

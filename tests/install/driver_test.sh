@@ -178,9 +178,9 @@ unset OUT
 [ "$status" -eq 0 ] && [ "$(cat "$work/mine/file")" = kept ]
 report 'OUT of the environment is not asked' $?
 folder='with space'
-refuses 'a build folder with a space' 'has a space or a colon in it' "$open"
+refuses 'a build folder with a space' 'has a space, a colon, a quote' "$open"
 folder=with:colon
-refuses 'a build folder with a colon' 'has a space or a colon in it' "$open"
+refuses 'a build folder with a colon' 'has a space, a colon, a quote' "$open"
 folder=
 
 # As DKMS builds it: in a copy of the source, with root's environment. It does so

@@ -355,13 +355,16 @@ test_sandbox()
 test_clean()
 {
 	cache=$work/cache
-	mkdir -p "$cache/kernels/apt-bookworm" "$cache/kernels/mine" "$cache/fresh/trixie"
+	mkdir -p "$cache/kernels/apt-bookworm" "$cache/kernels/mine" "$cache/fresh/trixie/root" \
+		"$cache/kernels/bookworm-mine" "$cache/kernels/bookworm-6.1" "$cache/nvidia/trixie-notes"
+	touch "$cache/kernels/apt-bookworm/apt.conf" "$cache/kernels/apt-bookworm/sources.list" \
+		"$cache/fresh/trixie/log" "$cache/kernels/bookworm-6.1/release"
 	run env GPUMEM_CACHE="$cache" sh "$root/scripts/distclean.sh"
 	[ "$status" -eq 0 ] && [ -d "$cache/kernels/apt-bookworm" ]
 	report 'distclean: nothing goes unasked' $?
 	run env GPUMEM_CACHE="$cache" sh "$root/scripts/distclean.sh" yes
 	[ "$status" -eq 0 ] && [ "$(cd "$cache" && find . -mindepth 1 | sort | paste -s -d ' ')" = \
-		'./kernels ./kernels/mine' ]
+		'./kernels ./kernels/bookworm-mine ./kernels/mine ./nvidia ./nvidia/trixie-notes' ]
 	report 'distclean: downloads go, and nothing else' $?
 
 	tree=$work/tree
@@ -379,6 +382,22 @@ test_clean()
 	run make -C "$tree" clean
 	[ "$status" -eq 0 ] && [ ! -e "$tree/build" ]
 	report "clean: so does make module's" $?
+}
+
+# Paths that Kbuild and make cannot handle are known before anything is fetched.
+test_paths()
+{
+	for path in '/a b' '/a:b' "/it's" '/a#b' '/a$b' '/a&b' '/a(b' '/a,b' '/a%b' '/a"b' '/a[b' '/a\b'; do
+		run sh -c 'cd "$1" && . scripts/common.sh && is_odd "$2"' sh "$root" "$path"
+		[ "$status" -eq 0 ] || break
+	done
+	report "paths: $path is refused" $?
+	run sh -c 'cd "$1" && . scripts/common.sh && is_odd "$2"' sh "$root" '/home/é/a-b_c.d+e~f@g=h'
+	[ "$status" -ne 0 ]
+	report 'paths: others are not' $?
+	run env -u HOME GPUMEM_CACHE=near sh -c 'cd "$1" && . scripts/common.sh && cache_dir' sh "$root"
+	[ "$out" = "$root/near" ]
+	report 'paths: a relative GPUMEM_CACHE is made a whole one' $?
 }
 
 # vm.py counts a VM that could not be run at all, whatever stopped it.
@@ -402,6 +421,7 @@ sys.exit(vm.main())' --kernel 6.1 "$root/tests/vm"
 
 test_install_module
 test_clean
+test_paths
 test_vm
 codename=
 if [ -r /etc/os-release ] && command -v apt-get dpkg-deb >/dev/null; then

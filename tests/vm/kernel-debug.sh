@@ -7,7 +7,9 @@
 set -eu
 
 here=$(cd "$(dirname "$0")" && pwd)
-cache=${GPUMEM_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/gpumem}/kernels
+cd "$here/../.."
+. scripts/common.sh
+cache=$(cache_dir)/kernels
 sum=$(sha256sum <"$here/debug.config" | cut -c1-12)
 out=$cache/debug-$sum
 [ -f "$out/complete" ] && { echo "$out"; exit 0; }
@@ -17,13 +19,11 @@ exec 9>"$cache/lock-debug"
 flock 9
 [ -f "$out/complete" ] && { echo "$out"; exit 0; }
 
-"$here/../../scripts/setup.sh" kernel
+scripts/setup.sh kernel
 tmp=$out.tmp log=$cache/debug.log
 # Left by a run that was killed, in the place that this one has locked.
 rm -rf "$out" "$tmp"
-trap 'rm -rf "$tmp"' EXIT
-trap 'exit 130' INT
-trap 'exit 143' TERM
+trap 'rm -rf "$tmp"; common_end' EXIT
 mkdir -p "$tmp/deb"
 apt="$here/../../scripts/apt-private.sh"
 # Debian 12's, whichever release this is.

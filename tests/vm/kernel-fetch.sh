@@ -57,10 +57,10 @@ esac
 
 cd "$here/../.."
 . scripts/common.sh
-# The headers name their own folders: Kbuild reads them, and splits at spaces.
+# The headers name their own folders, which Kbuild reads.
 cache=$(cache_dir)/kernels
-! has_space "$cache" ||
-	fail "the kernels' folder $cache has a space in its path, which Kbuild cannot handle: set GPUMEM_CACHE to a folder without"
+! is_odd "$cache" ||
+	fail "the kernels' folder $cache has a space, a colon, a quote or the like in its path, which Kbuild cannot handle: set GPUMEM_CACHE to a folder without"
 out=$cache/$VERSION_CODENAME-$want
 
 # answer: prints what was asked for and ends, if it is there.
