@@ -133,6 +133,13 @@ static int unmake(void **state)
 	return 0;
 }
 
+/* Whatever is read by it, what the CPU wrote was read and compared before. */
+static void a_new_one_has_proven_itself(void **state)
+{
+	assert_true(courier->proven);
+	assert_true(gm_courier_starts(courier) > 0);
+}
+
 static void small_reads_at_every_alignment(void **state)
 {
 	for (size_t shift = 0; shift < 64; shift++) {
@@ -750,6 +757,7 @@ int main(void)
 #define HASTY(test) cmocka_unit_test_setup_teardown(test, make_hasty, unmake)
 #define STOPPED(test) \
 	cmocka_unit_test_setup_teardown(test, make_in_stopped_time, unmake)
+		CALM(a_new_one_has_proven_itself),
 		CALM(small_reads_at_every_alignment),
 		CALM(small_reads_into_pinned_memory),
 		CALM(every_length_around_the_chunks),

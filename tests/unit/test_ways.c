@@ -226,6 +226,10 @@ static void options_are_checked(void **state)
 	unit_expect_error(gpumem_read_with(buf, 4090, got, 7, &by_cpu), -ERANGE,
 			  "pass the end", NULL);
 	assert_int_equal(gpumem_unpin(buf), 0);
+	unit_expect_error(gpumem_read_with(buf, 0, got, 8, &by_cpu), -EBADF,
+			  "no live buffer handle", NULL);
+	unit_expect_error(gpumem_write_with(buf, 0, pattern, 8, &by_cpu),
+			  -EBADF, "no live buffer handle", NULL);
 	unit_free(addr);
 }
 
