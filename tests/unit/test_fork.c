@@ -52,6 +52,9 @@ static int use_everything(void *arg)
 
 	check_number = 0;
 	CHECK(gpumem_map(buf, &cpu) == -EPERM && says_parent());
+	/* What a call began it ends, also where it refuses. */
+	CHECK(!pthread_setcancelstate(PTHREAD_CANCEL_ENABLE, &n) &&
+	      n == PTHREAD_CANCEL_ENABLE);
 	CHECK(gpumem_unmap(buf) == -EPERM && says_parent());
 	CHECK(gpumem_buf_get(buf, &info) == -EPERM && says_parent());
 	CHECK(gpumem_pages(buf, 0, &page, &count) == -EPERM && says_parent());

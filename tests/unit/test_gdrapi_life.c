@@ -547,6 +547,61 @@ static int open_in_vain(void *arg)
 	return 0;
 }
 
+static void *ask_of_the_pin(void *mh)
+{
+	gdr_info_t info;
+
+	assert_int_equal(gdr_get_info(gdr_unit, *(gdr_mh_t *)mh, &info), 0);
+	return NULL;
+}
+
+/* Another thread can use the pin after each call, also after one that is refused. */
+static void calls_leave_the_pin_to_others(void **state)
+{
+	struct gdr_unit_memory memory = gdr_unit_alloc(65536);
+	gdr_mh_t mh = gdr_unit_pin(memory.addr, 65536);
+	gdr_info_t info;
+	void *map = NULL, *again = NULL;
+	pthread_t thread;
+	int flag;
+
+	for (int i = 0; i < 8; i++) {
+		switch (i) {
+		case 0:
+			assert_int_equal(gdr_unmap(gdr_unit, mh, &flag, 65536),
+					 EINVAL);
+			break;
+		case 1:
+			assert_int_equal(gdr_map(gdr_unit, mh, &map, 65536), 0);
+			break;
+		case 2:
+			assert_int_equal(gdr_map(gdr_unit, mh, &again, 65536),
+					 EAGAIN);
+			break;
+		case 3:
+			assert_int_equal(gdr_get_info(gdr_unit, mh, &info), 0);
+			break;
+		case 4:
+			assert_int_equal(
+				gdr_get_callback_flag(gdr_unit, mh, &flag), 0);
+			break;
+		case 5:
+			assert_int_equal(gdr_copy_to_mapping(mh, map, &flag, 4),
+					 0);
+			break;
+		case 6:
+			assert_int_equal(gdr_unmap(gdr_unit, mh, map, 65536),
+					 0);
+			break;
+		}
+		assert_int_equal(
+			pthread_create(&thread, NULL, ask_of_the_pin, &mh), 0);
+		assert_int_equal(pthread_join(thread, NULL), 0);
+	}
+	assert_int_equal(gdr_unpin_buffer(gdr_unit, mh), 0);
+	unit_free(memory.place);
+}
+
 static void open_fails_where_nothing_works(void **state)
 {
 	assert_int_equal(gdr_unit_child(open_in_vain, "kmod"), 0);
@@ -559,6 +614,7 @@ int main(int argc, char **argv)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(dead_handles_are_told),
 		cmocka_unit_test(a_handle_belongs_to_one_library),
+		cmocka_unit_test(calls_leave_the_pin_to_others),
 		cmocka_unit_test(close_ends_everything),
 		cmocka_unit_test(open_and_close_many),
 		cmocka_unit_test(a_forged_library_is_refused),
