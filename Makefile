@@ -7,7 +7,7 @@ PREFIX ?= /usr/local
 MUTANTS_SEED ?= 1
 KDIR ?= /lib/modules/$(shell uname -r)/build
 
-.PHONY: all build demo test test-fresh test-busy unit vm test-driver test-debug test-sanitize test-arm64 fuzz fuzz-kernel mutants check check-nvidia format module install \
+.PHONY: all build demo test test-fresh test-busy unit vm test-driver test-hybrid test-debug test-sanitize test-arm64 fuzz fuzz-kernel mutants check check-nvidia format module install \
 	uninstall install-module uninstall-module test-dma test-gpu \
 	bench-gpu clean distclean help
 
@@ -22,6 +22,7 @@ help:
 	@echo 'make test-busy  make test beside 4 busy processes a core'
 	@echo 'make test-dma   1 GiB moved by PCI boards in the virtual machine, IOMMU off and on (half an hour)'
 	@echo 'make test-driver  gpumem.ko beside NVIDIA'"'"'s open driver 535 and 550 in the virtual machine (builds them, once); DRIVER="--kernel 6.1 --driver bookworm"'
+	@echo 'make test-hybrid  the virtual machine tests with the emulated GPU below NVIDIA'"'"'s own code; HYBRID="--kernel 6.12 --test dma-data"'
 	@echo 'make test-debug  every virtual machine test on a kernel with KASAN, lockdep, kmemleak'
 	@echo 'make test-sanitize  unit tests under ASan, UBSan and TSan, the fuzz targets for a moment'
 	@echo 'make test-arm64  unit tests for arm64 under emulation'
@@ -74,6 +75,9 @@ test-busy:
 
 test-driver:
 	@scripts/test-driver.sh '$(BUILD)' $(DRIVER)
+
+test-hybrid:
+	@scripts/test-driver.sh '$(BUILD)' --hybrid $(HYBRID)
 
 test-debug:
 	@scripts/test-debug.sh '$(BUILD)'

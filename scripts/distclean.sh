@@ -16,7 +16,7 @@ set --
 for path in kernels/apt-* kernels/bookworm-* kernels/trixie-* kernels/debug-* kernels/debug.log \
 	kernels/lock kernels/lock-debug \
 	checkpatch/checkpatch.pl checkpatch/spelling.txt checkpatch/const_structs.checkpatch \
-	checkpatch.?????? nvidia/bookworm* nvidia/trixie* nvidia/work.?????? \
+	checkpatch.?????? nvidia/bookworm* nvidia/trixie* nvidia/hybrid nvidia/work.?????? \
 	fresh/bookworm fresh/trixie fresh/roots vm-slots/[0-9]* arm64-[a-z]* apt-source apt-nvidia-*; do
 	[ ! -e "$path" ] || set -- "$@" "$path"
 done

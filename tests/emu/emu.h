@@ -1,7 +1,13 @@
 /* SPDX-License-Identifier: (GPL-2.0 OR MIT) */
 /*
  * gpumem-emu: an emulated NVIDIA GPU for tests. A PCI device's BAR is its video
- * memory: an ivshmem-plain device's (device_ivshmem.c).
+ * memory. It comes in two builds of the same blocks, pins, owners and counters:
+ *
+ *   alone		device_ivshmem.c, p2p_export.c: it is the driver too, exports
+ *			nvidia_p2p_* and has the driver's nodes;
+ *   EMU_NVIDIA=y	device_nvidia.c, p2p_shim.c: NVIDIA's driver exports
+ *			nvidia_p2p_*, and asks it where it would ask its resource
+ *			manager (tests/driver/rm_shim.h).
  *
  * Locks, outermost first:
  *   emu_lock	the "driver lock". Blocks, clients, objects, maps and pins. The
@@ -33,7 +39,7 @@
 #define EMU_PAGE ((u64)GPUMEM_EMU_PAGE_SIZE)
 #define EMU_BLOCK_ALIGN ((u64)SZ_2M)
 
-/* main.c; device_ivshmem.c calls it */
+/* main.c; device_ivshmem.c or device_nvidia.c calls it */
 struct emu_gpu {
 	struct pci_dev *pdev; /* NULL: none */
 	int bar; /* of pdev, that is video memory */

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: (GPL-2.0 OR MIT)
 /*
- * The emulated GPU over a BAR of a device, which device_ivshmem.c finds.
+ * The emulated GPU over a BAR: device_ivshmem.c, or device_nvidia.c, says of which
+ * device.
  */
 #define pr_fmt(fmt) "gpumem-emu: " fmt
 
@@ -22,6 +23,24 @@ static refcount_t emu_users = REFCOUNT_INIT(0);
 static DECLARE_COMPLETION(emu_idle);
 
 /*
+ * The bus that the CPU's bridge is above. The software bus of tests/driver's GPU has
+ * a PCI device above it.
+ */
+static struct pci_bus *bus_root(struct pci_bus *bus)
+{
+	struct device *above;
+
+	for (;;) {
+		while (bus->parent)
+			bus = bus->parent;
+		above = bus->bridge->parent;
+		if (!above || !dev_is_pci(above))
+			return bus;
+		bus = to_pci_dev(above)->bus;
+	}
+}
+
+/*
  * The host bridge above the device has its memory at other bus addresses, as far as
  * the kernel knows.
  */
@@ -37,8 +56,7 @@ static int bus_offset_set(const char *value, const struct kernel_param *param)
 		return ret;
 	if (!emu_gpu.pdev)
 		return -ENODEV;
-	for (bus = emu_gpu.pdev->bus; bus->parent; bus = bus->parent)
-		;
+	bus = bus_root(emu_gpu.pdev->bus);
 	ret = -ENODEV;
 	resource_list_for_each_entry(window,
 				     &to_pci_host_bridge(bus->bridge)->windows)

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: (GPL-2.0 OR MIT)
 /*
  * Pins, with the behaviour of the NVIDIA driver's, and with a count of what a peer
- * gets wrong. p2p_export.c gives them to the peer.
+ * gets wrong. p2p_export.c or p2p_shim.c gives them to the peer.
  */
 #define pr_fmt(fmt) "gpumem-emu: " fmt
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: (GPL-2.0 OR MIT) */
 /*
- * Pins: p2p.c, and the exports, p2p_export.c.
+ * Pins: p2p.c, and the one of p2p_export.c and p2p_shim.c that is built.
  */
 #ifndef EMU_P2P_H
 #define EMU_P2P_H
@@ -55,9 +55,13 @@ int emu_pin_put(u64 addr, const void *table, bool persistent);
 bool emu_pin_in_callback(const char *call);
 
 /*
- * p2p_export.c: frees what hangs on a pin that goes, and says how many
+ * p2p_export.c, p2p_shim.c: frees what hangs on a pin that goes, and says how many
  * DMA mappings there were.
  */
 unsigned int emu_pin_release(struct emu_pin *pin);
+
+/* p2p_shim.c: where NVIDIA's driver asks. */
+int emu_shim_init(void);
+void emu_shim_exit(void);
 
 #endif /* EMU_P2P_H */
