@@ -5,12 +5,18 @@
  */
 #define pr_fmt(fmt) "gpumem-emu: " fmt
 
-#include <linux/slab.h>
+#include <linux/moduleparam.h>
 
 #include "p2p.h"
 #include "rm_shim.h"
 
 static_assert(EMU_PAGE == BIT_ULL(RM_SHIM_PAGE_SHIFT));
+
+static atomic_t lost;
+module_param_named(lost, lost.counter, int, 0444);
+MODULE_PARM_DESC(
+	lost,
+	"page tables that the driver leaks, their memory freed before it set the callback (to be read)");
 
 /* Page table and DMA mappings are the driver's. */
 unsigned int emu_pin_release(struct emu_pin *pin)
@@ -86,8 +92,11 @@ static int shim_callback_set(const void *table, void (*callback)(void *data),
 		pin->callback = callback;
 	}
 	mutex_unlock(&emu_lock);
+	if (pin)
+		return 0;
 	/* The memory went meanwhile, and the pin with it. */
-	return pin ? 0 : -ENOENT;
+	atomic_inc(&lost);
+	return -ENOENT;
 }
 
 static int shim_put_pages(u64 addr, const void *table)

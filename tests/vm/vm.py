@@ -191,6 +191,8 @@ def arguments():
         p.error('--hybrid is with --driver')
     # A hybrid has the GPU's other BARs there too.
     args.vram = args.vram or (2048 if args.hybrid else 1024)
+    if args.hybrid:
+        args.append += ' slab_nomerge'  # the driver's objects are counted
     args.build = os.path.abspath(args.build)
     args.cache = os.environ.get('GPUMEM_CACHE') or os.path.join(
         os.environ.get('XDG_CACHE_HOME') or os.path.expanduser('~/.cache'), 'gpumem')
