@@ -4,7 +4,7 @@
 
 # These come from the command line: what the environment has of these names is
 # somebody else's.
-$(foreach v,BUILD VM GPU DRIVER FRESH FUZZ MUTANTS MUTANTS_SEED NVIDIA CACHE,\
+$(foreach v,BUILD VM GPU DRIVER HYBRID FRESH FUZZ MUTANTS MUTANTS_SEED NVIDIA CACHE,\
   $(if $(filter environment,$(origin $(v))),$(eval $(v) :=)))
 override BUILD := $(or $(BUILD),build)
 PREFIX ?= /usr/local
@@ -12,7 +12,7 @@ KDIR ?= /lib/modules/$(shell uname -r)/build
 $(foreach v,BUILD KDIR NVIDIA_SRC,$(if $(findstring ',$($(v))),\
   $(error $(v)=$($(v)): a path with an apostrophe is more than make can pass on)))
 
-.PHONY: all build demo test test-fresh test-busy unit vm test-driver test-debug test-sanitize test-arm64 fuzz fuzz-kernel mutants check check-nvidia format module install \
+.PHONY: all build demo test test-fresh test-busy unit vm test-driver test-hybrid test-debug test-sanitize test-arm64 fuzz fuzz-kernel mutants check check-nvidia format module install \
 	uninstall install-module uninstall-module test-dma test-gpu \
 	bench-gpu clean distclean help
 
@@ -27,6 +27,7 @@ help:
 	@echo 'make test-busy  make test beside 4 busy processes a core'
 	@echo 'make test-dma   1 GiB moved by PCI boards in the virtual machine, IOMMU off and on (half an hour)'
 	@echo 'make test-driver  gpumem.ko beside NVIDIA'"'"'s open driver 535 and 550 in the virtual machine (builds them, once); DRIVER="--kernel 6.1 --driver bookworm"'
+	@echo 'make test-hybrid  the virtual machine tests with the emulated GPU below NVIDIA'"'"'s own code; HYBRID="--kernel 6.12 --test dma-data"'
 	@echo 'make test-debug  every virtual machine test on a kernel with KASAN, lockdep, kmemleak'
 	@echo 'make test-sanitize  unit tests under ASan, UBSan and TSan, the fuzz targets for a moment'
 	@echo 'make test-arm64  unit tests for arm64 under emulation'
@@ -79,6 +80,9 @@ test-busy:
 
 test-driver:
 	@scripts/test-driver.sh '$(BUILD)' $(DRIVER)
+
+test-hybrid:
+	@scripts/test-driver.sh '$(BUILD)' --hybrid $(HYBRID)
 
 test-debug:
 	@scripts/test-debug.sh '$(BUILD)'

@@ -52,7 +52,7 @@ checkpatch()
 	# shellcheck disable=SC2046
 	perl "$pl" --no-tree --strict --terse --no-summary \
 		--ignore LINUX_VERSION_CODE,CONSTANT_COMPARISON,PREFER_KERNEL_TYPES,BIT_MACRO,OPEN_ENDED_LINE,PARENTHESIS_ALIGNMENT \
-		-f $(git ls-files 'kernel/*.[ch]' 'uapi/*.h' 'tests/emu/*.[ch]' tests/driver/fakegpu.c |
+		-f $(git ls-files 'kernel/*.[ch]' 'uapi/*.h' 'tests/emu/*.[ch]' tests/driver/fakegpu.c tests/driver/rm_shim.h |
 			grep -v -e selftest -e gpumem/trace.h)
 }
 

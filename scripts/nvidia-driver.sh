@@ -6,18 +6,21 @@
 # The resource manager comes prebuilt (nv-kernel.o_binary, in the cache's folder
 # SUITE): only the driver's interface to the kernel is compiled, 3 minutes of CPU
 # time, into nvidia/nv-interface.o.
-# usage: nvidia-driver.sh SUITE KERNEL
-#   SUITE: bookworm has driver 535, trixie 550; KERNEL: as kernel-fetch.sh knows it
+# usage: nvidia-driver.sh SUITE KERNEL [FOLDER]
+#   SUITE: bookworm has driver 535, trixie 550; KERNEL: as kernel-fetch.sh knows it;
+#   FOLDER: below which the driver's folder is, instead of the cache's
 set -uo pipefail
 
 cd "$(dirname "$0")/.." || exit 1
-[ $# = 2 ] || {
+. scripts/common.sh
+[ $# = 2 ] || [ $# = 3 ] || {
 	sed -n '/^# usage/,/^set/{/^#/s/^# \{0,1\}//p}' "$0" >&2
 	exit 2
 }
 suite=$1 kernel=$2
-cache=${GPUMEM_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/gpumem}/nvidia
-mkdir -p "$cache" build-check || exit 1
+cache=$(cache_dir)/nvidia
+below=${3:-$cache}
+mkdir -p "$cache" "$below" build-check || exit 1
 source=$cache/$suite
 
 # answer: prints the driver's folder and ends, if it is built.
@@ -26,7 +29,7 @@ answer()
 	folder=$(tests/vm/kernel-fetch.sh "$kernel") || exit 1
 	release=$(cat "$folder/release")
 	kdir=$(readlink -f "$folder/build")
-	out=$cache/$suite-$release
+	out=$below/$suite-$release
 	[ -f "$out/nvidia.ko" ] && [ -f "$out/Module.symvers" ] || return 0
 	echo "$out"
 	exit 0
@@ -39,10 +42,8 @@ flock -n 9 || {
 	echo "nvidia-driver: waiting for another run that builds a driver" >&2
 	flock 9
 }
-work=$(mktemp -d "$cache/work.XXXXXX") || exit 1
-trap 'rm -rf "$work"' EXIT
-trap 'exit 130' INT
-trap 'exit 143' TERM
+work=$(mktemp -d "$below/work.XXXXXX") || exit 1
+trap 'rm -rf "$work"; common_end' EXIT
 
 # source_fetch: unpacks the driver's source into the cache.
 source_fetch()

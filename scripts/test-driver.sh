@@ -2,7 +2,9 @@
 # SPDX-License-Identifier: MIT
 # gpumem.ko beside NVIDIA's own driver in the test VM, where no GPU is: the cases of
 # tests/driver, with Debian's drivers 535 and 550 on each kernel. The first run builds
-# the drivers (3 minutes of CPU time for each kernel); the cache keeps them.
+# the drivers (3 minutes of CPU time for each kernel); the cache keeps them. With
+# --hybrid tests/emu is in the place of the driver's resource manager, and the cases are
+# those of tests/vm, with driver 550.
 # usage: test-driver.sh BUILD [options for tests/vm/vm.py]
 set -eu
 
@@ -21,6 +23,7 @@ case " $* " in
 esac
 case " $* " in
 *' --driver '*) ;;
+*' --hybrid '*) set -- --driver trixie "$@" ;;
 *) set -- --driver bookworm --driver trixie "$@" ;;
 esac
 exec tests/vm/vm.py --build "$build" "$@"

@@ -13,7 +13,9 @@
 #include <linux/interrupt.h>
 #include <linux/io.h>
 #include <linux/irq.h>
+#include <linux/log2.h>
 #include <linux/module.h>
+#include <linux/moduleparam.h>
 #include <linux/pci.h>
 #include <linux/sizes.h>
 
@@ -43,8 +45,13 @@
 #define CAP_PM 0x60
 #define CAP_EXP 0x78
 
+static uint memory = 256;
+module_param(memory, uint, 0444);
+MODULE_PARM_DESC(memory, "MiB of video memory that BAR1 shows, a power of 2");
+
 /* Registers, video memory (BAR1 in NVIDIA's count) and instance memory. */
-static const u32 fakegpu_bar_size[] = { SZ_16M, SZ_256M, SZ_32M };
+static u32 fakegpu_bar_size[] = { SZ_16M, SZ_256M, SZ_32M };
+#define FAKEGPU_BAR1 1
 
 struct fakegpu {
 	struct pci_sysdata sysdata;
@@ -226,6 +233,9 @@ static int fakegpu_probe(struct pci_dev *pdev, const struct pci_device_id *id)
 	struct fakegpu *gpu;
 	int ret;
 
+	if (!is_power_of_2(memory) || memory > SZ_2G / SZ_1M)
+		return -EINVAL;
+	fakegpu_bar_size[FAKEGPU_BAR1] = memory * SZ_1M;
 	ret = pcim_enable_device(pdev);
 	if (ret)
 		return ret;

@@ -1,7 +1,13 @@
 /* SPDX-License-Identifier: (GPL-2.0 OR MIT) */
 /*
- * gpumem-emu: an emulated NVIDIA GPU for tests. The BAR of an ivshmem-plain PCI
- * device is its video memory.
+ * gpumem-emu: an emulated NVIDIA GPU for tests. A PCI device's BAR is its video
+ * memory. It comes in two builds of the same blocks, pins, owners and counters:
+ *
+ *   alone		device_ivshmem.c, p2p_export.c: it is the driver too, exports
+ *			nvidia_p2p_* and has the driver's nodes;
+ *   EMU_NVIDIA=y	device_nvidia.c, p2p_shim.c: NVIDIA's driver exports
+ *			nvidia_p2p_*, and asks it where it would ask its resource
+ *			manager (tests/driver/rm_shim.h).
  *
  * Locks, outermost first:
  *   emu_lock	the "driver lock". Blocks, clients, objects, maps and pins. The
@@ -33,9 +39,10 @@
 #define EMU_PAGE ((u64)GPUMEM_EMU_PAGE_SIZE)
 #define EMU_BLOCK_ALIGN ((u64)SZ_2M)
 
-/* main.c: the device */
+/* main.c; device_ivshmem.c or device_nvidia.c calls it */
 struct emu_gpu {
-	struct pci_dev *pdev; /* NULL: none bound */
+	struct pci_dev *pdev; /* NULL: none */
+	int bar; /* of pdev, that is video memory */
 	phys_addr_t base; /* CPU physical address of video memory */
 	u64 size;
 	void __iomem *vram; /* write-combined */
@@ -50,6 +57,11 @@ extern struct mutex emu_lock;
  */
 bool emu_user_get(void);
 void emu_user_put(void);
+
+int emu_gpu_start(struct pci_dev *pdev, int bar);
+/* First waits for the last user, with all else as it was; then takes it down. */
+void emu_gpu_drain(void);
+void emu_gpu_stop(void);
 
 /* proc.c: what struct gpumem_emu_counters counts */
 enum emu_count {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: (GPL-2.0 OR MIT)
 /*
- * The device: an ivshmem-plain PCI device, whose BAR2 is the video memory.
+ * The emulated GPU over a BAR: device_ivshmem.c, or device_nvidia.c, says of which
+ * device.
  */
 #define pr_fmt(fmt) "gpumem-emu: " fmt
 
@@ -13,8 +14,6 @@
 #include "emu.h"
 #include "emu_compat.h"
 
-#define EMU_BAR 2
-
 struct emu_gpu emu_gpu;
 /* The driver lock: see emu.h. */
 DEFINE_MUTEX(emu_lock);
@@ -22,6 +21,24 @@ DEFINE_MUTEX(emu_lock);
 /* The bound device holds one; the last one completes emu_idle. */
 static refcount_t emu_users = REFCOUNT_INIT(0);
 static DECLARE_COMPLETION(emu_idle);
+
+/*
+ * The bus that the CPU's bridge is above. The software bus of tests/driver's GPU has
+ * a PCI device above it.
+ */
+static struct pci_bus *bus_root(struct pci_bus *bus)
+{
+	struct device *above;
+
+	for (;;) {
+		while (bus->parent)
+			bus = bus->parent;
+		above = bus->bridge->parent;
+		if (!above || !dev_is_pci(above))
+			return bus;
+		bus = to_pci_dev(above)->bus;
+	}
+}
 
 /*
  * The host bridge above the device has its memory at other bus addresses, as far as
@@ -39,14 +56,13 @@ static int bus_offset_set(const char *value, const struct kernel_param *param)
 		return ret;
 	if (!emu_gpu.pdev)
 		return -ENODEV;
-	for (bus = emu_gpu.pdev->bus; bus->parent; bus = bus->parent)
-		;
+	bus = bus_root(emu_gpu.pdev->bus);
 	ret = -ENODEV;
 	resource_list_for_each_entry(window,
 				     &to_pci_host_bridge(bus->bridge)->windows)
 		if (resource_type(window->res) == IORESOURCE_MEM &&
 		    resource_contains(window->res,
-				      &emu_gpu.pdev->resource[EMU_BAR])) {
+				      &emu_gpu.pdev->resource[emu_gpu.bar])) {
 			window->offset = offset;
 			ret = 0;
 		}
@@ -77,60 +93,30 @@ static int emu_nodes_init(void)
 	ret = emu_proc_init();
 	if (ret)
 		return ret;
-	ret = emu_rm_init();
-	if (ret)
-		goto err_proc;
 	ret = emu_control_init();
 	if (ret)
-		goto err_rm;
-	return 0;
-
-err_rm:
-	emu_rm_exit();
-err_proc:
-	emu_proc_exit();
+		emu_proc_exit();
 	return ret;
 }
 
-static void emu_nodes_exit(void)
+int emu_gpu_start(struct pci_dev *pdev, int bar)
 {
-	emu_control_exit();
-	emu_rm_exit();
-	emu_proc_exit();
-}
-
-static int emu_probe(struct pci_dev *pdev, const struct pci_device_id *id)
-{
-	u64 size = pci_resource_len(pdev, EMU_BAR);
+	u64 size = pci_resource_len(pdev, bar);
 	int ret;
 
-	if (emu_gpu.pdev) {
-		pci_err(pdev,
-			"one emulated GPU is all there can be: ignored\n");
-		return -EBUSY;
-	}
-	if (!(pci_resource_flags(pdev, EMU_BAR) & IORESOURCE_MEM) ||
+	if (!(pci_resource_flags(pdev, bar) & IORESOURCE_MEM) ||
 	    size < EMU_BLOCK_ALIGN) {
 		pci_err(pdev,
-			"BAR%d is no video memory: give the memory backend at least 2 MiB\n",
-			EMU_BAR);
+			"BAR%d is no video memory: it has to have at least 2 MiB\n",
+			bar);
 		return -ENODEV;
 	}
-
-	ret = pci_enable_device_mem(pdev);
-	if (ret)
-		return ret;
-	ret = pci_request_region(pdev, EMU_BAR, "gpumem-emu");
-	if (ret)
-		goto err_disable;
-
-	emu_gpu.base = pci_resource_start(pdev, EMU_BAR);
+	emu_gpu.base = pci_resource_start(pdev, bar);
 	emu_gpu.size = size;
+	emu_gpu.bar = bar;
 	emu_gpu.vram = ioremap_wc(emu_gpu.base, size);
-	if (!emu_gpu.vram) {
-		ret = -ENOMEM;
-		goto err_region;
-	}
+	if (!emu_gpu.vram)
+		return -ENOMEM;
 	ret = emu_vram_init();
 	if (ret)
 		goto err_unmap;
@@ -147,71 +133,30 @@ static int emu_probe(struct pci_dev *pdev, const struct pci_device_id *id)
 	return 0;
 
 err_users:
-	emu_user_put();
-	wait_for_completion(&emu_idle);
+	emu_gpu_drain();
 	emu_gpu.pdev = NULL;
 	emu_vram_exit();
 err_unmap:
 	iounmap(emu_gpu.vram);
-err_region:
-	pci_release_region(pdev, EMU_BAR);
-err_disable:
-	pci_disable_device(pdev);
 	return ret;
 }
 
-static void emu_remove(struct pci_dev *pdev)
+void emu_gpu_drain(void)
 {
 	emu_user_put();
 	wait_for_completion(&emu_idle);
-	emu_nodes_exit();
+}
+
+void emu_gpu_stop(void)
+{
+	emu_control_exit();
+	emu_proc_exit();
 	emu_gpu.pdev = NULL;
 	emu_holds_exit();
 	emu_clients_exit();
 	emu_vram_exit();
 	iounmap(emu_gpu.vram);
-	pci_release_region(pdev, EMU_BAR);
-	pci_disable_device(pdev);
 }
-
-static const struct pci_device_id emu_ids[] = {
-	{ PCI_DEVICE(PCI_VENDOR_ID_REDHAT_QUMRANET, 0x1110) },
-	{}
-};
-MODULE_DEVICE_TABLE(pci, emu_ids);
-
-static struct pci_driver emu_driver = {
-	.name = "gpumem-emu",
-	.id_table = emu_ids,
-	.probe = emu_probe,
-	.remove = emu_remove,
-	.driver = {
-		.probe_type = PROBE_FORCE_SYNCHRONOUS,
-		.suppress_bind_attrs = true,
-	},
-};
-
-static int __init emu_init(void)
-{
-	int ret;
-
-	ret = pci_register_driver(&emu_driver);
-	if (ret)
-		return ret;
-	if (!emu_gpu.pdev) {
-		pr_err("no usable ivshmem device (PCI 1af4:1110): start QEMU with -object memory-backend-file,id=vram,share=on,mem-path=FILE,size=256M -device ivshmem-plain,memdev=vram\n");
-		pci_unregister_driver(&emu_driver);
-		return -ENODEV;
-	}
-	return 0;
-}
-module_init(emu_init);
-
-static void __exit emu_exit(void)
-{
-	pci_unregister_driver(&emu_driver);
-}
-module_exit(emu_exit);
 
 MODULE_DESCRIPTION("Emulated NVIDIA GPU for testing gpumem");
 MODULE_LICENSE("Dual MIT/GPL");

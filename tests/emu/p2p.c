@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: (GPL-2.0 OR MIT)
 /*
- * Pins: the nvidia_p2p_* exports, with the behaviour of the NVIDIA driver's,
- * and with a count of what a peer gets wrong.
+ * Pins, with the behaviour of the NVIDIA driver's, and with a count of what a peer
+ * gets wrong. p2p_export.c or p2p_shim.c gives them to the peer.
  */
 #define pr_fmt(fmt) "gpumem-emu: " fmt
 
 #include <linux/delay.h>
+#include <linux/io.h>
 #include <linux/module.h>
 #include <linux/moduleparam.h>
 #include <linux/overflow.h>
@@ -35,17 +36,20 @@ static atomic_t stalled;
 module_param_named(stalled, stalled.counter, int, 0444);
 MODULE_PARM_DESC(stalled, "calls that do not come back (to be read)");
 
+#define COHERENT_RAM 2
+
+static unsigned int coherent;
+module_param(coherent, uint, 0644);
+MODULE_PARM_DESC(
+	coherent,
+	"a GPU with a coherent CPU link: 1: new page tables say so; 2: their pages are the kernel's memory, always the same; 3: both");
+
 /* Tables taken back by a revocation, the latest ones: a late put is no error. */
 #define TOMBS 256
 
-/* Where no page table is. */
-#define TABLE_FREED ((struct nvidia_p2p_page_table *)0x6b6b6b6b6b6b6b6bUL)
-/* What the driver allocates for each page of a range that it is asked for. */
-#define ENTRY_SIZE 16
-
 /* emu_lock */
 static LIST_HEAD(pins);
-static const struct nvidia_p2p_page_table *tombs[TOMBS];
+static const void *tombs[TOMBS];
 static unsigned int tomb_next;
 
 /* Who calls others with the driver's lock held; written under emu_lock. */
@@ -87,7 +91,12 @@ static const struct kernel_param_ops drain_ops = { .set = drain_set };
 module_param_cb(drain, &drain_ops, NULL, 0200);
 MODULE_PARM_DESC(drain, "PCI device to take out under the driver's lock");
 
-struct emu_pin *emu_pin_find(const struct nvidia_p2p_page_table *table)
+unsigned int emu_pin_coherent(void)
+{
+	return READ_ONCE(coherent);
+}
+
+struct emu_pin *emu_pin_find(const void *table)
 {
 	struct emu_pin *pin;
 
@@ -98,7 +107,7 @@ struct emu_pin *emu_pin_find(const struct nvidia_p2p_page_table *table)
 	return NULL;
 }
 
-static bool tomb_find(const struct nvidia_p2p_page_table *table, bool remove)
+static bool tomb_find(const void *table, bool remove)
 {
 	unsigned int i;
 
@@ -113,19 +122,92 @@ static bool tomb_find(const struct nvidia_p2p_page_table *table, bool remove)
 	return false;
 }
 
-static void pin_free(struct emu_pin *pin)
+u64 emu_pin_page(const struct emu_pin *pin, u64 i)
 {
-	u64 pages = pin->length / EMU_PAGE;
+	if (READ_ONCE(coherent) & COHERENT_RAM)
+		return ALIGN_DOWN(virt_to_phys(emu_gpu.pdev), EMU_PAGE);
+	return emu_gpu.base + emu_mem_offset(pin->mem, pin->at + i * EMU_PAGE);
+}
+
+int emu_pin_begin(void)
+{
+	int fail = READ_ONCE(fail_get_pages);
+
+	if (fail)
+		return -abs(fail);
+	atomic_inc(&stalled);
+	while (READ_ONCE(stall))
+		msleep(20);
+	atomic_dec(&stalled);
+	return 0;
+}
+
+struct emu_block *emu_pin_block(u64 addr, u64 length)
+{
+	struct emu_block *block;
+	u64 end;
 
 	lockdep_assert_held(&emu_lock);
-	list_del(&pin->all);
-	emu_table_free(pin->table, pages);
+	if (!length || addr % EMU_PAGE || length % EMU_PAGE ||
+	    check_add_overflow(addr, length, &end))
+		return NULL;
+	block = emu_block_find(addr, length);
+	if (!block || !emu_owner_is_current(block->context->owner) ||
+	    READ_ONCE(unregistered))
+		return NULL;
+	return block;
+}
+
+struct emu_pin *emu_pin_new(u64 addr, u64 length)
+{
+	struct emu_block *block = emu_pin_block(addr, length);
+	struct emu_pin *pin;
+
+	if (!block)
+		return ERR_PTR(-EINVAL);
+	if (!emu_bar1_take(length))
+		return ERR_PTR(-ENOMEM);
+	pin = kzalloc(sizeof(*pin), GFP_KERNEL_ACCOUNT);
+	if (!pin) {
+		emu_bar1_give(length);
+		return ERR_PTR(-ENOMEM);
+	}
+	pin->block = block;
+	pin->mem = emu_mem_get(block->mem);
+	pin->at = block->at + (addr - block->addr);
+	pin->owner = get_pid(block->context->owner);
+	pin->addr = addr;
+	pin->length = length;
+	return pin;
+}
+
+void emu_pin_add(struct emu_pin *pin, const void *table)
+{
+	lockdep_assert_held(&emu_lock);
+	/* The allocator gave a revoked table's place to a live one. */
+	tomb_find(table, true);
+	pin->table = table;
+	list_add_tail(&pin->all, &pins);
+	emu_count(EMU_PINS, 1);
+	emu_count(EMU_PINNED_PAGES, pin->length / EMU_PAGE);
+}
+
+void emu_pin_cancel(struct emu_pin *pin)
+{
+	lockdep_assert_held(&emu_lock);
 	emu_bar1_give(pin->length);
 	emu_mem_put(pin->mem);
 	put_pid(pin->owner);
 	kfree(pin);
+}
+
+static void pin_free(struct emu_pin *pin)
+{
+	lockdep_assert_held(&emu_lock);
+	list_del(&pin->all);
 	emu_count(EMU_PINS, -1);
-	emu_count(EMU_PINNED_PAGES, -(s64)pages);
+	emu_count(EMU_PINNED_PAGES, -(s64)(pin->length / EMU_PAGE));
+	emu_pin_cancel(pin);
 }
 
 void emu_pins_revoke(struct emu_block *block)
@@ -137,182 +219,45 @@ void emu_pins_revoke(struct emu_block *block)
 		if (pin->block != block)
 			continue;
 		pin->block = NULL;
-		if (!pin->callback)
+		if (pin->persistent)
 			continue;
-		emu_count(EMU_CALLBACKS, 1);
-		WRITE_ONCE(callback_task, current);
-		pin->callback(pin->data);
-		WRITE_ONCE(callback_task, NULL);
-		emu_dma_free_all(pin);
+		if (pin->callback) {
+			emu_count(EMU_CALLBACKS, 1);
+			WRITE_ONCE(callback_task, current);
+			pin->callback(pin->data);
+			WRITE_ONCE(callback_task, NULL);
+		}
+		emu_pin_release(pin);
 		tombs[tomb_next++ % TOMBS] = pin->table;
 		pin_free(pin);
 	}
 }
 
-static int pin_new(u64 addr, u64 length, void (*callback)(void *data),
-		   void *data, struct nvidia_p2p_page_table **page_table)
+int emu_pin_put(u64 addr, const void *table, bool persistent)
 {
-	struct emu_block *block;
-	struct emu_pin *pin;
+	struct emu_pin *pin = emu_pin_find(table);
 
-	lockdep_assert_held(&emu_lock);
-	block = emu_block_find(addr, length);
-	if (!block || !emu_owner_is_current(block->context->owner) ||
-	    READ_ONCE(unregistered))
-		return -EINVAL;
-	if (!emu_bar1_take(length))
-		return -ENOMEM;
-	pin = kzalloc(sizeof(*pin), GFP_KERNEL_ACCOUNT);
-	if (!pin)
-		goto err_bar1;
-	pin->table = emu_table_new(block->mem, block->at + (addr - block->addr),
-				   length / EMU_PAGE);
-	if (!pin->table)
-		goto err_pin;
-	/* The allocator gave a revoked table's place to a live one. */
-	tomb_find(pin->table, true);
-
-	pin->block = block;
-	pin->mem = emu_mem_get(block->mem);
-	pin->owner = get_pid(block->context->owner);
-	pin->addr = addr;
-	pin->length = length;
-	pin->callback = callback;
-	pin->data = data;
-	list_add_tail(&pin->all, &pins);
-	emu_count(EMU_PINS, 1);
-	emu_count(EMU_PINNED_PAGES, length / EMU_PAGE);
-	*page_table = pin->table;
-	return 0;
-
-err_pin:
-	kfree(pin);
-err_bar1:
-	emu_bar1_give(length);
-	return -ENOMEM;
-}
-
-static int get_pages(u64 addr, u64 length, void (*callback)(void *data),
-		     void *data, struct nvidia_p2p_page_table **page_table)
-{
-	int fail = READ_ONCE(fail_get_pages);
-	void *entries;
-	u64 end;
-	int ret;
-
-	if (!page_table || !length || addr % EMU_PAGE || length % EMU_PAGE ||
-	    check_add_overflow(addr, length, &end))
-		return -EINVAL;
-	/* A call that fails leaves a pointer to what it has freed. */
-	*page_table = TABLE_FREED;
-	if (fail)
-		return -abs(fail);
-
-	/* The driver allocates for the whole length before it looks for it. */
-	entries = kvcalloc(length / EMU_PAGE, ENTRY_SIZE, GFP_KERNEL);
-	if (!entries)
-		return -ENOMEM;
-	atomic_inc(&stalled);
-	while (READ_ONCE(stall))
-		msleep(20);
-	atomic_dec(&stalled);
-	mutex_lock(&emu_lock);
-	ret = pin_new(addr, length, callback, data, page_table);
-	mutex_unlock(&emu_lock);
-	kvfree(entries);
-	return ret;
-}
-
-static int put_pages(u64 addr, struct nvidia_p2p_page_table *page_table,
-		     bool persistent)
-{
-	struct emu_pin *pin;
-	int ret = 0;
-
-	mutex_lock(&emu_lock);
-	pin = emu_pin_find(page_table);
 	if (!pin) {
-		if (!persistent && tomb_find(page_table, false))
-			goto out;
+		if (!persistent && tomb_find(table, false))
+			return -ENOENT;
 		emu_violation("an unknown page table is put (put twice?)");
-		ret = -EINVAL;
-		goto out;
+		return -EINVAL;
 	}
-	if (persistent != !pin->callback) {
+	if (persistent != pin->persistent) {
 		emu_violation("a page table is put as the other kind of pin");
-		ret = -EINVAL;
-		goto out;
+		return -EINVAL;
 	}
 	if (pin->addr != addr) {
 		emu_violation("a pin of 0x%llx is put as 0x%llx", pin->addr,
 			      addr);
-		ret = -EINVAL;
-		goto out;
+		return -EINVAL;
 	}
 	/* The driver finds nothing of the caller's there, and says nothing. */
 	if (!persistent &&
 	    (!emu_owner_is_current(pin->owner) || READ_ONCE(unregistered)))
-		goto out;
-	if (emu_dma_free_all(pin))
+		return -ENOENT;
+	if (emu_pin_release(pin))
 		emu_violation("a pin is put before its DMA mappings");
 	pin_free(pin);
-out:
-	mutex_unlock(&emu_lock);
-	return ret;
-}
-
-int nvidia_p2p_get_pages(u64 p2p_token, u32 va_space, u64 virtual_address,
-			 u64 length, struct nvidia_p2p_page_table **page_table,
-			 void (*free_callback)(void *data), void *data)
-{
-	if (emu_pin_in_callback("get_pages"))
-		return -EDEADLK;
-	if (!free_callback || p2p_token || va_space)
-		return -EINVAL;
-	return get_pages(virtual_address, length, free_callback, data,
-			 page_table);
-}
-EXPORT_SYMBOL(nvidia_p2p_get_pages);
-
-int nvidia_p2p_put_pages(u64 p2p_token, u32 va_space, u64 virtual_address,
-			 struct nvidia_p2p_page_table *page_table)
-{
-	if (emu_pin_in_callback("put_pages"))
-		return -EDEADLK;
-	if (!page_table)
-		return 0;
-	return put_pages(virtual_address, page_table, false);
-}
-EXPORT_SYMBOL(nvidia_p2p_put_pages);
-
-int nvidia_p2p_get_pages_persistent(u64 virtual_address, u64 length,
-				    struct nvidia_p2p_page_table **page_table,
-				    u32 flags)
-{
-	if (emu_pin_in_callback("get_pages_persistent"))
-		return -EDEADLK;
-	if (flags)
-		return -EINVAL;
-	return get_pages(virtual_address, length, NULL, NULL, page_table);
-}
-EXPORT_SYMBOL(nvidia_p2p_get_pages_persistent);
-
-int nvidia_p2p_put_pages_persistent(u64 virtual_address,
-				    struct nvidia_p2p_page_table *page_table,
-				    u32 flags)
-{
-	if (emu_pin_in_callback("put_pages_persistent"))
-		return -EDEADLK;
-	if (flags)
-		return -EINVAL;
-	if (!page_table)
-		return 0;
-	return put_pages(virtual_address, page_table, true);
-}
-EXPORT_SYMBOL(nvidia_p2p_put_pages_persistent);
-
-int nvidia_p2p_free_page_table(struct nvidia_p2p_page_table *page_table)
-{
 	return 0;
 }
-EXPORT_SYMBOL(nvidia_p2p_free_page_table);

@@ -12,7 +12,7 @@
 #include <linux/moduleparam.h>
 #include <linux/slab.h>
 
-#include "p2p.h"
+#include "p2p_export.h"
 
 #define DMA_POISON 0x6b
 
@@ -45,7 +45,7 @@ static void dma_unmap_first(struct emu_dma *dma, u32 count)
 
 static int dma_map_all(struct emu_dma *dma)
 {
-	struct nvidia_p2p_page_table *table = dma->pin->table;
+	const struct nvidia_p2p_page_table *table = dma->pin->table;
 	dma_addr_t addr;
 	u32 i;
 

@@ -2,12 +2,11 @@
 /*
  * Page tables, as get_pages gives them to a peer.
  */
-#include <linux/io.h>
 #include <linux/module.h>
 #include <linux/moduleparam.h>
 #include <linux/slab.h>
 
-#include "p2p.h"
+#include "p2p_export.h"
 
 #define TABLE_POISON 0x6b
 
@@ -15,30 +14,13 @@ static unsigned int p2p_version = NVIDIA_P2P_PAGE_TABLE_VERSION;
 module_param(p2p_version, uint, 0644);
 MODULE_PARM_DESC(p2p_version, "version that new page tables carry");
 
-#define COHERENT_FLAG 1
-#define COHERENT_RAM 2
-
-static unsigned int coherent;
-module_param(coherent, uint, 0644);
-MODULE_PARM_DESC(
-	coherent,
-	"a GPU with a coherent CPU link: 1: new page tables say so; 2: their pages are the kernel's memory, always the same; 3: both");
-
 static const u8 gpu_uuid[NVIDIA_P2P_GPU_UUID_LEN] = "gpumem-emulated";
 
-static u64 table_address(const struct emu_mem *mem, u64 at)
+struct nvidia_p2p_page_table *emu_table_new(const struct emu_pin *pin)
 {
-	if (READ_ONCE(coherent) & COHERENT_RAM)
-		return ALIGN_DOWN(virt_to_phys(emu_gpu.pdev), EMU_PAGE);
-	return emu_gpu.base + emu_mem_offset(mem, at);
-}
-
-struct nvidia_p2p_page_table *emu_table_new(struct emu_mem *mem, u64 at,
-					    u64 pages)
-{
+	u64 pages = pin->length / EMU_PAGE, i;
 	struct nvidia_p2p_page_table *table;
 	struct nvidia_p2p_page *page;
-	u64 i;
 
 	/* As in the driver, the UUID and the entries die with the table. */
 	table = kzalloc(sizeof(*table) + sizeof(gpu_uuid), GFP_KERNEL_ACCOUNT);
@@ -57,14 +39,13 @@ struct nvidia_p2p_page_table *emu_table_new(struct emu_mem *mem, u64 at,
 	}
 
 	for (i = 0; i < pages; i++) {
-		page[i].physical_address =
-			table_address(mem, at + i * EMU_PAGE);
+		page[i].physical_address = emu_pin_page(pin, i);
 		table->pages[i] = &page[i];
 	}
 	table->version = READ_ONCE(p2p_version);
 	table->page_size = NVIDIA_P2P_PAGE_SIZE_64KB;
 	table->entries = pages;
-	if (READ_ONCE(coherent) & COHERENT_FLAG)
+	if (emu_pin_coherent() & EMU_COHERENT_FLAG)
 		table->flags |= NVIDIA_P2P_PAGE_TABLE_FLAGS_CPU_CACHEABLE;
 	return table;
 }

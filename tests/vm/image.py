@@ -10,6 +10,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.dirname(os.path.dirname(HERE))
 CASES = os.path.join(HERE, 'cases')
 DRIVER = os.path.join(ROOT, 'tests/driver')
+DRIVER_CASES = os.path.join(DRIVER, 'cases')
 TOOLS = ['flock', 'setpriv']  # of the host, beside busybox
 
 # Modules of the VM, in the order in which they build; those after the first two
@@ -42,19 +43,20 @@ def kernel_fetch(*words):
 
 
 class Driver:
-    """NVIDIA's open driver of a Debian suite, built for a kernel."""
+    """NVIDIA's open driver of a Debian suite, built for a kernel; a hybrid has tests/emu
+    in the place of its resource manager."""
 
-    def __init__(self, suite, kernel):
+    def __init__(self, suite, kernel, hybrid=False):
         p = subprocess.run([os.path.join(ROOT, 'scripts/nvidia-driver.sh'), suite, kernel],
                            stdout=subprocess.PIPE, text=True)
         if p.returncode:
             raise BuildError('the driver cannot be had (above: why)')
-        self.kernel = kernel
+        self.suite, self.kernel, self.hybrid = suite, kernel, hybrid
         self.folder = p.stdout.strip()
         self.release = kernel_release(kernel_fetch(kernel))
         with open(os.path.join(self.folder, 'version')) as f:
             self.version = f.read().split('-')[0]
-        self.name = 'nvidia-' + self.version.split('.')[0]
+        self.name = ('hybrid-' if hybrid else 'nvidia-') + self.version.split('.')[0]
 
 
 def kernel_release(kernel):
@@ -63,13 +65,17 @@ def kernel_release(kernel):
         return f.read().strip()
 
 
-def module_build(kernel, src, name, rel, p2p, symbols):
+def module_build(kernel, src, name, rel, p2p, symbols, options=()):
     """Builds one module in a copy of its folder and returns its path."""
     dst = os.path.join(src, rel)
     tree_sync(os.path.join(ROOT, rel), dst)
+    # Kbuild does not see that the symbols of other modules have changed.
+    made = os.path.join(dst, 'Module.symvers')
+    if os.path.exists(made):
+        os.unlink(made)
     out = run(['make', '-C', os.path.join(kernel, 'build'), 'M=' + dst, 'modules',
                '-j2', 'W=1', 'NV_P2P_DIR=' + p2p,
-               'KBUILD_EXTRA_SYMBOLS=' + ' '.join(symbols)])
+               'KBUILD_EXTRA_SYMBOLS=' + ' '.join(symbols), *options])
     warnings = [l for l in out.splitlines() if re.search(r'warning:|WARNING:', l)]
     if warnings:
         raise BuildError('%s does not build without warnings:\n%s' %
@@ -77,15 +83,16 @@ def module_build(kernel, src, name, rel, p2p, symbols):
     return os.path.join(dst, name + '.ko')
 
 
-def modules_build(kernel, work):
-    """Builds the modules for a kernel: their paths, by their places in the VM."""
+def modules_build(kernel, work, p2p=None, symbols=(), options=()):
+    """Builds the modules for a kernel: their paths, by their places in the VM. p2p is
+    the folder of NVIDIA's nv-p2p.h, instead of the emulated GPU's."""
     src = os.path.join(work, 'src')
     built = {}
     tree_sync(os.path.join(ROOT, 'uapi'), os.path.join(src, 'uapi'))
-    symbols = []
+    symbols = list(symbols)
     for name, rel in MODULES:
-        path = module_build(kernel, src, name, rel, os.path.join(src, 'tests/emu'),
-                            symbols)
+        path = module_build(kernel, src, name, rel,
+                            p2p or os.path.join(src, 'tests/emu'), symbols, options)
         symbols.append(os.path.join(os.path.dirname(path), 'Module.symvers'))
         built['lib/modules/%s.ko' % name] = path
     return built
@@ -114,9 +121,48 @@ def driver_modules_build(kernel, work, driver):
     built[place + 'gpumem.ko'] = module_build(kernel, src, 'gpumem', 'kernel/gpumem', p2p,
                                               [symvers])
     built[place + 'nvidia.ko'] = os.path.join(driver.folder, 'nvidia.ko')
-    for path in kernel_fetch(driver.kernel, 'modules').splitlines():
-        built[place + os.path.basename(path)] = path
+    built.update(kernel_modules(driver, place))
     return built
+
+
+def hybrid_modules_build(kernel, work, driver):
+    """The same for a VM with NVIDIA's driver above the emulated GPU: the modules of the
+    VM with the emulated GPU alone, built against the driver, in their places."""
+    place = 'lib/modules/%s/' % driver.release
+    src = os.path.join(work, 'src')
+    out = os.path.join(work, 'nvidia')
+    p = subprocess.run([os.path.join(ROOT, 'scripts/nvidia-hybrid.sh'), driver.suite,
+                        driver.kernel, out], stdout=subprocess.PIPE, text=True)
+    if p.returncode:
+        raise BuildError('the hybrid driver cannot be had (above: why)')
+    p2p = os.path.join(p.stdout.strip(), 'nvidia')
+    built = {place + 'fakegpu.ko': module_build(kernel, src, 'fakegpu', 'tests/driver',
+                                                p2p, [])}
+    built[place + 'nvidia.ko'] = os.path.join(out, 'nvidia.ko')
+    built.update(modules_build(kernel, work, p2p, [os.path.join(out, 'Module.symvers')],
+                               ['EMU_NVIDIA=y']))
+    built.update(kernel_modules(driver, place))
+    return built
+
+
+def kernel_modules(driver, place):
+    """The kernel's own modules that NVIDIA's driver needs."""
+    return {place + os.path.basename(path): path
+            for path in kernel_fetch(driver.kernel, 'modules').splitlines()}
+
+
+def hybrid_left_out(known):
+    """The cases that do not run in a hybrid: the reason of each, by its name."""
+    reasons = {}
+    with open(os.path.join(DRIVER, 'hybrid-left-out.txt')) as f:
+        for line in f:
+            if line.startswith('#') or not line.strip():
+                continue
+            name, reason = line.rstrip('\n').split(': ', 1)
+            if name not in known:
+                raise BuildError('hybrid-left-out.txt: there is no case %s' % name)
+            reasons[name] = reason
+    return reasons
 
 
 def tree_sync(src, dst):
@@ -154,8 +200,8 @@ def install(root, src, dst, build):
 
 
 def cases_folder(driver):
-    """Where the cases are of a VM with the emulated GPU, or with NVIDIA's driver."""
-    return os.path.join(DRIVER, 'cases') if driver else CASES
+    """Where the cases are of a VM with the emulated GPU, or with NVIDIA's driver alone."""
+    return DRIVER_CASES if driver and not driver.hybrid else CASES
 
 
 def initramfs_make(build, work, modules, names, driver=None):
@@ -190,8 +236,8 @@ def _initramfs_fill(root, build, modules, names, driver):
     if driver:
         run(['/sbin/depmod', '-b', root, driver.release])
     libdir = 'usr/lib/x86_64-linux-gnu'
-    # With NVIDIA's driver there is no CUDA: the simulated one would be found first.
-    cuda = libdir + ('/gpumem/sim' if driver else '') + '/libcuda.so.1'
+    # Where there is no memory there is no CUDA: the simulated one would be found first.
+    cuda = libdir + ('/gpumem/sim' if driver and not driver.hybrid else '') + '/libcuda.so.1'
     for src, dst in (('lib/libgpumem.so.0', libdir + '/libgpumem.so.0'),
                      ('compat/gdrapi/libgdrapi.so.2', libdir + '/libgdrapi.so.2'),
                      ('sim/libcuda.so.1', cuda),
@@ -211,7 +257,8 @@ def _initramfs_fill(root, build, modules, names, driver):
     cases = cases_folder(driver)
     shutil.copy2(os.path.join(HERE, 'lib.sh'), os.path.join(root, 'cases'))
     if driver:
-        shutil.copy2(os.path.join(DRIVER, 'lib.sh'), os.path.join(root, 'cases/driver.sh'))
+        lib = 'hybrid.sh' if driver.hybrid else 'lib.sh'
+        shutil.copy2(os.path.join(DRIVER, lib), os.path.join(root, 'cases/driver.sh'))
     for name in sorted(os.listdir(cases)):
         shutil.copy2(os.path.join(cases, name), os.path.join(root, 'cases'))
     with open(os.path.join(root, 'cases/list'), 'w') as f:

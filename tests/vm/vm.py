@@ -15,7 +15,10 @@ is on a busy host.
 
 With --driver the VM has NVIDIA's open driver instead of tests/emu, and a PCI
 device with a GPU's identity (tests/driver/fakegpu.c), which cannot be initialised.
-The cases are those of tests/driver/cases.
+The cases are those of tests/driver/cases. With --hybrid as well tests/emu is in the
+place of that driver's resource manager, and gives out the memory that the GPU's BAR1
+shows: the cases are those of the VM with the emulated GPU, but for those of
+tests/driver/hybrid-left-out.txt, which are skipped with the reason that is there.
 
 The kernels are those of kernel-fetch.sh's list, at the same time. On one that it
 calls optional the cases are left out, with the reason, where the modules do not
@@ -45,7 +48,7 @@ import threading
 import time
 
 import image
-from machine import Machine
+from machine import Machine, case_own_limit
 from report import Report
 
 GATE = 'zy-debug'  # looks at the debug kernel's findings at the end of a run
@@ -60,8 +63,9 @@ def case_kind(name):
 class Run:
     """The cases on one kernel, in the VMs that they need."""
 
-    def __init__(self, kernel, suite, optional, names, args, report):
+    def __init__(self, kernel, suite, optional, names, left_out, args, report):
         self.kernel, self.optional, self.names = kernel, optional, names
+        self.left_out = left_out  # reasons, by the names of cases
         self.suite = suite  # of NVIDIA's driver; None: the emulated GPU
         self.args, self.report = args, report
         self.name = kernel + ('-' + suite if suite else '')
@@ -76,7 +80,7 @@ class Run:
         try:
             self.folder = image.kernel_fetch(self.kernel)
             if self.suite:
-                self.driver = image.Driver(self.suite, self.kernel)
+                self.driver = image.Driver(self.suite, self.kernel, self.args.hybrid)
                 self.name = self.kernel + '-' + self.driver.name
         except image.BuildError as e:
             self._left_out(e)
@@ -110,7 +114,9 @@ class Run:
         work = os.path.join(self.args.build, 'vm', self.name + self.args.work)
         os.makedirs(work, exist_ok=True)
         self.report.progress(self.name, 'builds its modules')
-        if self.driver:
+        if self.driver and self.driver.hybrid:
+            modules = image.hybrid_modules_build(self.folder, work, self.driver)
+        elif self.driver:
             modules = image.driver_modules_build(self.folder, work, self.driver)
         else:
             modules = image.modules_build(self.folder, work)
@@ -118,6 +124,9 @@ class Run:
             self.report.lines(*modules.values())
             return
         slots = os.path.join(self.args.cache, 'vm-slots')
+        for name, reason in self.left_out.items():
+            self.skipped += 1
+            self.report.lines('skip   vm/%s/%s: %s' % (self.name, name, reason))
         for kind in KINDS:
             group = [n for n in self.names if kind == case_kind(n)]
             if not group:
@@ -157,13 +166,17 @@ def arguments():
     p.add_argument('--driver', action='append', metavar='SUITE',
                    help='NVIDIA\'s driver of this Debian suite and a GPU that does '
                    'nothing, instead of the emulated GPU: cases of tests/driver')
+    p.add_argument('--hybrid', action='store_true',
+                   help='with --driver: the emulated GPU below NVIDIA\'s driver')
     p.add_argument('--test', action='append', help='run this case alone')
+    p.add_argument('--short', action='store_true',
+                   help='without the cases that have a time limit of their own')
     p.add_argument('--list', action='store_true', help='list the cases')
     p.add_argument('--build', default=os.path.join(image.ROOT, 'build'),
                    help='the Meson build folder')
     p.add_argument('--accel', default='auto', choices=['auto', 'tcg', 'kvm'])
     p.add_argument('--append', default='', help='more kernel command line')
-    p.add_argument('--vram', type=int, default=1024, help='video memory, MiB')
+    p.add_argument('--vram', type=int, help='video memory, MiB')
     p.add_argument('--memory', type=int, help='RAM, MiB')
     p.add_argument('--case-timeout', type=int, help='seconds a case may run')
     p.add_argument('--work', default='',
@@ -174,6 +187,12 @@ def arguments():
     p.add_argument('--modules-only', action='store_true',
                    help='build the modules and stop')
     args = p.parse_args()
+    if args.hybrid and not args.driver:
+        p.error('--hybrid is with --driver')
+    # A hybrid has the GPU's other BARs there too.
+    args.vram = args.vram or (2048 if args.hybrid else 1024)
+    if args.hybrid:
+        args.append += ' slab_nomerge'  # the driver's objects are counted
     args.build = os.path.abspath(args.build)
     args.cache = os.environ.get('GPUMEM_CACHE') or os.path.join(
         os.environ.get('XDG_CACHE_HOME') or os.path.expanduser('~/.cache'), 'gpumem')
@@ -183,23 +202,29 @@ def arguments():
 def main():
     """Runs the kernels side by side and counts."""
     args = arguments()
-    known = sorted(f[:-3] for f in os.listdir(image.cases_folder(args.driver))
-                   if f.endswith('.sh'))
+    folder = image.CASES if args.hybrid or not args.driver else image.DRIVER_CASES
+    known = sorted(f[:-3] for f in os.listdir(folder) if f.endswith('.sh'))
     if args.list:
         print('\n'.join(known))
         return 0
     # Cases that show something to a person are not part of the tests.
-    names = args.test or [n for n in known if not n.startswith('show-')]
+    names = args.test or [
+        n for n in known if not n.startswith('show-') and
+        not (args.short and case_own_limit(os.path.join(folder, n + '.sh')))]
     for n in names:
         if n not in known:
             print('vm: no case %s; --list names them' % n, file=sys.stderr)
             return 2
+    left_out = {}
+    if args.hybrid and not args.test:
+        left_out = image.hybrid_left_out(known)
+        names = [n for n in names if n not in left_out]
     if re.search(r'[\s:]', args.build):
         print('vm: Kbuild cannot build in %s: a path with a space or a colon' %
               args.build, file=sys.stderr)
         return 3
     report = Report()
-    runs = [Run(k, suite, optional, names, args, report)
+    runs = [Run(k, suite, optional, names, left_out, args, report)
             for suite in args.driver or [None]
             for k, optional in kernels_pick(args.kernel)]
 
