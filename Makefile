@@ -60,6 +60,7 @@ unit:
 
 vm:
 	@tests/vm/kernel-fetch.sh list >/dev/null
+	@! command -v python3 >/dev/null || tests/vm/vm.py --check $(VM)
 	@scripts/setup.sh build vm
 	@scripts/build.sh '$(BUILD)'
 	@tests/vm/vm.py --build '$(BUILD)' $(VM)

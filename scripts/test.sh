@@ -12,6 +12,11 @@ build=$1
 what=${2:-all}
 log=$common_tmp/test.log
 
+# Options that are wrong are told at once, where python3 is there already.
+if [ "$what" = all ] && [ -n "${GPUMEM_VM:-}" ] && command -v python3 >/dev/null; then
+	# shellcheck disable=SC2086 # words
+	tests/vm/vm.py --check $GPUMEM_VM || exit 2
+fi
 vm=
 if [ "$what" = all ] && vm_possible; then
 	say "make test: unit tests on a simulated GPU (2 minutes), then every case in virtual machines (10 to 15)"

@@ -172,6 +172,7 @@ def arguments():
     p.add_argument('--short', action='store_true',
                    help='without the cases that have a time limit of their own')
     p.add_argument('--list', action='store_true', help='list the cases')
+    p.add_argument('--check', action='store_true', help='look at the options and stop')
     p.add_argument('--build', default=os.path.join(image.ROOT, 'build'),
                    help='the Meson build folder')
     p.add_argument('--accel', default='auto', choices=['auto', 'tcg', 'kvm'])
@@ -194,8 +195,8 @@ def arguments():
     if args.hybrid:
         args.append += ' slab_nomerge'  # the driver's objects are counted
     args.build = os.path.abspath(args.build)
-    args.cache = os.environ.get('GPUMEM_CACHE') or os.path.join(
-        os.environ.get('XDG_CACHE_HOME') or os.path.expanduser('~/.cache'), 'gpumem')
+    args.cache = os.path.abspath(os.environ.get('GPUMEM_CACHE') or os.path.join(
+        os.environ.get('XDG_CACHE_HOME') or os.path.expanduser('~/.cache'), 'gpumem'))
     return args
 
 
@@ -219,9 +220,17 @@ def main():
     if args.hybrid and not args.test:
         left_out = image.hybrid_left_out(known)
         names = [n for n in names if n not in left_out]
-    if re.search(r'[\s:]', args.build):
-        print('vm: Kbuild cannot build in %s: a path with a space or a colon' %
-              args.build, file=sys.stderr)
+    for k in args.kernel or []:
+        if k not in ('newest', 'debug') and not re.fullmatch(r'\d+\.\d+', k):
+            print('vm: %s is no kernel; there are 6.1, 6.12, newest, debug' % k,
+                  file=sys.stderr)
+            return 2
+    if args.check:
+        return 0
+    # As is_odd() of scripts/common.sh.
+    if re.search(r"""[\s:'"#$&(),%`;<>|*?{}\\!^\[\]]""", args.build):
+        print('vm: Kbuild cannot build in %s: a path with a space, a colon, a quote or '
+              'the like' % args.build, file=sys.stderr)
         return 3
     report = Report()
     runs = [Run(k, suite, optional, names, left_out, args, report)
