@@ -31,7 +31,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#if UINTPTR_MAX < UINT64_MAX
+#if defined(__SIZEOF_POINTER__) && __SIZEOF_POINTER__ < 8
 #error "gpumem is for 64-bit programs: there is no 32-bit CUDA"
 #endif
 
