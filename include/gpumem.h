@@ -537,10 +537,10 @@ struct gpumem_dmabuf {
  *
  * With the kmod backend the module makes it. After gpumem_unpin(), or when the
  * memory is freed, it shows nothing any more: its importers are told to let go
- * and its CPU mappings raise SIGBUS. An
- * importer that cannot be told so, as a network card whose driver pins what it
- * imports, may use the dma-buf of a buffer pinned with GPUMEM_PIN_PERSISTENT
- * only: otherwise it is refused with EOPNOTSUPP, and the kernel's log says so.
+ * and its CPU mappings raise SIGBUS. An importer that cannot be told so, as a
+ * network card whose driver pins what it imports, may use the dma-buf of a buffer
+ * pinned with GPUMEM_PIN_PERSISTENT only: otherwise it is refused with EOPNOTSUPP,
+ * and the kernel's log says so.
  *
  * With the rm and dmabuf backends CUDA makes it, where the driver has that,
  * whether or not the memory can be mapped. It lives on after gpumem_unpin() and
@@ -589,7 +589,9 @@ int gpumem_write(struct gpumem_buf *buf, uint64_t offset, const void *src,
  * @param offset  bytes from the start of the buffer
  * @param dst     host memory
  * @param length  bytes; 0 does nothing
- * @return as gpumem_write()
+ * @return as gpumem_write(), or -ETIMEDOUT when the GPU does not answer for
+ *         seconds, as under a debugger, and may still write to dst, which is
+ *         pinned memory: dst is not to be used then
  */
 int gpumem_read(struct gpumem_buf *buf, uint64_t offset, void *dst,
 		size_t length);
