@@ -77,6 +77,7 @@ void sim_unlock(void)
 
 void sim_ctx_clear(CUcontext ctx)
 {
+	sim_late_clear(ctx);
 	sim_module_clear(ctx);
 	sim_memory_clear(ctx);
 	sim_host_clear(ctx);

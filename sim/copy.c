@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 /*
- * Copies and fills. The asynchronous ones are finished when they return, and
- * the variants for the per-thread default stream are the same functions.
+ * Copies and fills. The asynchronous ones are finished when they return, unless
+ * they are delayed (late.c), and the variants for the per-thread default stream
+ * are the same functions.
  */
 #include <stdatomic.h>
 #include <string.h>
@@ -203,16 +204,22 @@ void gpumem_sim_fail_copies(uint64_t count)
 	failing_copies = count;
 }
 
-/* Counts a copy in a stream. Whether it fails. With sim.lock held. */
-static bool copy_fails(const void *host, size_t size, CUstream stream)
+static bool is_page_locked(const void *host, size_t size)
 {
 	const struct sim_host *h = sim_host_find((uintptr_t)host);
+
+	return h && size <= h->size - ((uintptr_t)host - h->addr);
+}
+
+/* Counts a copy in a stream. Whether it fails. With sim.lock held. */
+static bool copy_fails(const struct sim_work *work, CUstream stream)
+{
 	uint64_t left = failing_copies;
 
 	if (!stream)
 		return false;
 	copies++;
-	if (!h || size > h->size - ((uintptr_t)host - h->addr))
+	if (!is_page_locked(work->host, work->size))
 		pageable_copies++;
 	while (left &&
 	       !atomic_compare_exchange_weak(&failing_copies, &left, left - 1))
@@ -220,43 +227,75 @@ static bool copy_fails(const void *host, size_t size, CUstream stream)
 	return left;
 }
 
-CUresult cuMemcpyHtoDAsync_v2(CUdeviceptr dst, const void *src, size_t size,
-			      CUstream stream)
+static bool work_fits(const struct sim_work *work)
 {
-	CUresult result = sim_lock_read(NULL);
+	if (!work->size)
+		return true;
+	if (work->kind == SIM_WORK_TO_HOST)
+		return work->host && dev_readable(work->gpu, work->size);
+	return work->host && dev_writable(work->gpu, work->size);
+}
+
+static int work_copy(const struct sim_work *work)
+{
+	if (!work->size)
+		return 0;
+	if (work->kind == SIM_WORK_TO_HOST)
+		return dev_read(work->host, work->gpu, work->size);
+	return dev_write(work->gpu, work->host, work->size);
+}
+
+/* One whose host memory is not page-locked is done at once, by a driver too. */
+static CUresult copy(const struct sim_work *work, CUstream stream, bool wait)
+{
+	CUcontext ctx;
+	CUresult result = sim_lock_read(&ctx);
 
 	if (result)
 		return result;
-	if (!sim_stream_live(stream))
+	if (!sim_stream_live(stream)) {
 		result = CUDA_ERROR_INVALID_HANDLE;
-	else if (copy_fails(src, size, stream))
+	} else if (copy_fails(work, stream)) {
 		result = CUDA_ERROR_UNKNOWN;
-	else if (size && (!src || !dev_writable(dst, size)))
+	} else if (!work_fits(work)) {
 		result = CUDA_ERROR_INVALID_VALUE;
-	else if (size)
-		result = sim_result(dev_write(dst, src, size));
+	} else if (wait || !is_page_locked(work->host, work->size) ||
+		   !sim_late_add(ctx, stream, work)) {
+		sim_late_do(ctx, stream);
+		result = sim_result(work_copy(work));
+	}
 	sim_unlock();
 	return result;
 }
+
+static CUresult copy_to_device(CUdeviceptr dst, const void *src, size_t size,
+			       CUstream stream, bool wait)
+{
+	const struct sim_work work = { SIM_WORK_TO_DEVICE, dst, (void *)src,
+				       size, 0 };
+
+	return copy(&work, stream, wait);
+}
+
+CUresult cuMemcpyHtoDAsync_v2(CUdeviceptr dst, const void *src, size_t size,
+			      CUstream stream)
+{
+	return copy_to_device(dst, src, size, stream, false);
+}
 PER_THREAD(cuMemcpyHtoDAsync_v2, _ptsz);
+
+static CUresult copy_to_host(void *dst, CUdeviceptr src, size_t size,
+			     CUstream stream, bool wait)
+{
+	const struct sim_work work = { SIM_WORK_TO_HOST, src, dst, size, 0 };
+
+	return copy(&work, stream, wait);
+}
 
 CUresult cuMemcpyDtoHAsync_v2(void *dst, CUdeviceptr src, size_t size,
 			      CUstream stream)
 {
-	CUresult result = sim_lock_read(NULL);
-
-	if (result)
-		return result;
-	if (!sim_stream_live(stream))
-		result = CUDA_ERROR_INVALID_HANDLE;
-	else if (copy_fails(dst, size, stream))
-		result = CUDA_ERROR_UNKNOWN;
-	else if (size && (!dst || !dev_readable(src, size)))
-		result = CUDA_ERROR_INVALID_VALUE;
-	else if (size)
-		result = sim_result(dev_read(dst, src, size));
-	sim_unlock();
-	return result;
+	return copy_to_host(dst, src, size, stream, false);
 }
 PER_THREAD(cuMemcpyDtoHAsync_v2, _ptsz);
 
@@ -272,28 +311,33 @@ bool sim_streams_are_mute(bool synchronized)
 	return write_fault == 3 || (write_fault == 4 && !synchronized);
 }
 
-static CUresult write_value(CUdeviceptr addr, uint32_t value)
+static CUresult value_fits(CUdeviceptr addr, uint64_t size)
 {
-	const struct sim_host *host = sim_host_find(addr);
-
 	if (write_fault && write_fault != 3)
 		return write_fault == 1 ? CUDA_ERROR_NOT_SUPPORTED
 					: CUDA_SUCCESS;
-	if (addr % sizeof(value))
-		return CUDA_ERROR_INVALID_VALUE;
-	if (host && sizeof(value) <= host->size - (addr - host->addr)) {
-		__atomic_store_n((uint32_t *)addr, value, __ATOMIC_RELEASE);
-		return CUDA_SUCCESS;
-	}
-	if (!dev_writable(addr, sizeof(value)))
-		return CUDA_ERROR_INVALID_VALUE;
-	return sim_result(dev_write(addr, &value, sizeof(value)));
+	return addr % size == 0 && (is_page_locked((void *)addr, size) ||
+				    dev_writable(addr, size))
+		       ? CUDA_SUCCESS
+		       : CUDA_ERROR_INVALID_VALUE;
 }
 
-/* At once, as copies are: nothing that a stream was given before is left. */
+static int write_value(const struct sim_work *work)
+{
+	if (write_fault && write_fault != 3)
+		return 0;
+	if (!is_page_locked((void *)work->gpu, work->size))
+		return dev_write(work->gpu, &work->value, work->size);
+	__atomic_store_n((uint32_t *)work->gpu, work->value, __ATOMIC_RELEASE);
+	return 0;
+}
+
+/* Behind what the stream was given before, at once where that is. */
 CUresult cuStreamWriteValue32_v2(CUstream stream, CUdeviceptr addr,
 				 uint32_t value, unsigned int flags)
 {
+	const struct sim_work work = { SIM_WORK_VALUE, addr, NULL,
+				       sizeof(value), value };
 	CUcontext ctx;
 	CUresult result = sim_lock_read(&ctx);
 
@@ -306,16 +350,32 @@ CUresult cuStreamWriteValue32_v2(CUstream stream, CUdeviceptr addr,
 	else if (flags & ~1u)
 		result = CUDA_ERROR_INVALID_VALUE;
 	else
-		result = write_value(addr, value);
+		result = value_fits(addr, work.size);
+	if (!result && !sim_late_add(ctx, stream, &work)) {
+		sim_late_do(ctx, stream);
+		result = sim_result(write_value(&work));
+	}
 	sim_unlock();
 	return result;
 }
 PER_THREAD(cuStreamWriteValue32_v2, _ptsz);
 
+/* Memory may have gone meanwhile, unmapped; a driver's GPU meets that. */
+CUresult sim_work_do(const struct sim_work *work)
+{
+	if (work->kind == SIM_WORK_VALUE)
+		return value_fits(work->gpu, work->size) || write_value(work)
+			       ? CUDA_ERROR_LAUNCH_FAILED
+			       : CUDA_SUCCESS;
+	return !work_fits(work) || work_copy(work) ? CUDA_ERROR_LAUNCH_FAILED
+						   : CUDA_SUCCESS;
+}
+
 CUresult cuMemcpyDtoDAsync_v2(CUdeviceptr dst, CUdeviceptr src, size_t size,
 			      CUstream stream)
 {
-	CUresult result = sim_lock_read(NULL);
+	CUcontext ctx;
+	CUresult result = sim_lock_read(&ctx);
 
 	if (result)
 		return result;
@@ -323,8 +383,10 @@ CUresult cuMemcpyDtoDAsync_v2(CUdeviceptr dst, CUdeviceptr src, size_t size,
 		result = CUDA_ERROR_INVALID_HANDLE;
 	else if (size && (!dev_writable(dst, size) || !dev_readable(src, size)))
 		result = CUDA_ERROR_INVALID_VALUE;
-	else
+	else {
+		sim_late_do(ctx, stream);
 		result = copy_dev_to_dev(dst, src, size);
+	}
 	sim_unlock();
 	return result;
 }
@@ -332,13 +394,13 @@ PER_THREAD(cuMemcpyDtoDAsync_v2, _ptsz);
 
 CUresult cuMemcpyHtoD_v2(CUdeviceptr dst, const void *src, size_t size)
 {
-	return cuMemcpyHtoDAsync_v2(dst, src, size, NULL);
+	return copy_to_device(dst, src, size, NULL, true);
 }
 PER_THREAD(cuMemcpyHtoD_v2, _ptds);
 
 CUresult cuMemcpyDtoH_v2(void *dst, CUdeviceptr src, size_t size)
 {
-	return cuMemcpyDtoHAsync_v2(dst, src, size, NULL);
+	return copy_to_host(dst, src, size, NULL, true);
 }
 PER_THREAD(cuMemcpyDtoH_v2, _ptds);
 
@@ -382,12 +444,17 @@ static CUresult copy_any(CUdeviceptr dst, CUdeviceptr src, size_t size)
 CUresult cuMemcpyAsync(CUdeviceptr dst, CUdeviceptr src, size_t size,
 		       CUstream stream)
 {
-	CUresult result = sim_lock_read(NULL);
+	CUcontext ctx;
+	CUresult result = sim_lock_read(&ctx);
 
 	if (result)
 		return result;
-	result = sim_stream_live(stream) ? copy_any(dst, src, size)
-					 : CUDA_ERROR_INVALID_HANDLE;
+	if (sim_stream_live(stream)) {
+		sim_late_do(ctx, stream);
+		result = copy_any(dst, src, size);
+	} else {
+		result = CUDA_ERROR_INVALID_HANDLE;
+	}
 	sim_unlock();
 	return result;
 }
@@ -403,7 +470,8 @@ PER_THREAD(cuMemcpy, _ptds);
 static CUresult fill(CUdeviceptr dst, const void *value, size_t width,
 		     size_t count, CUstream stream)
 {
-	CUresult result = sim_lock_read(NULL);
+	CUcontext ctx;
+	CUresult result = sim_lock_read(&ctx);
 	char chunk[CHUNK];
 	int err = 0;
 	size_t size;
@@ -417,6 +485,7 @@ static CUresult fill(CUdeviceptr dst, const void *value, size_t width,
 	if (__builtin_mul_overflow(width, count, &size) || dst % width ||
 	    (size && !dev_writable(dst, size)))
 		goto unlock;
+	sim_late_do(ctx, stream);
 	for (size_t at = 0; at < CHUNK && at < size; at += width)
 		memcpy(chunk + at, value, width);
 	while (size && !err) {

@@ -8,6 +8,7 @@ struct CUevent_st {
 	unsigned int flags;
 	bool recorded;
 	uint64_t time_ns;
+	CUstream stream; /* that it was recorded in */
 	CUcontext ctx;
 	struct CUevent_st *next;
 };
@@ -29,6 +30,13 @@ static struct CUevent_st **event_link(CUevent event)
 bool sim_event_live(CUevent event)
 {
 	return event_link(event);
+}
+
+/* A stream that has ended has done all it was given. */
+bool sim_event_do(CUevent event)
+{
+	return event->recorded && sim_stream_live(event->stream) &&
+	       sim_late_do(event->ctx, event->stream);
 }
 
 static void event_remove(struct CUevent_st **at)
@@ -110,6 +118,7 @@ CUresult cuEventRecord(CUevent event, CUstream stream)
 		result = CUDA_ERROR_INVALID_HANDLE;
 	} else {
 		event->time_ns = sim_clock_ns();
+		event->stream = stream;
 		event->recorded = true;
 	}
 	sim_unlock();
@@ -126,13 +135,17 @@ CUresult cuEventQuery(CUevent event)
 		return result;
 	if (!sim_event_live(event))
 		result = CUDA_ERROR_INVALID_HANDLE;
+	else if (sim_event_do(event))
+		result = CUDA_ERROR_NOT_READY;
 	sim_unlock();
 	return result;
 }
 
 CUresult cuEventSynchronize(CUevent event)
 {
-	return cuEventQuery(event);
+	CUresult result = cuEventQuery(event);
+
+	return result == CUDA_ERROR_NOT_READY ? CUDA_SUCCESS : result;
 }
 
 static bool is_timed(CUevent event)

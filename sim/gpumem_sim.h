@@ -93,6 +93,16 @@ void gpumem_sim_set_clock(const struct gpumem_sim_clock *clock);
  */
 void gpumem_sim_hold_kernels(bool hold);
 
+/*
+ * While delayed, an asynchronous copy between the device and page-locked memory and
+ * a value that a stream writes are not done when the call returns, as on a GPU, but
+ * at the next question for the stream (cuStreamQuery(), which says once that it is
+ * not ready, cuEventQuery() alike), at what waits for it or comes after it there,
+ * and where memory is freed. A program that looks at host memory alone waits for
+ * ever: that is why they are not delayed unless asked for.
+ */
+void gpumem_sim_delay_copies(bool delay);
+
 /* The next so many of these copies fail with CUDA_ERROR_UNKNOWN. */
 void gpumem_sim_fail_copies(uint64_t count);
 

@@ -311,9 +311,11 @@ CUresult cuLaunchKernel(CUfunction function, unsigned int grid_x,
 		 grid_z != 1 || block_y != 1 || block_z != 1 || shared_bytes ||
 		 extra)
 		result = CUDA_ERROR_NOT_SUPPORTED;
-	else
+	else {
+		sim_late_do(ctx, stream);
 		result = kernel_launch(ctx, function->program, block_x, stream,
 				       parameters[0]);
+	}
 	wait = !result && function->program->ends;
 	sim_unlock();
 	if (wait)
@@ -356,11 +358,18 @@ bool sim_stream_runs(CUcontext ctx, CUstream stream)
 
 void sim_stream_wait(CUcontext ctx, CUstream stream)
 {
+	pthread_rwlock_rdlock(&sim.lock);
+	if (!stream || sim_stream_live(stream))
+		sim_late_do(ctx, stream);
+	sim_unlock();
 	kernel_wait(ctx, false, stream);
 }
 
 void sim_kernel_wait(CUcontext ctx)
 {
+	pthread_rwlock_rdlock(&sim.lock);
+	sim_late_do_all(ctx);
+	sim_unlock();
 	kernel_wait(ctx, true, NULL);
 }
 

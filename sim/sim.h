@@ -2,8 +2,9 @@
 /*
  * Inside the simulated CUDA: GPUs whose memory comes from a store, and no
  * engine that runs kernels: a thread stands for the one kernel there is, see
- * kernel.c. Every other operation is finished when its call returns, so streams
- * and events only keep books.
+ * kernel.c. Every other operation is finished when its call returns, or at the
+ * first question for it (gpumem_sim_delay_copies()), so streams and events only
+ * keep books.
  *
  * sim.lock guards everything in here. Copies and queries hold it for reading,
  * all that changes a table holds it for writing. The stacks of current contexts
@@ -153,7 +154,8 @@ struct CUctx_st {
 	unsigned int flags;
 	unsigned int refs; /* of the primary context */
 	bool reset; /* the same: not retained since it was */
-	CUresult fault; /* what a kernel did wrong: all fails from then on */
+	/* What a kernel or a copy did wrong: all fails from then on. */
+	_Atomic CUresult fault;
 	struct CUctx_st *next;
 };
 
@@ -281,6 +283,28 @@ void sim_host_clear(CUcontext ctx);
 bool sim_device_read(void *dst, uint64_t addr, uint64_t length);
 bool sim_device_write(uint64_t addr, const void *src, uint64_t length);
 uint64_t sim_uninitialised_reads(void);
+/* An asynchronous copy, or a value that a stream writes. */
+enum sim_work_kind { SIM_WORK_TO_DEVICE, SIM_WORK_TO_HOST, SIM_WORK_VALUE };
+struct sim_work {
+	enum sim_work_kind kind;
+	CUdeviceptr gpu;
+	void *host;
+	uint64_t size; /* bytes; of a value its own */
+	uint32_t value;
+};
+/* An error is one that ends the context. */
+CUresult sim_work_do(const struct sim_work *work);
+
+/*
+ * late.c; with sim.lock held. Where copies are delayed, work is kept until it is
+ * done by the other calls: before what comes after it in the order of the streams,
+ * or all of the context's; whether there was any. False of the first: not kept.
+ */
+bool sim_late_add(CUcontext ctx, CUstream stream, const struct sim_work *work);
+bool sim_late_do(CUcontext ctx, CUstream stream);
+void sim_late_do_all(CUcontext ctx);
+void sim_late_clear(CUcontext ctx);
+
 /* The same for a kernel's read, which is counted where it finds such. */
 bool sim_device_read_checked(void *dst, uint64_t addr, uint64_t length);
 /* See gpumem_sim_info; with or without the lock. */
@@ -311,10 +335,14 @@ void sim_clock_wait(uint64_t ns);
 
 /* stream.c, event.c; with sim.lock held */
 bool sim_stream_live(CUstream stream);
+/* Whether it waits for the null stream, and that for it. */
+bool sim_stream_blocks(CUstream stream);
 /* copy.c; see gpumem_sim_break_writes() */
 bool sim_streams_are_mute(bool synchronized);
 void sim_stream_clear(CUcontext ctx);
 bool sim_event_live(CUevent event);
+/* Has done what its stream was given before it; whether there was any left. */
+bool sim_event_do(CUevent event);
 void sim_event_clear(CUcontext ctx);
 
 #endif /* SIM_H */

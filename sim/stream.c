@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* Streams: handles, as all work but kernels is done at once. */
+/* Streams: handles, as late.c keeps what they have not done yet. */
 #include <stdlib.h>
 
 #include "sim.h"
@@ -36,6 +36,11 @@ static bool is_default(CUstream stream)
 bool sim_stream_live(CUstream stream)
 {
 	return is_default(stream) || stream_link(stream);
+}
+
+bool sim_stream_blocks(CUstream stream)
+{
+	return !is_default(stream) && !(stream->flags & CU_STREAM_NON_BLOCKING);
 }
 
 static void stream_remove(struct CUstream_st **at)
@@ -107,10 +112,12 @@ CUresult cuStreamDestroy_v2(CUstream stream)
 	if (result)
 		return result;
 	at = stream_link(stream);
-	if (at)
+	if (at) {
+		sim_late_do((*at)->ctx, stream);
 		stream_remove(at);
-	else
+	} else {
 		result = CUDA_ERROR_INVALID_HANDLE;
+	}
 	sim_unlock();
 	return result;
 }
@@ -136,7 +143,7 @@ static CUresult stream_state(CUstream stream, bool synchronized)
 
 	if (result)
 		return result;
-	if (sim_stream_runs(ctx, stream) ||
+	if (sim_late_do(ctx, stream) || sim_stream_runs(ctx, stream) ||
 	    (stream && sim_streams_are_mute(synchronized)))
 		result = CUDA_ERROR_NOT_READY;
 	if (ctx->fault)
@@ -227,6 +234,8 @@ CUresult cuStreamWaitEvent(CUstream stream, CUevent event, unsigned int flags)
 		result = CUDA_ERROR_INVALID_HANDLE;
 	else if (flags & ~1u)
 		result = CUDA_ERROR_INVALID_VALUE;
+	else
+		sim_event_do(event);
 	sim_unlock();
 	return result;
 }

@@ -299,6 +299,11 @@ static void what_was_pinned_is_asked_of_the_plan_too(void **state)
 	assert_int_equal(register_host(host, BYTES), 0);
 	there_and_back(buf, host, NULL);
 	assert_int_equal(gpumem_plan_set(unit_session, steps, 3, 0), 0);
+	/* The shortest ones too, though those of other memory go by the CPU. */
+	asked = engine_copied();
+	assert_int_equal(gpumem_write(buf, 0, host, 512), 0);
+	assert_int_equal(engine_copied(), asked + 1);
+	before = cuda_copied();
 	assert_int_equal(unregister_host(host), 0);
 	there_and_back(buf, host, NULL);
 	assert_int_equal(cuda_copied(), before);

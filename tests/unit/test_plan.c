@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: MIT
 /* How copies are chosen: settings, plans, where plans are kept, explanations. */
 #include <dlfcn.h>
+#include <signal.h>
 #include <stdio.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -438,6 +440,50 @@ static void a_folder_that_cannot_be_written_is_named(void **state)
 			 GPUMEM_COPY_CPU);
 }
 
+static void file_read(const char *path, char *text, size_t size)
+{
+	FILE *in = fopen(path, "r");
+
+	assert_non_null(in);
+	text[fread(text, 1, size - 1, in)] = 0;
+	fclose(in);
+	assert_true(*text);
+}
+
+/* Nothing is left of what was begun, and the file before it stays. */
+static void a_file_that_has_no_room_is_not_taken_over(void **state)
+{
+	const struct gpumem_plan_step old = { 0, GPUMEM_COPY_ENGINE, 1, 0,
+					      UINT64_MAX };
+	const struct gpumem_plan_step new = { 0, GPUMEM_COPY_THREADS, 2, 0,
+					      UINT64_MAX };
+	struct rlimit all, none = { 0, 0 };
+	char path[512], kept[4096] = "", now[4096] = "";
+	void (*handler)(int sig) = signal(SIGXFSZ, SIG_IGN);
+
+	assert_int_equal(gpumem_plan_path(unit_session, path, sizeof(path)), 0);
+	assert_int_equal(
+		gpumem_plan_set(unit_session, &old, 1, GPUMEM_PLAN_SAVE), 0);
+	file_read(path, kept, sizeof(kept));
+	assert_int_equal(getrlimit(RLIMIT_FSIZE, &all), 0);
+	none.rlim_max = all.rlim_max;
+	assert_int_equal(setrlimit(RLIMIT_FSIZE, &none), 0);
+	unit_expect_error(gpumem_plan_set(unit_session, &new, 1,
+					  GPUMEM_PLAN_SAVE),
+			  -EFBIG, path, "cannot be written", NULL);
+	assert_int_equal(setrlimit(RLIMIT_FSIZE, &all), 0);
+	signal(SIGXFSZ, handler);
+	file_read(path, now, sizeof(now));
+	assert_string_equal(now, kept);
+	assert_int_equal(explained(unit_session, 4, 0, "as measured"),
+			 GPUMEM_COPY_ENGINE);
+	/* The folder has that file alone. */
+	assert_int_equal(
+		gpumem_plan_set(unit_session, NULL, 0, GPUMEM_PLAN_SAVE), 0);
+	*strrchr(path, '/') = 0;
+	assert_int_equal(rmdir(path), 0);
+}
+
 /* What comes from outside is shown so that it changes no terminal. */
 static void control_characters_in_a_path_are_escaped(void **state)
 {
@@ -512,6 +558,7 @@ int main(void)
 		cmocka_unit_test(
 			a_file_that_others_may_have_made_is_passed_over),
 		cmocka_unit_test(a_folder_that_cannot_be_written_is_named),
+		cmocka_unit_test(a_file_that_has_no_room_is_not_taken_over),
 		cmocka_unit_test(control_characters_in_a_path_are_escaped),
 		cmocka_unit_test(explain_checks_what_it_is_given),
 		cmocka_unit_test(a_saved_plan_names_what_it_is_for),

@@ -107,6 +107,20 @@ static void the_old_size_is_taken(void **state)
 			  NULL);
 }
 
+/* What the library pins for itself at open is not the program's. */
+static void no_pin_is_counted_before_the_first(void **state)
+{
+	struct gpumem_stats stats = { .size = sizeof(stats) };
+	struct gpumem_options options = { .size = sizeof(options),
+					  .backend = "sim" };
+	struct gpumem *session;
+
+	assert_int_equal(gpumem_open(&options, &session), 0);
+	assert_int_equal(gpumem_stats_get(session, &stats), 0);
+	assert_int_equal(stats.pins, 0);
+	assert_int_equal(gpumem_close(session), 0);
+}
+
 static void pins_are_counted(void **state)
 {
 	struct gpumem_stats stats = { .size = sizeof(stats) }, later = stats;
@@ -134,6 +148,7 @@ int main(void)
 		cmocka_unit_test(what_is_not_there_is_named),
 		cmocka_unit_test(what_is_no_id_is_refused),
 		cmocka_unit_test(the_old_size_is_taken),
+		cmocka_unit_test(no_pin_is_counted_before_the_first),
 		cmocka_unit_test(pins_are_counted),
 	};
 

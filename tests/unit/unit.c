@@ -18,6 +18,8 @@ static void unit_symbol(const char *name, void *function)
 
 static void unit_load_cuda(void)
 {
+	void (*delay_copies)(bool delay);
+
 	unit_symbol("cuMemAlloc_v2", &unit_cuda.alloc);
 	unit_symbol("cuMemAllocManaged", &unit_cuda.alloc_managed);
 	unit_symbol("cuMemAllocHost_v2", &unit_cuda.alloc_host);
@@ -36,6 +38,9 @@ static void unit_load_cuda(void)
 	unit_symbol("gpumem_sim_get_info", &unit_cuda.sim_info);
 	unit_symbol("gpumem_sim_set_clock", &unit_cuda.sim_set_clock);
 	unit_symbol("gpumem_sim_hold_kernels", &unit_cuda.sim_hold_kernels);
+	/* A GPU has not done what it was asked for when the call returns. */
+	unit_symbol("gpumem_sim_delay_copies", &delay_copies);
+	delay_copies(true);
 }
 
 int unit_setup(void **state)
