@@ -824,8 +824,8 @@ struct gpumem_copy_settings {
 	 * the 60 us after that. cuCtxSynchronize, cuMemAlloc and cuMemFree of
 	 * other threads wait so long when they meet one, and may meet several
 	 * in one call: ten lives (5 ms) are the bound that `gpumem bench stall`
-	 * compares the worst with. They meet one nearly each time while a
-	 * thread reads without a pause
+	 * compares the worst with. Where they meet one again and again while a
+	 * thread reads without a pause none is started for 50 ms, then longer
 	 */
 	unsigned int courier_life_us;
 	/**

@@ -28,6 +28,7 @@ struct gm_copy {
 	const char *why_not; /* the GPU may not touch the memory, and why */
 	bool looked; /* at host: pinned is found out */
 	bool look_later; /* at host, while the GPU is at work */
+	bool contended; /* other threads keep CUDA busy */
 	bool stuck; /* a kernel that does not answer may still write to host */
 };
 

@@ -330,20 +330,28 @@ bool gm_courier_runs(const struct gm_courier *courier)
 }
 
 bool gm_courier_wants_start(struct gm_courier *courier, uint64_t gap_ns,
-			    bool always)
+			    uint64_t now, bool always)
 {
 	if (courier->judged != courier->start) {
 		courier->judged = courier->start;
 		gm_sm_launch_served(&courier->launch,
 				    courier->number - courier->first + 1);
 	}
+	gm_courier_pause(courier, gap_ns < GM_SM_LAUNCH_TIGHT_NS);
 	courier->always = always;
 	courier->wait_ns = 0;
 	if (always)
 		return true;
-	courier->wait_ns = gm_sm_launch_wanted(&courier->launch, gap_ns,
-					       courier->limits.idle_us * GM_US);
+	courier->wait_ns = gm_sm_launch_wanted(
+		&courier->launch, gap_ns, courier->limits.idle_us * GM_US, now);
 	return courier->wait_ns;
+}
+
+bool gm_courier_rests(const struct gm_courier *courier, uint64_t gap_ns,
+		      uint64_t now)
+{
+	return gm_sm_launch_rests(&courier->launch, now) &&
+	       gap_ns < GM_SM_LAUNCH_IDLE_MAX * courier->limits.idle_us * GM_US;
 }
 
 /* Before a read: 0 where the kernel runs or can be started. */

@@ -92,7 +92,20 @@ bool gm_courier_runs(const struct gm_courier *courier);
  * reads to come. The caller locks.
  */
 bool gm_courier_wants_start(struct gm_courier *courier, uint64_t gap_ns,
-			    bool always);
+			    uint64_t now, bool always);
+
+/*
+ * Once in the second half of a kernel's life, before a read that it is to do: takes
+ * the time by which it is told later whether others waited for it. The caller locks.
+ */
+void gm_courier_time_running(struct gm_courier *courier, uint64_t now);
+
+/*
+ * Whether this read would have been one of a row that is not started for a while, as
+ * another thread waits for its kernels again and again. The caller locks.
+ */
+bool gm_courier_rests(const struct gm_courier *courier, uint64_t gap_ns,
+		      uint64_t now);
 
 /*
  * What the next read is to do once, while the GPU is at work; not at all where

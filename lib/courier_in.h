@@ -72,6 +72,9 @@ struct gm_courier {
 	uint64_t start; /* the last start's number */
 	uint64_t start_time;
 	uint64_t first; /* the first job of that start */
+	uint64_t paused; /* the last start that others got a turn after */
+	uint64_t timed; /* the last start that known_ns is of */
+	uint64_t known_ns; /* what a query takes whose answer CUDA knows; 0: unknown */
 	uint64_t look_time; /* when the stream was asked last */
 	struct gm_sm_launch launch;
 	uint64_t judged; /* the last start that launch was told of, or never is */
@@ -117,6 +120,14 @@ void gm_courier_unload(struct gm_courier *courier);
  * failed, which ends the search; after -EBUSY later ones may work.
  */
 int gm_courier_place(struct gm_courier *courier);
+
+/*
+ * After a kernel that lived its whole life others get their turn: a call that
+ * waits for the GPU to be idle must find it so. Reads wait meanwhile: by the
+ * copy engine they take longer, where such calls keep CUDA busy. in_row: this
+ * thread has called nothing else since, so that a wait was another's.
+ */
+void gm_courier_pause(struct gm_courier *courier, bool in_row);
 
 /* Whether the memory of the read at work is there; without a watch it is. */
 bool gm_courier_alive(const struct gm_courier *courier);

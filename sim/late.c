@@ -62,8 +62,7 @@ static bool take_out(CUcontext ctx, bool any, CUstream stream, bool forget)
 		stream = NULL;
 	pthread_mutex_lock(&lock);
 	while ((late = *at)) {
-		if (any ? late->ctx != ctx :
-			  !comes_before(late, ctx, stream)) {
+		if (any ? late->ctx != ctx : !comes_before(late, ctx, stream)) {
 			at = &late->next;
 			continue;
 		}

@@ -309,15 +309,93 @@ static void starts_are_judged_by_what_they_served(void **state)
 				courier,
 				GM_SM_LAUNCH_IDLE_MAX * limits.idle_us *
 					CLOCK_US,
-				false));
+				0, false));
 			tries[i] = 0;
-			while (!gm_courier_wants_start(courier, 5000, false))
+			while (!gm_courier_wants_start(courier, 5000, 0, false))
 				tries[i]++;
 			if (many)
 				assert_int_equal(tries[i], 0);
 			else if (i)
 				assert_true(tries[i] > tries[i - 1]);
 		}
+}
+
+static struct {
+	CUresult (*call)(CUstream stream);
+	uint64_t running_ns, idle_ns, late_ns;
+	unsigned int calls;
+} query;
+
+/* Takes as long as a driver would; every third one is late. */
+static CUresult query_for_long(CUstream stream)
+{
+	const CUresult result = query.call(stream);
+
+	clock_move(result ? query.running_ns : query.idle_ns);
+	if (query.calls++ % 3 == 0)
+		clock_move(query.late_ns);
+	return result;
+}
+
+/* A life to the full, in which it is looked at or not; whether it rests then. */
+static bool rests_after_a_life(bool looked_at, bool in_row)
+{
+	static const struct gm_courier_limits aging = { 1000000, 100 };
+	bool rests;
+
+	clock_move(10 * CLOCK_MS);
+	gm_courier_set_limits(courier, &aging);
+	check_read(1, host + BESIDE, false, 1000, 1);
+	gm_courier_time_running(courier, gm_clock_ns());
+	clock_move(60 * CLOCK_US);
+	for (int i = 0; looked_at && i < 3; i++)
+		gm_courier_time_running(courier, gm_clock_ns());
+	end_kernels();
+	gm_courier_wants_start(courier, in_row ? 0 : 10 * CLOCK_US,
+			       gm_clock_ns(), false);
+	rests = gm_courier_rests(courier, 0, gm_clock_ns());
+	courier->launch.rest_until = 0;
+	return rests;
+}
+
+/*
+ * A driver knows without a look that a stream is idle where a thread has waited for
+ * it, and tells it as quickly as that a kernel runs.
+ */
+static void it_rests_where_another_thread_waits_for_it(void **state)
+{
+	query.call = session->cuda.stream_query;
+	query.running_ns = 300;
+	query.late_ns = 20 * CLOCK_US;
+	session->cuda.stream_query = query_for_long;
+	session->cuda.simulated = false;
+
+	query.idle_ns = 1300;
+	query.calls = 0;
+	for (int i = 0; i < 20; i++)
+		assert_false(rests_after_a_life(true, true));
+	/* Three questions while it runs, and three when it has ended. */
+	assert_int_equal(query.calls, 20 * 6);
+	query.idle_ns = 500;
+	assert_false(rests_after_a_life(true, true));
+	for (int i = 0; i < 3; i++)
+		assert_true(rests_after_a_life(true, true));
+	/* The thread itself may have waited, or nothing is known to compare with. */
+	for (int i = 0; i < 20; i++) {
+		assert_false(rests_after_a_life(true, false));
+		assert_false(rests_after_a_life(false, true));
+	}
+	query.idle_ns = 700;
+	for (int i = 0; i < 20; i++)
+		assert_false(rests_after_a_life(true, true));
+
+	session->cuda.simulated = true;
+	query.calls = 0;
+	query.idle_ns = 100;
+	for (int i = 0; i < 20; i++)
+		assert_false(rests_after_a_life(true, true));
+	assert_int_equal(query.calls, 0);
+	session->cuda.stream_query = query.call;
 }
 
 /* Asked before each part, and at each start; what it may do, and how often. */
@@ -768,6 +846,7 @@ int main(void)
 		CALM(it_is_started_again_after_it_retired),
 		STOPPED(it_says_why_it_retired),
 		STOPPED(starts_are_judged_by_what_they_served),
+		STOPPED(it_rests_where_another_thread_waits_for_it),
 		STOPPED(memory_that_is_gone_is_not_read),
 		CALM(a_long_read_gives_way),
 		CALM(reads_follow_what_was_left),

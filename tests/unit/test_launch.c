@@ -6,6 +6,7 @@
 #define IDLE 10000
 #define TIGHT 500
 #define LOOSE 6000
+#define NOW 1000000000000ull
 #define MOST (GM_SM_LAUNCH_IDLE_MAX * (uint64_t)IDLE)
 
 static struct gm_sm_launch launch;
@@ -21,7 +22,7 @@ static unsigned int reads_until_start(uint64_t gap)
 {
 	unsigned int reads = 1;
 
-	while (!gm_sm_launch_wanted(&launch, gap, IDLE))
+	while (!gm_sm_launch_wanted(&launch, gap, IDLE, NOW))
 		if (++reads > 10000)
 			return 0;
 	return reads;
@@ -36,10 +37,13 @@ static void isolated_reads_never_start_it(void **state)
 
 static void a_kernel_waits_as_long_as_reads_take_to_come(void **state)
 {
-	assert_int_equal(gm_sm_launch_wanted(&launch, TIGHT, IDLE), IDLE);
-	assert_int_equal(gm_sm_launch_wanted(&launch, IDLE / 2, IDLE), IDLE);
-	assert_int_equal(gm_sm_launch_wanted(&launch, IDLE, IDLE), 2 * IDLE);
-	assert_int_equal(gm_sm_launch_wanted(&launch, MOST - 1, IDLE), MOST);
+	assert_int_equal(gm_sm_launch_wanted(&launch, TIGHT, IDLE, NOW), IDLE);
+	assert_int_equal(gm_sm_launch_wanted(&launch, IDLE / 2, IDLE, NOW),
+			 IDLE);
+	assert_int_equal(gm_sm_launch_wanted(&launch, IDLE, IDLE, NOW),
+			 2 * IDLE);
+	assert_int_equal(gm_sm_launch_wanted(&launch, MOST - 1, IDLE, NOW),
+			 MOST);
 }
 
 static void starts_in_vain_double_the_row(void **state)
@@ -65,8 +69,9 @@ static void a_row_ends_with_a_pause(void **state)
 	gm_sm_launch_served(&launch, 1);
 	for (int i = 0; i < 100; i++) {
 		for (int k = 0; k < 15; k++)
-			assert_false(gm_sm_launch_wanted(&launch, LOOSE, IDLE));
-		assert_false(gm_sm_launch_wanted(&launch, MOST, IDLE));
+			assert_false(
+				gm_sm_launch_wanted(&launch, LOOSE, IDLE, NOW));
+		assert_false(gm_sm_launch_wanted(&launch, MOST, IDLE, NOW));
 	}
 }
 
@@ -82,6 +87,52 @@ static void a_start_that_served_many_is_forgiven_all(void **state)
 	assert_int_equal(reads_until_start(LOOSE), 1);
 }
 
+/* For how long it rests after a pause. */
+static uint64_t rest_after(bool awaited)
+{
+	uint64_t rest = 0;
+
+	gm_sm_launch_pause(&launch, awaited, NOW);
+	while (gm_sm_launch_rests(&launch, NOW + rest)) {
+		assert_int_equal(gm_sm_launch_wanted(&launch, TIGHT, IDLE,
+						     NOW + rest),
+				 0);
+		rest += GM_SM_LAUNCH_REST_MIN / 4;
+	}
+	assert_int_equal(gm_sm_launch_wanted(&launch, TIGHT, IDLE, NOW + rest),
+			 IDLE);
+	launch.rest_until = 0;
+	return rest;
+}
+
+static void it_rests_where_others_wait_again(void **state)
+{
+	const uint64_t least = GM_SM_LAUNCH_REST_MIN;
+
+	/* One wait in eight says nothing. */
+	for (int i = 0; i < 40; i++)
+		assert_int_equal(rest_after(!(i % 8)), 0);
+	for (int i = 0; i < 7; i++)
+		assert_int_equal(rest_after(false), 0);
+
+	assert_int_equal(rest_after(true), 0);
+	for (int i = 0; i < 6; i++)
+		assert_int_equal(rest_after(false), 0);
+	assert_int_equal(rest_after(true), least);
+	assert_int_equal(rest_after(true), 2 * least);
+	assert_int_equal(rest_after(false), 0);
+	assert_int_equal(rest_after(true), 4 * least);
+	for (int i = 0; i < 10; i++)
+		gm_sm_launch_pause(&launch, true, NOW);
+	assert_int_equal(rest_after(true), GM_SM_LAUNCH_REST_MAX);
+
+	/* Eight without forgive all. */
+	for (int i = 0; i < 8; i++)
+		assert_int_equal(rest_after(false), 0);
+	assert_int_equal(rest_after(true), 0);
+	assert_int_equal(rest_after(true), least);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -92,6 +143,7 @@ int main(void)
 		cmocka_unit_test_setup(a_row_ends_with_a_pause, setup),
 		cmocka_unit_test_setup(a_start_that_served_many_is_forgiven_all,
 				       setup),
+		cmocka_unit_test_setup(it_rests_where_others_wait_again, setup),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

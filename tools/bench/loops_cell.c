@@ -94,9 +94,11 @@ int loop_cell_measure(struct loop_cell *cell)
 		return TOOL_FAILED;
 	}
 	cell->loops->now = cell->loop;
+	/* To and fro: none comes behind the same other one each time. */
 	for (int block = 0; block < cell->loops->blocks; block++) {
-		for (int way = 0; way < ways && !status; way++)
-			status = cell_block(cell, way, stats);
+		for (int i = 0; i < ways && !status; i++)
+			status = cell_block(cell, block % 2 ? ways - 1 - i : i,
+					    stats);
 	}
 	for (int i = 0; i < cell->figures && !status; i++)
 		status = loops_row(cell, i, &stats[i * LOOP_WAYS_MAX]);
