@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
+#include "copy/ce/wait.h"
 #include "cpu.h"
 #include "engine.h"
 #include "error.h"
@@ -17,12 +19,10 @@ struct gm_engine {
 	uint32_t *flag; /* what the stream writes behind a copy */
 	CUdeviceptr flag_gpu; /* 0: it cannot */
 	uint32_t copies;
+	struct gm_ce_wait wait;
 };
 
-/*
- * To look at a flag brings a copy 0.6 us sooner than cuStreamSynchronize() (H200,
- * 580.159.04), which longer copies do not feel.
- */
+/* Copies up to this may end by the flag: longer ones do not feel the difference. */
 #define GM_ENGINE_FLAGGED ((size_t)1 << 20)
 
 /*
@@ -181,17 +181,26 @@ static CUresult gm_engine_wait_flag(const struct gm_engine *engine)
 	return result;
 }
 
-static CUresult gm_engine_wait(struct gm_engine *engine, size_t length)
+/* For a copy of length bytes that was started at begin. */
+static CUresult gm_engine_wait(struct gm_engine *engine, size_t length,
+			       uint64_t begin)
 {
 	const struct gm_cuda *cuda = &engine->session->cuda;
+	const bool chosen = engine->flag_gpu && length <= GM_ENGINE_FLAGGED;
+	bool by_flag = chosen && gm_ce_wait_by_flag(&engine->wait, length);
+	CUresult result;
 
-	if (engine->flag_gpu && length <= GM_ENGINE_FLAGGED) {
-		if (!cuda->stream_write(engine->stream, engine->flag_gpu,
-					++engine->copies, 0))
-			return gm_engine_wait_flag(engine);
+	if (by_flag && cuda->stream_write(engine->stream, engine->flag_gpu,
+					  ++engine->copies, 0)) {
 		engine->flag_gpu = 0;
+		by_flag = false;
 	}
-	return cuda->stream_synchronize(engine->stream);
+	result = by_flag ? gm_engine_wait_flag(engine)
+			 : cuda->stream_synchronize(engine->stream);
+	if (chosen && !result)
+		gm_ce_wait_took(&engine->wait, length, by_flag,
+				gm_clock_ns() - begin);
+	return result;
 }
 
 /* By one call of CUDA's, between the GPU and host memory of any kind. */
@@ -200,6 +209,7 @@ static int gm_engine_once(struct gm_engine *engine,
 {
 	const struct gm_cuda *cuda = &engine->session->cuda;
 	struct gm_cuda_scope scope;
+	uint64_t begin;
 	CUresult result;
 	int rc;
 
@@ -210,13 +220,14 @@ static int gm_engine_once(struct gm_engine *engine,
 		rc = -ESTALE;
 		goto leave;
 	}
+	begin = gm_clock_ns();
 	result = gm_engine_start(engine, copy);
 	if (result && !gm_engine_alive(copy)) {
 		rc = -ESTALE;
 		goto leave;
 	}
 	if (!result)
-		result = gm_engine_wait(engine, copy->length);
+		result = gm_engine_wait(engine, copy->length, begin);
 	if (result)
 		rc = gm_engine_error(engine, result, "copy by the engine");
 leave:
