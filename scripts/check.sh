@@ -137,6 +137,14 @@ reuse_lint()
 	"$bin/reuse" lint
 }
 
+# By the schema of the service that reads them.
+workflow()
+{
+	local bin
+	bin=$(scripts/check-tools.sh) || return
+	"$bin/check-jsonschema" --builtin-schema vendor.github-workflows .github/workflows/*.yml
+}
+
 shell()
 {
 	local bad=0
@@ -167,6 +175,7 @@ check reuse reuse_lint
 check readme readme
 check format format
 check shell shell
+check workflow workflow
 check headers headers
 check courier scripts/courier-ptx.sh --check
 check checkpatch checkpatch
