@@ -24,7 +24,7 @@ printf '#!/bin/sh\necho "git $*: a tarball has no repository" >&2\nexit 1\n' >"$
 chmod +x "$common_tmp/bin/git"
 PATH=$common_tmp/bin:$PATH
 step "dist: building it in a folder of its own and running the tests (5 minutes)" \
-	make -C "$common_tmp/$name" BUILD=build unit || {
+	make --no-print-directory -C "$common_tmp/$name" BUILD=build unit || {
 	step_show 60
 	exit 1
 }

@@ -29,7 +29,6 @@ places()
 		include/gpumem.h|#define GPUMEM_VERSION_PATCH .*|#define GPUMEM_VERSION_PATCH $patch
 		kernel/gpumem/gpumem_drv.h|#define GPUMEM_RELEASE .*|#define GPUMEM_RELEASE "$1"
 		man/gpumem.1|\.Os.*|.Os gpumem $1
-		man/gpumem.3|\.Os.*|.Os gpumem $1
 		man/gpumem.4|\.Os.*|.Os gpumem $1
 	END
 }

@@ -1,15 +1,17 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
 # One version everywhere: in every file that repeats it, in the command and for
-# pkg-config; and scripts/version.sh notices each place that has another.
+# pkg-config, in gpumem(3), which is made; and scripts/version.sh notices each place
+# that has another.
 #
-# version_test.sh SOURCE-ROOT GPUMEM GPUMEM.PC VERSION
+# version_test.sh SOURCE-ROOT GPUMEM GPUMEM.PC GPUMEM.3 VERSION
 set -u
 
 root=$1
 command=$2
 pc=$3
-version=$4
+manual=$4
+version=$5
 failed=0
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
@@ -25,10 +27,11 @@ said=$("$command" --version)
 [ "$said" = "gpumem $version" ] || fail "gpumem --version says $said, not $version"
 said=$(sed -n 's/^Version: //p' "$pc")
 [ "$said" = "$version" ] || fail "pkg-config has $said, not $version"
+grep -qxF ".Os gpumem $version" "$manual" || fail "gpumem(3) has another version than $version"
 
 # Copies of the files, in which each place is changed in turn.
-files="meson.build include/gpumem.h kernel/gpumem/gpumem_drv.h man/gpumem.1 man/gpumem.3
-	man/gpumem.4 CHANGELOG.md"
+files="meson.build include/gpumem.h kernel/gpumem/gpumem_drv.h man/gpumem.1 man/gpumem.4
+	CHANGELOG.md"
 copy()
 {
 	for file in $files; do
