@@ -45,7 +45,10 @@ extern "C" {
 
 #pragma GCC visibility push(default)
 
-/** The version of this header; gpumem_version() gives the library's. */
+/**
+ * The version of this header; gpumem_version() gives the library's. A program runs
+ * with every later library of the soname that it was linked with.
+ */
 #define GPUMEM_VERSION_MAJOR 0
 #define GPUMEM_VERSION_MINOR 1
 #define GPUMEM_VERSION_PATCH 0
