@@ -14,7 +14,7 @@ $(foreach v,BUILD KDIR NVIDIA_SRC,$(if $(findstring ',$($(v))),\
 
 .PHONY: all build demo test test-fresh test-busy unit vm test-driver test-hybrid test-debug test-sanitize test-arm64 fuzz fuzz-kernel mutants check check-nvidia format module install \
 	uninstall install-module uninstall-module test-dma test-gpu \
-	bench-gpu clean distclean help
+	bench-gpu dist clean distclean help
 
 all: build
 
@@ -42,6 +42,7 @@ help:
 	@echo 'make install    user space under PREFIX (DESTDIR and LIBDIR are honoured)'
 	@echo 'make uninstall  removes what make install put there (same PREFIX, DESTDIR)'
 	@echo 'make test-gpu   tests on a machine with an NVIDIA GPU; GPU="--only storm" runs one part'
+	@echo 'make dist       the tarball of a release, built and tested in a folder of its own'
 	@echo 'make clean      removes what was built; make distclean offers to remove the downloads too'
 	@echo 'make bench-gpu  benchmarks on a machine with an NVIDIA GPU'
 
@@ -135,6 +136,9 @@ test-gpu:
 
 bench-gpu:
 	@bench/run.sh
+
+dist:
+	@scripts/dist.sh '$(BUILD)'
 
 clean:
 	rm -rf build-gpu build-check build-sanitize build-fresh build-mutants

@@ -99,7 +99,7 @@ copies()
 	if [ -n "$json" ]; then
 		set -- "$@" --save "$out/copy.json"
 	fi
-	measure copy txt "$tool" bench copy --backend "$backend" "$@"
+	measure copy txt "$tool" bench copy --targets --backend "$backend" "$@"
 	if [ -n "$json" ] && command -v gnuplot >/dev/null 2>&1; then
 		GPUMEM_TOOL=$tool "$root/bench/plot.sh" "$out/copy.json" \
 			"$out/plots" || failed=$((failed + 1))

@@ -11,6 +11,9 @@
  * They are handles, not pointers to memory: a handle that was closed, unpinned,
  * unmapped or never given out makes a call fail with -EBADF, it does not crash.
  *
+ * The library loads libcuda.so.1 at run time: programs need no CUDA toolkit to
+ * build.
+ *
  * Unless a function says otherwise it returns 0 or a negative errno, may be
  * called from any thread at any time, and on failure changes nothing and leaves
  * the reason in gpumem_last_error(). A thread that is cancelled (pthread_cancel)
@@ -21,7 +24,8 @@
  * Errors that any call taking a handle or a pointer may return, beside its own:
  *   -EBADF   the handle is not live
  *   -EINVAL  a pointer that must be given is NULL, a flag is unknown, or a
- *            structure's size member is none that this library knows
+ *            structure's size member, which the caller sets to the structure's
+ *            size, is none that this library knows
  *   -ENOMEM  out of host memory
  *   -EPERM   the session was opened by another process (this is a forked child)
  */
@@ -41,9 +45,15 @@ extern "C" {
 
 #pragma GCC visibility push(default)
 
+/**
+ * The version of this header; gpumem_version() gives the library's. A program runs
+ * with every later library of the soname that it was linked with.
+ */
 #define GPUMEM_VERSION_MAJOR 0
 #define GPUMEM_VERSION_MINOR 1
 #define GPUMEM_VERSION_PATCH 0
+
+/** @name Handles */
 
 /** An open GPU. */
 struct gpumem;
@@ -56,6 +66,8 @@ struct gpumem_dma;
 
 /** A value that could not be found out. */
 #define GPUMEM_UNKNOWN UINT64_MAX
+
+/** @name Sessions */
 
 /** What gpumem_open() is asked for. Zero, but for size, means the defaults. */
 struct gpumem_options {
@@ -88,12 +100,23 @@ struct gpumem_options {
  * other streams CUDA waits as well, and a line on standard error says so after
  * two seconds; with GPUMEM_COURIER=0 it does not (seen with driver 580.159.04).
  *
- * Without a choice the backends are tried in the order kmod, rm, dmabuf, sim:
- * each on a little memory of its own, as the driver pins none of some GPUs
- * (GeForce) for kmod and maps no dma-buf of others. Sim is tried only where the
- * machine has no NVIDIA GPU at all. GPUs that
- * CUDA_VISIBLE_DEVICES hides do not exist here either. A process may open any
- * number of sessions, on the same GPU and on several.
+ * Without a choice the backends are tried in this order, each on a little memory
+ * of its own:
+ *   kmod    through the kernel module of gpumem(4), where the driver pins memory
+ *           of this GPU: of GeForce it pins none. When CUDA frees the memory,
+ *           mappings of it raise SIGBUS.
+ *   rm      through the stock NVIDIA driver; needs neither a module nor root. It
+ *           pins memory of cuMemAlloc, offsets into it included, and memory of
+ *           cuMemCreate, also across several such allocations mapped side by
+ *           side. Freed memory stays allocated, and mapped, until it is unpinned.
+ *   dmabuf  through CUDA's dma-bufs, on drivers that let the CPU map them. A range
+ *           over several allocations is refused where the driver maps the first
+ *           of them alone.
+ *   sim     a simulated GPU in this process, for tests. It is tried only where the
+ *           machine has no NVIDIA GPU at all.
+ *
+ * GPUs that CUDA_VISIBLE_DEVICES hides do not exist here either. A process may open
+ * any number of sessions, on the same GPU and on several.
  *
  * @param options  what to open; NULL for the defaults
  * @param session  receives the handle
@@ -103,8 +126,9 @@ struct gpumem_options {
  *   -ENOENT      CUDA sees no such GPU
  *   -EINVAL      the backend's name is unknown, device_id is neither a PCI
  *                address nor a UUID, both device and device_id are given, or
- *                a GPUMEM_* variable of gpumem(3) has a value that it does not
- *                take; the message names it. An empty one counts as not set
+ *                a GPUMEM_* variable (gpumem(3), ENVIRONMENT) has a value that
+ *                it does not take; the message names it. An empty one counts as
+ *                not set
  *   -ELIBACC     libcuda.so.1 cannot be loaded or lacks a function
  *   -EACCES      a device node exists but this user may not open it
  *   -ENOMEM      out of host memory; rm: the GPU has no 2 MiB to verify with how
@@ -135,14 +159,16 @@ int gpumem_close(struct gpumem *session);
 const char *gpumem_backend_name(struct gpumem *session);
 
 /**
- * Looks a function up in the libcuda that the session uses, for programs that
- * load CUDA no other way (and so run on the simulated GPU unchanged).
+ * Looks a function up in the libcuda that the session uses. A program that takes
+ * CUDA from there, and no other way, runs on the simulated GPU unchanged.
  *
  * @param session  the session
  * @param name     the exported name, such as "cuMemcpyDtoH_v2"
  * @return its address, or NULL when libcuda has no such function
  */
 void *gpumem_cuda_symbol(struct gpumem *session, const char *name);
+
+/** @name GPUs and backends */
 
 /** The memory is that of a simulated or emulated GPU. */
 #define GPUMEM_DEVICE_SIMULATED (1u << 0)
@@ -219,6 +245,8 @@ struct gpumem_backend {
  */
 int gpumem_backend_get(unsigned int index, struct gpumem_backend *backend);
 
+/** @name Buffers */
+
 /*
  * The first three have the values that linux/gpumem.h gives them, so that one
  * file can include both headers.
@@ -245,7 +273,8 @@ int gpumem_backend_get(unsigned int index, struct gpumem_backend *backend);
  * object (another libcuda, another malloc() than glibc's, no process_vm_readv())
  * and its size and contents do not tell it from other memory: CUDA then puts random
  * bytes in the place of the last 16 of the range, twice, looks which memory shows
- * them, and puts back what was there. What the GPU or another process writes there
+ * them, and puts back what was there. Without the flag such a pin fails with
+ * -EOPNOTSUPP. What the GPU or another process writes there
  * meanwhile is lost, and what they read there is wrong: give the flag for memory
  * that nothing works on. Other memory is never written, with this flag or without.
  */
@@ -308,7 +337,7 @@ struct gpumem_pin_options {
  * @param length   bytes, at least 1; the range as gpumem_pin() has it
  * @param options  how; NULL for the defaults
  * @param buf      receives the handle
- * @return as gpumem_pin(), or
+ * @return 0, an error of gpumem_pin(), or
  *   -EBADF       event_fd is no eventfd
  *   -EOPNOTSUPP  rm, dmabuf, sim: GPUMEM_PIN_EVENTFD, for their pins are never
  *                revoked
@@ -422,6 +451,8 @@ int gpumem_buf_get(struct gpumem_buf *buf, struct gpumem_buf_info *info);
 int gpumem_pages(struct gpumem_buf *buf, uint64_t first, uint64_t *pages,
 		 size_t *count);
 
+/** @name Other devices */
+
 /**
  * Maps a buffer for one PCI device, which can then read and write the GPU's
  * memory by itself, with an IOMMU in between or not. Needs the kmod backend.
@@ -445,7 +476,8 @@ int gpumem_pages(struct gpumem_buf *buf, uint64_t first, uint64_t *pages,
  *                freed
  *   -EACCES      this user may not use the device
  *   -EBUSY       vfio-pci drives the device: give VFIO_IOMMU_MAP_DMA the
- *                address of gpumem_map() instead
+ *                address of gpumem_map() instead (not with iommufd, see
+ *                gpumem(4))
  *   -EIO         the device cannot address the memory (has its driver set the
  *                DMA mask?), or the driver reported an error
  *   -EOPNOTSUPP  the backend cannot do this, the driver cannot hold this memory
@@ -562,6 +594,14 @@ int gpumem_export_dmabuf(struct gpumem_buf *buf, unsigned int flags,
 			 struct gpumem_dmabuf *dmabuf);
 
 /**
+ * @name Copies
+ * With the rm and dmabuf backends the memory may be freed (cuMemFree) during a call,
+ * which survives it. As with CUDA's own copies, it is not to be freed while other
+ * copies of it are being started: CUDA may lose the context, unless the copy engine
+ * is off, see gpumem_copy_settings.copy_engine.
+ */
+
+/**
  * Copies from host memory into the buffer. On return the data is on its way:
  * the GPU sees it in any kernel started afterwards. Maps the buffer for the
  * time of the call if it is not mapped.
@@ -579,11 +619,6 @@ int gpumem_write(struct gpumem_buf *buf, uint64_t offset, const void *src,
 /**
  * Copies from the buffer into host memory. Maps the buffer for the time of the
  * call if it is not mapped.
- *
- * With the rm and dmabuf backends the memory may be freed (cuMemFree) during the
- * call, which survives it. As with CUDA's own copies, it is not to be freed while
- * other copies of it are being started: CUDA may lose the context, unless the
- * copy engine is off, see gpumem_copy_settings.copy_engine.
  *
  * @param buf     the buffer
  * @param offset  bytes from the start of the buffer
@@ -619,10 +654,11 @@ int gpumem_read(struct gpumem_buf *buf, uint64_t offset, void *dst,
 int gpumem_read_unordered(struct gpumem_buf *buf, uint64_t offset, void *dst,
 			  size_t length);
 
-/*
- * Ways to copy, and what a copy is told. gpumem_write() and gpumem_read()
- * choose the way by length, direction and kind of host memory, from a plan that
- * `gpumem tune` measured on this machine, or else from a built-in one.
+/**
+ * @name Copies in a chosen way
+ * gpumem_write() and gpumem_read() choose the way by length, direction and kind of
+ * host memory, from a plan that `gpumem tune` measured on this machine, or else from
+ * a built-in one. Where that way cannot be taken they take another one.
  */
 
 /** The library chooses. */
@@ -679,6 +715,8 @@ int gpumem_write_with(struct gpumem_buf *buf, uint64_t offset, const void *src,
  */
 int gpumem_read_with(struct gpumem_buf *buf, uint64_t offset, void *dst,
 		     size_t length, const struct gpumem_copy_options *options);
+
+/** @name Copies of many pieces */
 
 /** A piece of a batch. */
 struct gpumem_piece {
@@ -742,6 +780,8 @@ int gpumem_write_2d(struct gpumem_buf *buf, const struct gpumem_rect *rect,
 int gpumem_read_2d(struct gpumem_buf *buf, const struct gpumem_rect *rect,
 		   void *dst);
 
+/** @name Order */
+
 /**
  * Stores a 4- or 8-byte value that a running kernel polls, by one store, after
  * everything that this thread wrote before through any mapping or gpumem_write.
@@ -796,12 +836,15 @@ int gpumem_consume(struct gpumem_buf *buf, uint64_t flag_offset, uint32_t flag,
 		   uint64_t timeout_us, uint64_t offset, void *data,
 		   size_t length);
 
+/** @name How copies are done */
+
 /** How a session copies. */
 struct gpumem_copy_settings {
 	size_t size; /**< sizeof(struct gpumem_copy_settings) */
 	/**
 	 * threads for a large copy, the caller included; GPUMEM_THREADS from
-	 * the environment, otherwise by the number of CPUs. 1: the caller alone
+	 * the environment, otherwise the number of CPUs that the process may use,
+	 * at most 8. 1: the caller alone
 	 */
 	unsigned int threads;
 	/**
@@ -876,6 +919,13 @@ int gpumem_copy_settings_set(struct gpumem *session,
  */
 int gpumem_copy_prepare(struct gpumem *session);
 
+/**
+ * @name The plan
+ * The plan is a list of steps, for each direction and kind of host memory one or
+ * more, the last of which has no end. gpumem(1) measures one and stores it: `gpumem
+ * tune`.
+ */
+
 /** One step of the plan: what copies up to some length do. */
 struct gpumem_plan_step {
 	unsigned int flags; /**< GPUMEM_COPY_READ, _PINNED or neither */
@@ -917,7 +967,10 @@ int gpumem_copy_explain(struct gpumem *session, uint64_t length,
 int gpumem_plan_get(struct gpumem *session, struct gpumem_plan_step *steps,
 		    size_t *count);
 
-/** Store the plan for later sessions on this GPU model and CPU model. */
+/**
+ * Store the plan for later sessions on this GPU model and CPU model. The built-in
+ * one is stored by removing the file.
+ */
 #define GPUMEM_PLAN_SAVE (1u << 0)
 
 /**
@@ -929,7 +982,7 @@ int gpumem_plan_get(struct gpumem *session, struct gpumem_plan_step *steps,
  * @param count    how many; 0 with NULL: the built-in plan
  * @param flags    GPUMEM_PLAN_SAVE or 0
  * @return 0, -EINVAL for steps that are no plan, or the error of writing the
- *         file
+ *         file, after which nothing has changed
  */
 int gpumem_plan_set(struct gpumem *session,
 		    const struct gpumem_plan_step *steps, size_t count,
@@ -945,15 +998,19 @@ int gpumem_plan_set(struct gpumem *session,
  */
 int gpumem_plan_path(struct gpumem *session, char *path, size_t size);
 
-/** What a session has done since it was opened. */
+/** @name Statistics */
+
+/**
+ * What a session has done since it was opened. Members that end in _ns are times in
+ * nanoseconds; those from find_ns on are of the other steps of the rm backend.
+ */
 struct gpumem_stats {
 	size_t size; /**< in: sizeof(struct gpumem_stats) */
 	uint64_t pins; /**< pins made */
 	uint64_t repins; /**< of these, out of the rm backend's cache */
 	uint64_t proofs; /**< rm: mappings proven to show the right memory */
 	uint64_t trial_writes; /**< pins that wrote: see GPUMEM_PIN_VERIFY_WRITE */
-	uint64_t proof_ns; /**< time that the proofs took, in nanoseconds */
-	/* Times of the other steps of the rm backend, in nanoseconds. */
+	uint64_t proof_ns; /**< time that the proofs took */
 	uint64_t find_ns; /**< CUDA was asked which allocation it is */
 	uint64_t handle_ns; /**< CUDA gave a handle of the allocation */
 	uint64_t import_ns; /**< the driver gave its memory for the handle */
@@ -969,6 +1026,8 @@ struct gpumem_stats {
  * @param stats    receives the counts; its size member must be set
  */
 int gpumem_stats_get(struct gpumem *session, struct gpumem_stats *stats);
+
+/** @name Reasons and versions */
 
 /**
  * The reason why this thread's last call failed: one line that says what went

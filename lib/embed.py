@@ -11,7 +11,7 @@ source, target, name = sys.argv[1:]
 with open(source, encoding="ascii") as file:
     lines = [line.rstrip() for line in file]
 with open(target, "w", encoding="ascii") as file:
-    file.write("/* SPDX-License-Identifier: MIT */\n")
+    file.write("/* Made by embed.py; do not edit. */\n")
     file.write(f"extern const char {name}[];\n\nconst char {name}[] =\n")
     for line in lines:
         if line and not line.lstrip().startswith("//"):

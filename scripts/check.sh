@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: MIT
-# Format, kernel style, sparse, static analysis, both compilers with -Werror,
+# Licences, format, kernel style, sparse, static analysis, both compilers with -Werror,
 # headers alone as C11 and C++, the unit tests for arm64. Prints a line a check;
 # fails if one does.
 # usage: check.sh [format-write]
@@ -22,7 +22,7 @@ if [ "${1:-}" = format-write ]; then
 fi
 
 scripts/setup.sh build test vm check arm64 || exit 1
-passed=0 failed=0
+passed=0 failed=0 skipped=0
 mkdir -p build-check
 check()
 {
@@ -35,6 +35,9 @@ check()
 	if [ $rc = 0 ]; then
 		echo "ok     check/$name ($((SECONDS - start)) s)"
 		passed=$((passed + 1))
+	elif [ $rc = 77 ]; then
+		echo "skip   check/$name: $(tail -n 1 "$log")"
+		skipped=$((skipped + 1))
 	else
 		echo "not ok check/$name ($((SECONDS - start)) s)"
 		tail -40 "$log" | sed 's/^/       /'
@@ -126,6 +129,22 @@ spdx()
 	return $bad
 }
 
+# The REUSE specification: every file has a copyright line and a known licence.
+reuse_lint()
+{
+	local bin
+	bin=$(scripts/check-tools.sh) || return
+	"$bin/reuse" lint
+}
+
+# By the schema of the service that reads them.
+workflow()
+{
+	local bin
+	bin=$(scripts/check-tools.sh) || return
+	"$bin/check-jsonschema" --builtin-schema vendor.github-workflows .github/workflows/*.yml
+}
+
 shell()
 {
 	local bad=0
@@ -152,9 +171,11 @@ readme()
 }
 
 check spdx spdx
+check reuse reuse_lint
 check readme readme
 check format format
 check shell shell
+check workflow workflow
 check headers headers
 check courier scripts/courier-ptx.sh --check
 check checkpatch checkpatch
@@ -167,5 +188,5 @@ check clang compiler clang
 check arm64 scripts/test-arm64.sh
 check cppcheck cppcheck_run
 check clang-tidy clang_tidy_run
-echo "$passed passed, $failed failed, 0 skipped"
+echo "$passed passed, $failed failed, $skipped skipped"
 [ $failed = 0 ]

@@ -31,7 +31,7 @@ trap 'exit 143' TERM
 	-Xclang -target-feature -Xclang +ptx60 \
 	-O2 -Wall -Wextra -Werror -S -o "$work/out" lib/courier.cu
 {
-	echo '// SPDX-License-Identifier: MIT'
+	head -n 1 lib/courier.cu # its licence
 	echo '// Made from courier.cu by scripts/courier-ptx.sh; do not edit.'
 	cat "$work/out"
 } >"$work/courier.ptx"

@@ -29,7 +29,7 @@ for purpose; do
 	# libelf-dev brings the library that the kernel's build tools are linked with.
 	vm) packages="$packages python3 qemu-system-x86 busybox-static cpio gcc make kmod util-linux libelf-dev xz-utils" ;;
 	kernel) packages="$packages gcc make flex bison bc libelf-dev libssl-dev xz-utils perl" ;;
-	check) packages="$packages clang clang-format clang-tidy cppcheck sparse perl g++ xz-utils binutils shellcheck" ;;
+	check) packages="$packages clang clang-format clang-tidy cppcheck sparse perl g++ xz-utils binutils shellcheck python3-venv" ;;
 	sanitize) packages="$packages clang libclang-rt-dev llvm python3 util-linux" ;;
 	arm64) packages="$packages gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user python3 debian-archive-keyring" ;;
 	bench) packages="$packages python3 gnuplot-nox" ;;

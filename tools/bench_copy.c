@@ -18,9 +18,7 @@ static void bench_copy_help(FILE *out)
 		"cuMemcpyDtoH and\n"
 		"beside the classic one-thread copy through the mapping that "
 		"suits this CPU best,\n"
-		"in turns, for each size; verifies every byte once a size. "
-		"Says at the end which\n"
-		"targets the figures meet.\n"
+		"in turns, for each size; verifies every byte once a size.\n"
 		"\n"
 		"  --min N, --max N  every power of two from N (4) to N (64M)\n"
 		"  --size N[KMGT]    this size instead; may be given %d times\n"
@@ -42,6 +40,8 @@ static void bench_copy_help(FILE *out)
 		"gnuplot\n"
 		"  --replot DIR      draw again what an earlier --plot left in "
 		"DIR, and no more\n"
+		"  --targets         also compare the figures with the "
+		"project's own targets\n"
 		"  --device N        CUDA ordinal of the GPU (0)\n"
 		"  --device-id ID    the same by PCI address or UUID\n"
 		"  --backend NAME    kmod, rm, dmabuf or sim (the first that "
@@ -182,6 +182,7 @@ enum {
 	OPTION_SAVE,
 	OPTION_PLOT,
 	OPTION_REPLOT,
+	OPTION_TARGETS,
 };
 
 static int bench_copy_take(void *command, int option)
@@ -224,6 +225,9 @@ static int bench_copy_take(void *command, int option)
 	case OPTION_SAVE:
 		copy->save = optarg;
 		return 0;
+	case OPTION_TARGETS:
+		copy->targets = true;
+		return 0;
 	default:
 		if (!*optarg) {
 			tool_error("--plot, --replot: give a folder");
@@ -252,6 +256,7 @@ static int bench_copy_parse(struct bench_copy *copy, int argc, char **argv)
 		{ "save", required_argument, NULL, OPTION_SAVE },
 		{ "plot", required_argument, NULL, OPTION_PLOT },
 		{ "replot", required_argument, NULL, OPTION_REPLOT },
+		{ "targets", no_argument, NULL, OPTION_TARGETS },
 		{ 0 },
 	};
 	int status = tool_parse(argc, argv, options, &copy->gpu.target,

@@ -48,6 +48,7 @@ struct bench_copy {
 	const char *save; /* a file for the JSON object, or NULL */
 	const char *plot; /* a folder, or NULL */
 	bool replot;
+	bool targets; /* the project's own are compared too */
 	/*
 	 * The ways of writes and of reads: gpumem is the first, its peers
 	 * follow, then gpumem's single methods.
@@ -91,7 +92,7 @@ void copy_print_end(const struct bench_copy *copy);
 /* As JSON to out; then out is to be looked at for errors. */
 void copy_report(const struct bench_copy *copy, FILE *out);
 
-/* What the figures are to show, and whether these do. */
+/* A target of the project's own, and whether the figures meet it: --targets. */
 struct copy_target {
 	char name[112];
 	bool measured; /* otherwise nothing of it was in the run */

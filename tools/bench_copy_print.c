@@ -77,9 +77,23 @@ static void place_range(const double *place, double *least, double *most)
 	}
 }
 
-void copy_print_end(const struct bench_copy *copy)
+static void copy_print_targets(const struct bench_copy *copy)
 {
 	struct copy_target target;
+
+	printf("\ntargets%s\n",
+	       tool_device_label(&copy->gpu.device, copy->gpu.backend));
+	for (unsigned int i = 0; copy_target_get(copy, i, &target); i++) {
+		printf("  %s: %s%s%s\n", target.name,
+		       !target.measured ? "not in this run"
+		       : target.met	? "met"
+					: "missed",
+		       target.measured ? ": " : "", target.detail);
+	}
+}
+
+void copy_print_end(const struct bench_copy *copy)
+{
 	double least, most;
 
 	printf("\n");
@@ -105,15 +119,9 @@ void copy_print_end(const struct bench_copy *copy)
 		printf("gpumem beside itself, in turns of their own: medians "
 		       "at most %.1f%% apart, half of them %.1f%%\n",
 		       most, least);
-	printf("every byte of every way was right\n\ntargets%s\n",
-	       tool_device_label(&copy->gpu.device, copy->gpu.backend));
-	for (unsigned int i = 0; copy_target_get(copy, i, &target); i++) {
-		printf("  %s: %s%s%s\n", target.name,
-		       !target.measured ? "not in this run"
-		       : target.met	? "met"
-					: "missed",
-		       target.measured ? ": " : "", target.detail);
-	}
+	printf("every byte of every way was right\n");
+	if (copy->targets)
+		copy_print_targets(copy);
 }
 
 static void copy_report_way(const struct copy_cell *cell, int i,
@@ -167,20 +175,12 @@ static void copy_report_places(const double *place, const char *key,
 	report_member(to, key, list);
 }
 
-void copy_report(const struct bench_copy *copy, FILE *out)
+static void copy_report_targets(const struct bench_copy *copy,
+				struct report *to)
 {
-	struct report *report = report_object(), *rows = report_list();
-	struct report *targets = report_list(), *places = report_object();
+	struct report *targets = report_list();
 	struct copy_target target;
 
-	bench_machine_report(&copy->gpu, report);
-	report_bool(report, "tuned", copy->tuned);
-	for (int i = 0; i < copy->cell_count; i++)
-		copy_report_cell(copy, &copy->cell[i], rows);
-	report_member(report, "rows", rows);
-	copy_report_places(copy->place[0], "write_us", places);
-	copy_report_places(copy->place[1], "read_us", places);
-	report_member(report, "64_bytes_by_place", places);
 	for (unsigned int i = 0; copy_target_get(copy, i, &target); i++) {
 		struct report *object = report_object();
 
@@ -192,6 +192,23 @@ void copy_report(const struct bench_copy *copy, FILE *out)
 		report_string(object, "detail", target.detail);
 		report_member(targets, NULL, object);
 	}
-	report_member(report, "targets", targets);
+	report_member(to, "targets", targets);
+}
+
+void copy_report(const struct bench_copy *copy, FILE *out)
+{
+	struct report *report = report_object(), *rows = report_list();
+	struct report *places = report_object();
+
+	bench_machine_report(&copy->gpu, report);
+	report_bool(report, "tuned", copy->tuned);
+	for (int i = 0; i < copy->cell_count; i++)
+		copy_report_cell(copy, &copy->cell[i], rows);
+	report_member(report, "rows", rows);
+	copy_report_places(copy->place[0], "write_us", places);
+	copy_report_places(copy->place[1], "read_us", places);
+	report_member(report, "64_bytes_by_place", places);
+	if (copy->targets)
+		copy_report_targets(copy, report);
 	report_write(report, out);
 }

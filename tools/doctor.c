@@ -69,9 +69,10 @@ static void doctor_help(FILE *out)
 	fprintf(out,
 		"Usage: gpumem doctor [OPTION]...\n"
 		"Looks at everything between this process and the GPU's "
-		"memory. Prints a line\n"
-		"each: ok, note, warn or fail, what is seen, what it costs "
-		"and what mends it.\n"
+		"memory. Prints for each\n"
+		"check ok, note, warn or fail and what was found; where "
+		"that is not fine, its\n"
+		"impact and the command that fixes it.\n"
 		"\n"
 		"  --device N        look at this GPU only\n"
 		"  --device-id ID    the same by PCI address or UUID\n"
@@ -86,38 +87,38 @@ static void doctor_help(FILE *out)
 		"3 something prevents use.\n");
 }
 
-void doctor_seen(struct doctor_finding *finding, enum doctor_level level,
-		 const char *format, ...)
+void doctor_found(struct doctor_finding *finding, enum doctor_level level,
+		  const char *format, ...)
 {
 	va_list args;
 
 	finding->level = level;
 	va_start(args, format);
-	vsnprintf(finding->seen, sizeof(finding->seen), format, args);
+	vsnprintf(finding->found, sizeof(finding->found), format, args);
 	va_end(args);
 }
 
 void doctor_not_open(const struct doctor *doctor,
 		     struct doctor_finding *finding)
 {
-	doctor_seen(finding, DOCTOR_NOTE, "not looked at: no GPU is open");
+	doctor_found(finding, DOCTOR_NOTE, "not looked at: no GPU is open");
 }
 
-void doctor_cost(struct doctor_finding *finding, const char *format, ...)
+void doctor_impact(struct doctor_finding *finding, const char *format, ...)
 {
 	va_list args;
 
 	va_start(args, format);
-	vsnprintf(finding->cost, sizeof(finding->cost), format, args);
+	vsnprintf(finding->impact, sizeof(finding->impact), format, args);
 	va_end(args);
 }
 
-void doctor_mend(struct doctor_finding *finding, const char *format, ...)
+void doctor_fix(struct doctor_finding *finding, const char *format, ...)
 {
 	va_list args;
 
 	va_start(args, format);
-	vsnprintf(finding->mend, sizeof(finding->mend), format, args);
+	vsnprintf(finding->fix, sizeof(finding->fix), format, args);
 	va_end(args);
 }
 
@@ -142,6 +143,27 @@ void doctor_value_text(struct doctor_finding *finding, const char *key,
 		report_string(finding->values, key, value);
 }
 
+/* Columns before the text of a finding, and before "impact:" and "fix:". */
+#define FOUND_INDENT 22
+#define PART_INDENT 6
+
+static void doctor_put_part(const char *name, const char *text)
+{
+	if (*text)
+		text_wrapped(stdout, PART_INDENT + 8, "%*s%-8s%s", PART_INDENT,
+			     "", name, text);
+}
+
+static void doctor_put_text(const struct doctor_check *check, const char *pci,
+			    const struct doctor_finding *finding)
+{
+	text_wrapped(stdout, FOUND_INDENT, "%-5s %-15s %s%s%s",
+		     level_names[finding->level], check->name, pci ? pci : "",
+		     pci ? ": " : "", finding->found);
+	doctor_put_part("impact:", finding->impact);
+	doctor_put_part("fix:", finding->fix);
+}
+
 static void doctor_put(struct doctor *doctor, const struct doctor_check *check,
 		       const struct doctor_gpu *gpu,
 		       const struct doctor_finding *finding)
@@ -150,20 +172,17 @@ static void doctor_put(struct doctor *doctor, const struct doctor_check *check,
 	struct report *entry;
 
 	if (!doctor->list) {
-		text_line(stdout, 22, "%-5s %-15s %s%s%s%s%s%s%s",
-			  level_names[finding->level], check->name,
-			  pci ? pci : "", pci ? ": " : "", finding->seen,
-			  finding->cost[0] ? "; costs: " : "", finding->cost,
-			  finding->mend[0] ? "; mend: " : "", finding->mend);
+		doctor_put_text(check, pci, finding);
 		return;
 	}
 	entry = report_object();
 	report_string(entry, "check", check->name);
 	report_string(entry, "gpu", pci);
 	report_string(entry, "level", level_names[finding->level]);
-	report_string(entry, "seen", finding->seen);
-	report_string(entry, "cost", finding->cost[0] ? finding->cost : NULL);
-	report_string(entry, "mend", finding->mend[0] ? finding->mend : NULL);
+	report_string(entry, "found", finding->found);
+	report_string(entry, "impact",
+		      finding->impact[0] ? finding->impact : NULL);
+	report_string(entry, "fix", finding->fix[0] ? finding->fix : NULL);
 	report_member(entry, "values", finding->values);
 	report_member(doctor->list, NULL, entry);
 }
@@ -375,7 +394,7 @@ static int doctor_run(int argc, char **argv)
 
 const struct tool_command tool_doctor = {
 	.name = "doctor",
-	.summary = "find what is wrong or slow on this machine, and the cure",
+	.summary = "find what is wrong or slow on this machine, and the fix",
 	.run = doctor_run,
 	.help = doctor_help,
 };

@@ -23,7 +23,7 @@
 
 enum doctor_level {
 	DOCTOR_OK,
-	DOCTOR_NOTE, /* worth knowing; nothing to mend for most users */
+	DOCTOR_NOTE, /* worth knowing; nothing to fix for most users */
 	DOCTOR_WARN, /* works, but at a price */
 	DOCTOR_FAIL, /* the GPU's memory cannot be reached */
 	DOCTOR_LEVELS,
@@ -32,9 +32,9 @@ enum doctor_level {
 
 struct doctor_finding {
 	enum doctor_level level;
-	char seen[400]; /* what there is */
-	char cost[240]; /* what that costs; "": nothing */
-	char mend[320]; /* the command that mends it; "": none */
+	char found[400]; /* the state of what was looked at */
+	char impact[240]; /* its effect on programs; "": none */
+	char fix[320]; /* the command that changes it; "": none */
 	struct report *values; /* figures for --json; NULL in text */
 };
 
@@ -112,14 +112,15 @@ void doctor_find_nvml(struct doctor *doctor);
 void doctor_find_gpus(struct doctor *doctor);
 
 /* Parts of a finding. The first two set the level. */
-void doctor_seen(struct doctor_finding *finding, enum doctor_level level,
-		 const char *format, ...) __attribute__((format(printf, 3, 4)));
+void doctor_found(struct doctor_finding *finding, enum doctor_level level,
+		  const char *format, ...)
+	__attribute__((format(printf, 3, 4)));
 /* For what only an open GPU can tell. */
 void doctor_not_open(const struct doctor *doctor,
 		     struct doctor_finding *finding);
-void doctor_cost(struct doctor_finding *finding, const char *format, ...)
+void doctor_impact(struct doctor_finding *finding, const char *format, ...)
 	__attribute__((format(printf, 2, 3)));
-void doctor_mend(struct doctor_finding *finding, const char *format, ...)
+void doctor_fix(struct doctor_finding *finding, const char *format, ...)
 	__attribute__((format(printf, 2, 3)));
 
 /* Figures for --json. */

@@ -189,27 +189,27 @@ void doctor_mend_access(const struct doctor *doctor, const char *path,
 	if ((st.st_mode & 0060) == 0060 && st.st_gid &&
 	    !getgrgid_r(st.st_gid, &group, names, sizeof(names), &found) &&
 	    found)
-		doctor_mend(finding,
-			    "sudo usermod -aG %s $USER, then log in again",
-			    found->gr_name);
+		doctor_fix(finding,
+			   "sudo usermod -aG %s $USER, then log in again",
+			   found->gr_name);
 	else if (!strcmp(path, "/dev/gpumem"))
-		doctor_mend(finding,
-			    "sudo groupadd -rf gpumem; sudo chgrp gpumem %s; "
-			    "sudo chmod 0660 %s; sudo usermod -aG gpumem "
-			    "$USER, then log in again; gpumem's udev rule "
-			    "(make install-module) does so at each boot",
-			    path, path);
+		doctor_fix(finding,
+			   "sudo groupadd -rf gpumem; sudo chgrp gpumem %s; "
+			   "sudo chmod 0660 %s; sudo usermod -aG gpumem "
+			   "$USER, then log in again; gpumem's udev rule "
+			   "(make install-module) does so at each boot",
+			   path, path);
 	else if (!strncmp(path, "/dev/nvidia", 11))
-		doctor_mend(finding,
-			    "the driver's options NVreg_DeviceFileGID and "
-			    "NVreg_DeviceFileMode=0660 let a group in; see "
-			    "which are set: grep -r NVreg_DeviceFile "
-			    "/etc/modprobe.d");
+		doctor_fix(finding,
+			   "the driver's options NVreg_DeviceFileGID and "
+			   "NVreg_DeviceFileMode=0660 let a group in; see "
+			   "which are set: grep -r NVreg_DeviceFile "
+			   "/etc/modprobe.d");
 	else
-		doctor_mend(finding,
-			    "with a group that you are in: sudo chgrp GROUP "
-			    "%s; sudo chmod 0660 %s",
-			    path, path);
+		doctor_fix(finding,
+			   "with a group that you are in: sudo chgrp GROUP "
+			   "%s; sudo chmod 0660 %s",
+			   path, path);
 }
 
 void *doctor_library(const struct doctor *doctor, const char *name)

@@ -58,35 +58,34 @@ static void link_judge(const struct doctor *doctor,
 	struct link can = link_least(most, slot);
 	bool slow = now.speed < can.speed, narrow = now.width < can.width;
 
-	doctor_seen(finding, DOCTOR_OK,
-		    "%.4g GT/s x%u (%.3g GB/s), the GPU can do %.4g GT/s x%u",
-		    now.speed, now.width, link_rate(now), most.speed,
-		    most.width);
+	doctor_found(finding, DOCTOR_OK,
+		     "%.4g GT/s x%u (%.3g GB/s), the GPU can do %.4g GT/s x%u",
+		     now.speed, now.width, link_rate(now), most.speed,
+		     most.width);
 	if (narrow || (slow && gpu->open)) {
 		finding->level = DOCTOR_WARN;
-		doctor_cost(finding, "%.0f%% of %.3g GB/s",
-			    100 * (1 - link_rate(now) / link_rate(can)),
-			    link_rate(can));
-		doctor_mend(finding,
-			    "seat the card in a slot with %u lanes, look for "
-			    "a riser or divided lanes, and in the firmware's "
-			    "setup at the slot's speed; sudo lspci -vv -s %s | "
-			    "grep Lnk",
-			    can.width, gpu->pci);
+		doctor_impact(finding, "%.0f%% of %.3g GB/s",
+			      100 * (1 - link_rate(now) / link_rate(can)),
+			      link_rate(can));
+		doctor_fix(finding,
+			   "seat the card in a slot with %u lanes, look for "
+			   "a riser or divided lanes, and in the firmware's "
+			   "setup at the slot's speed; sudo lspci -vv -s %s | "
+			   "grep Lnk",
+			   can.width, gpu->pci);
 	} else if (slow) {
 		finding->level = DOCTOR_NOTE;
-		doctor_cost(finding, "nothing if the GPU is idle: it slows "
-				     "its link down then");
-		doctor_mend(finding, "look again while the GPU is at work");
+		doctor_impact(finding, "nothing if the GPU is idle: it slows "
+				       "its link down then");
+		doctor_fix(finding, "look again while the GPU is at work");
 	} else if (link_rate(can) < link_rate(most)) {
 		finding->level = DOCTOR_WARN;
-		doctor_cost(finding,
-			    "%.0f%% of %.3g GB/s: the slot can do no more",
-			    100 * (1 - link_rate(can) / link_rate(most)),
-			    link_rate(most));
-		doctor_mend(finding,
-			    "put the card into a slot of %.4g GT/s x%u",
-			    most.speed, most.width);
+		doctor_impact(finding,
+			      "%.0f%% of %.3g GB/s: the slot can do no more",
+			      100 * (1 - link_rate(can) / link_rate(most)),
+			      link_rate(most));
+		doctor_fix(finding, "put the card into a slot of %.4g GT/s x%u",
+			   most.speed, most.width);
 	}
 }
 
@@ -104,9 +103,9 @@ void doctor_check_link(const struct doctor *doctor,
 		return;
 	}
 	if (now.speed <= 0 || !now.width || most.speed <= 0 || !most.width) {
-		doctor_seen(finding, DOCTOR_NOTE,
-			    "the link's speed cannot be seen, as in virtual "
-			    "machines");
+		doctor_found(finding, DOCTOR_NOTE,
+			     "the link's speed cannot be seen, as in virtual "
+			     "machines");
 		return;
 	}
 	doctor_value_real(finding, "speed_gts", now.speed);
@@ -151,28 +150,28 @@ void doctor_check_numa(const struct doctor *doctor,
 		     home < 0 ? GPUMEM_UNKNOWN : (uint64_t)home);
 	doctor_value(finding, "process_node", node);
 	if (nodes <= 1 && home <= 0) {
-		doctor_seen(finding, DOCTOR_OK, "this machine has one node");
+		doctor_found(finding, DOCTOR_OK, "this machine has one node");
 	} else if (home < 0) {
-		doctor_seen(finding, DOCTOR_NOTE,
-			    "the GPU's node is unknown, this process runs on "
-			    "node %u",
-			    node);
-		doctor_cost(finding, "access may cross sockets");
-		doctor_mend(finding, "compare nodes: numactl --cpunodebind=N "
-				     "--membind=N gpumem doctor");
+		doctor_found(finding, DOCTOR_NOTE,
+			     "the GPU's node is unknown, this process runs on "
+			     "node %u",
+			     node);
+		doctor_impact(finding, "access may cross sockets");
+		doctor_fix(finding, "compare nodes: numactl --cpunodebind=N "
+				    "--membind=N gpumem doctor");
 	} else if ((unsigned long)home == node) {
-		doctor_seen(finding, DOCTOR_OK,
-			    "GPU and process are on node %u (CPU %u)", node,
-			    cpu);
+		doctor_found(finding, DOCTOR_OK,
+			     "GPU and process are on node %u (CPU %u)", node,
+			     cpu);
 	} else {
-		doctor_seen(finding, DOCTOR_WARN,
-			    "the GPU is on node %ld, this process runs on "
-			    "node %u (CPU %u)",
-			    home, node, cpu);
-		doctor_cost(finding, "every access crosses between sockets: "
-				     "more latency, less bandwidth");
-		doctor_mend(finding,
-			    "numactl --cpunodebind=%ld --membind=%ld COMMAND",
-			    home, home);
+		doctor_found(finding, DOCTOR_WARN,
+			     "the GPU is on node %ld, this process runs on "
+			     "node %u (CPU %u)",
+			     home, node, cpu);
+		doctor_impact(finding, "every access crosses between sockets: "
+				       "more latency, less bandwidth");
+		doctor_fix(finding,
+			   "numactl --cpunodebind=%ld --membind=%ld COMMAND",
+			   home, home);
 	}
 }

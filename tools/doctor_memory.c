@@ -135,8 +135,8 @@ static bool combining_get(const struct doctor *doctor,
 		return false;
 	}
 	if (!CAN_MEASURE) {
-		doctor_seen(finding, DOCTOR_NOTE,
-			    "not measured: only known how on x86-64");
+		doctor_found(finding, DOCTOR_NOTE,
+			     "not measured: only known how on x86-64");
 		return false;
 	}
 	if (gpumem_alloc(doctor->session, STREAM_BYTES, 0, &buf)) {
@@ -146,11 +146,11 @@ static bool combining_get(const struct doctor *doctor,
 		mapped = !gpumem_map(buf, &addr);
 	}
 	if (!mapped) {
-		doctor_seen(finding, DOCTOR_FAIL,
-			    "a buffer of %u KiB cannot be mapped: %s",
-			    STREAM_BYTES >> 10, tool_reason());
-		doctor_cost(finding, "gpumem cannot be used");
-		doctor_mend(finding, "GPUMEM_LOG=debug gpumem demo");
+		doctor_found(finding, DOCTOR_FAIL,
+			     "a buffer of %u KiB cannot be mapped: %s",
+			     STREAM_BYTES >> 10, tool_reason());
+		doctor_impact(finding, "gpumem cannot be used");
+		doctor_fix(finding, "GPUMEM_LOG=debug gpumem demo");
 	} else {
 		combining_measure(addr, combining);
 	}
@@ -180,29 +180,29 @@ void doctor_check_combining(const struct doctor *doctor,
 		 "alone %.3g GB/s",
 		 c.stream, c.plain, c.single);
 	if (doctor->simulated) {
-		doctor_seen(finding, DOCTOR_NOTE,
-			    "%s: says nothing, the memory is that of a "
-			    "simulated GPU (SIMULATED)",
-			    rates);
+		doctor_found(finding, DOCTOR_NOTE,
+			     "%s: says nothing, the memory is that of a "
+			     "simulated GPU (SIMULATED)",
+			     rates);
 		return;
 	}
 	if (gain >= COMBINED_LEAST) {
-		doctor_seen(finding, DOCTOR_OK,
-			    "in force: %s (%.3g times, at least %.2g when "
-			    "combined)",
-			    rates, gain, COMBINED_LEAST);
+		doctor_found(finding, DOCTOR_OK,
+			     "in force: %s (%.3g times, at least %.2g when "
+			     "combined)",
+			     rates, gain, COMBINED_LEAST);
 		return;
 	}
-	doctor_seen(finding, DOCTOR_WARN,
-		    "not in force: %s (%.3g times, at least %.2g when "
-		    "combined)",
-		    rates, gain, COMBINED_LEAST);
-	doctor_cost(finding, "stores go out one by one, tens to hundreds of "
-			     "times slower");
-	doctor_mend(finding,
-		    "look for nopat in /proc/cmdline, and for "
-		    "UsePageAttributeTable and RegistryDwords: grep -r NVreg "
-		    "/etc/modprobe.d /proc/driver/nvidia/params");
+	doctor_found(finding, DOCTOR_WARN,
+		     "not in force: %s (%.3g times, at least %.2g when "
+		     "combined)",
+		     rates, gain, COMBINED_LEAST);
+	doctor_impact(finding, "stores go out one by one, tens to hundreds of "
+			       "times slower");
+	doctor_fix(finding,
+		   "look for nopat in /proc/cmdline, and for "
+		   "UsePageAttributeTable and RegistryDwords: grep -r NVreg "
+		   "/etc/modprobe.d /proc/driver/nvidia/params");
 }
 
 /* Host memory that RDMA and CUDA may lock; gpumem's mappings count for none. */
@@ -221,20 +221,20 @@ void doctor_check_memlock(const struct doctor *doctor,
 	}
 	if (limit.rlim_cur == RLIM_INFINITY) {
 		doctor_value(finding, "limit", GPUMEM_UNKNOWN);
-		doctor_seen(finding, DOCTOR_OK, "unlimited");
+		doctor_found(finding, DOCTOR_OK, "unlimited");
 		return;
 	}
 	doctor_value(finding, "limit", limit.rlim_cur);
-	doctor_seen(finding, DOCTOR_OK, "%s may be locked",
-		    doctor_size(text, sizeof(text), limit.rlim_cur));
+	doctor_found(finding, DOCTOR_OK, "%s may be locked",
+		     doctor_size(text, sizeof(text), limit.rlim_cur));
 	if (limit.rlim_cur >= MEMLOCK_LITTLE)
 		return;
 	finding->level = DOCTOR_NOTE;
-	doctor_cost(finding, "nothing for gpumem; ibv_reg_mr() of more host "
-			     "memory fails");
-	doctor_mend(finding, "echo '* - memlock unlimited' | sudo tee "
-			     "/etc/security/limits.d/memlock.conf, then log "
-			     "in again");
+	doctor_impact(finding, "nothing for gpumem; ibv_reg_mr() of more host "
+			       "memory fails");
+	doctor_fix(finding, "echo '* - memlock unlimited' | sudo tee "
+			    "/etc/security/limits.d/memlock.conf, then log "
+			    "in again");
 }
 
 /* Descriptors: a mapping of the rm backend takes one for good. */
@@ -253,24 +253,24 @@ void doctor_check_files(const struct doctor *doctor,
 	}
 	if (limit.rlim_cur == RLIM_INFINITY) {
 		doctor_value(finding, "limit", GPUMEM_UNKNOWN);
-		doctor_seen(finding, DOCTOR_OK, "unlimited");
+		doctor_found(finding, DOCTOR_OK, "unlimited");
 		return;
 	}
 	doctor_value(finding, "limit", limit.rlim_cur);
-	doctor_seen(finding, DOCTOR_OK, "%llu at a time",
-		    (unsigned long long)limit.rlim_cur);
+	doctor_found(finding, DOCTOR_OK, "%llu at a time",
+		     (unsigned long long)limit.rlim_cur);
 	if (limit.rlim_cur >= FILES_PLENTY)
 		return;
 	finding->level = limit.rlim_cur < FILES_FEW ? DOCTOR_WARN : DOCTOR_NOTE;
-	doctor_cost(finding, "backend rm takes one for each mapped "
-			     "allocation: no more than that can be mapped");
+	doctor_impact(finding, "backend rm takes one for each mapped "
+			       "allocation: no more than that can be mapped");
 	if (limit.rlim_cur < limit.rlim_max)
-		doctor_mend(finding, "ulimit -n %llu",
-			    limit.rlim_max == RLIM_INFINITY
-				    ? 65536ull
-				    : (unsigned long long)limit.rlim_max);
+		doctor_fix(finding, "ulimit -n %llu",
+			   limit.rlim_max == RLIM_INFINITY
+				   ? 65536ull
+				   : (unsigned long long)limit.rlim_max);
 	else
-		doctor_mend(finding, "echo '* - nofile 65536' | sudo tee "
-				     "/etc/security/limits.d/nofile.conf, "
-				     "then log in again");
+		doctor_fix(finding, "echo '* - nofile 65536' | sudo tee "
+				    "/etc/security/limits.d/nofile.conf, "
+				    "then log in again");
 }

@@ -43,17 +43,17 @@ void doctor_check_mig(const struct doctor *doctor, const struct doctor_gpu *gpu,
 	doctor_value(finding, "instances", instances);
 	if (!where && !instances) {
 		/* A GPU without MIG answers "not supported". */
-		doctor_seen(finding, DOCTOR_OK, "%s",
-			    known ? "off" : "no GPU instance is seen");
+		doctor_found(finding, DOCTOR_OK, "%s",
+			     known ? "off" : "no GPU instance is seen");
 		return;
 	}
-	doctor_seen(finding, DOCTOR_WARN, "on%s%s, %u GPU instance%s",
-		    where ? " for " : "", where ? where : "", instances,
-		    instances == 1 ? "" : "s");
-	doctor_cost(finding, "BAR1 is divided, and memory of an instance may "
-			     "not be mappable");
-	doctor_mend(finding, "sudo nvidia-smi -i %s -mig 0",
-		    where ? where : "0");
+	doctor_found(finding, DOCTOR_WARN, "on%s%s, %u GPU instance%s",
+		     where ? " for " : "", where ? where : "", instances,
+		     instances == 1 ? "" : "s");
+	doctor_impact(finding, "BAR1 is divided, and memory of an instance may "
+			       "not be mappable");
+	doctor_fix(finding, "sudo nvidia-smi -i %s -mig 0",
+		   where ? where : "0");
 }
 
 static bool cpu_guest_encrypted(const struct doctor *doctor)
@@ -70,22 +70,23 @@ void doctor_check_confidential(const struct doctor *doctor,
 
 	known = doctor_nvml_confidential(doctor, &on);
 	if (on) {
-		doctor_seen(finding, DOCTOR_FAIL,
-			    "the GPU is in confidential-computing mode");
-		doctor_cost(finding, "the driver refuses to map its memory for "
-				     "the CPU");
-		doctor_mend(finding, "use cuMemcpy here; or turn the mode off "
-				     "on the host (nvidia_gpu_tools.py "
-				     "--set-cc-mode=off "
-				     "--reset-after-cc-mode-switch)");
+		doctor_found(finding, DOCTOR_FAIL,
+			     "the GPU is in confidential-computing mode");
+		doctor_impact(finding,
+			      "the driver refuses to map its memory for "
+			      "the CPU");
+		doctor_fix(finding, "use cuMemcpy here; or turn the mode off "
+				    "on the host (nvidia_gpu_tools.py "
+				    "--set-cc-mode=off "
+				    "--reset-after-cc-mode-switch)");
 		return;
 	}
 	if (cpu_guest_encrypted(doctor)) {
-		doctor_seen(finding, DOCTOR_NOTE,
-			    "this is a confidential virtual machine; the GPU "
-			    "is %s",
-			    known ? "not in that mode" : "not known to be");
+		doctor_found(finding, DOCTOR_NOTE,
+			     "this is a confidential virtual machine; the GPU "
+			     "is %s",
+			     known ? "not in that mode" : "not known to be");
 		return;
 	}
-	doctor_seen(finding, DOCTOR_OK, known ? "off" : "no sign of it");
+	doctor_found(finding, DOCTOR_OK, known ? "off" : "no sign of it");
 }

@@ -86,20 +86,20 @@ static void node_missing(const struct doctor *doctor, const char *path,
 			 struct doctor_finding *finding)
 {
 	if (doctor->wsl || (!doctor->driver && !doctor->bus_count)) {
-		doctor_seen(
+		doctor_found(
 			finding, DOCTOR_NOTE, "%s is not there, as %s", path,
 			doctor->wsl ? "always under WSL2" : "there is no GPU");
 		return;
 	}
-	doctor_seen(finding, DOCTOR_FAIL, "%s is not there", path);
-	doctor_cost(finding, "CUDA and gpumem cannot reach the GPU");
+	doctor_found(finding, DOCTOR_FAIL, "%s is not there", path);
+	doctor_impact(finding, "CUDA and gpumem cannot reach the GPU");
 	if (doctor->container[0])
-		doctor_mend(finding, "start the container with its GPUs: "
-				     "docker run --gpus all ...");
+		doctor_fix(finding, "start the container with its GPUs: "
+				    "docker run --gpus all ...");
 	else if (!doctor->driver)
-		doctor_mend(finding, DOCTOR_LOAD_DRIVER);
+		doctor_fix(finding, DOCTOR_LOAD_DRIVER);
 	else
-		doctor_mend(finding, "sudo nvidia-modprobe -c 0 -u");
+		doctor_fix(finding, "sudo nvidia-modprobe -c 0 -u");
 }
 
 static void node_check(const struct doctor *doctor, const char *path,
@@ -109,32 +109,32 @@ static void node_check(const struct doctor *doctor, const char *path,
 
 	switch (rc) {
 	case 0:
-		doctor_seen(finding, DOCTOR_OK,
-			    "%s can be opened for reading and writing", path);
+		doctor_found(finding, DOCTOR_OK,
+			     "%s can be opened for reading and writing", path);
 		return;
 	case -ENOENT:
 		node_missing(doctor, path, finding);
 		return;
 	case -EACCES:
-		doctor_seen(finding, DOCTOR_FAIL,
-			    "%s: this user may not open it", path);
+		doctor_found(finding, DOCTOR_FAIL,
+			     "%s: this user may not open it", path);
 		doctor_mend_access(doctor, path, finding);
 		break;
 	case -EPERM:
-		doctor_seen(finding, DOCTOR_FAIL,
-			    "%s is there, but the device cgroup does not let "
-			    "it be opened",
-			    path);
-		doctor_mend(finding, "start the container with its GPUs: "
-				     "docker run --gpus all ...");
+		doctor_found(finding, DOCTOR_FAIL,
+			     "%s is there, but the device cgroup does not let "
+			     "it be opened",
+			     path);
+		doctor_fix(finding, "start the container with its GPUs: "
+				    "docker run --gpus all ...");
 		break;
 	default:
-		doctor_seen(finding, DOCTOR_FAIL, "%s: %s", path,
-			    strerror(-rc));
-		doctor_mend(finding, "sudo dmesg | grep -e NVRM -e Xid");
+		doctor_found(finding, DOCTOR_FAIL, "%s: %s", path,
+			     strerror(-rc));
+		doctor_fix(finding, "sudo dmesg | grep -e NVRM -e Xid");
 		break;
 	}
-	doctor_cost(finding, "CUDA and gpumem cannot reach the GPU");
+	doctor_impact(finding, "CUDA and gpumem cannot reach the GPU");
 }
 
 void doctor_check_nvidiactl(const struct doctor *doctor,
@@ -178,7 +178,7 @@ void doctor_check_container(const struct doctor *doctor,
 	char asked[128];
 
 	if (!doctor->container[0]) {
-		doctor_seen(finding, DOCTOR_OK, "not in one");
+		doctor_found(finding, DOCTOR_OK, "not in one");
 		return;
 	}
 	if (visible)
@@ -190,38 +190,38 @@ void doctor_check_container(const struct doctor *doctor,
 	doctor_value_text(finding, "kind", doctor->container);
 	doctor_value_text(finding, "visible_devices", visible);
 	if (nodes || !doctor->driver) {
-		doctor_seen(finding, DOCTOR_OK, "%s, %s%s", doctor->container,
-			    nodes ? "with GPU nodes, "
-				  : "on a host without the NVIDIA driver, ",
-			    asked);
+		doctor_found(finding, DOCTOR_OK, "%s, %s%s", doctor->container,
+			     nodes ? "with GPU nodes, "
+				   : "on a host without the NVIDIA driver, ",
+			     asked);
 		return;
 	}
-	doctor_seen(finding, DOCTOR_FAIL,
-		    "%s: the host has the NVIDIA driver, but the GPU's nodes "
-		    "are not in the container; %s",
-		    doctor->container, asked);
-	doctor_cost(finding, "CUDA and gpumem cannot reach the GPU");
-	doctor_mend(finding,
-		    strcmp(doctor->container, "kubernetes")
-			    ? "docker run --gpus all ..., or --runtime=nvidia "
-			      "-e NVIDIA_VISIBLE_DEVICES=all ..."
-			    : "ask for a GPU in the pod: resources: limits: "
-			      "nvidia.com/gpu: 1");
+	doctor_found(finding, DOCTOR_FAIL,
+		     "%s: the host has the NVIDIA driver, but the GPU's nodes "
+		     "are not in the container; %s",
+		     doctor->container, asked);
+	doctor_impact(finding, "CUDA and gpumem cannot reach the GPU");
+	doctor_fix(finding,
+		   strcmp(doctor->container, "kubernetes")
+			   ? "docker run --gpus all ..., or --runtime=nvidia "
+			     "-e NVIDIA_VISIBLE_DEVICES=all ..."
+			   : "ask for a GPU in the pod: resources: limits: "
+			     "nvidia.com/gpu: 1");
 }
 
 void doctor_check_wsl(const struct doctor *doctor, const struct doctor_gpu *gpu,
 		      struct doctor_finding *finding)
 {
 	if (!doctor->wsl) {
-		doctor_seen(finding, DOCTOR_OK, "no");
+		doctor_found(finding, DOCTOR_OK, "no");
 		return;
 	}
-	doctor_seen(finding, DOCTOR_FAIL,
-		    "this is WSL2: the driver is Windows', there is no "
-		    "/dev/nvidiactl");
-	doctor_cost(finding, "the GPU's memory cannot be mapped at all");
-	doctor_mend(finding, "run Linux itself on this machine, or try gpumem "
-			     "on a simulated GPU: gpumem demo --backend sim");
+	doctor_found(finding, DOCTOR_FAIL,
+		     "this is WSL2: the driver is Windows', there is no "
+		     "/dev/nvidiactl");
+	doctor_impact(finding, "the GPU's memory cannot be mapped at all");
+	doctor_fix(finding, "run Linux itself on this machine, or try gpumem "
+			    "on a simulated GPU: gpumem demo --backend sim");
 }
 
 static void module_missing(const struct doctor *doctor,
@@ -229,23 +229,24 @@ static void module_missing(const struct doctor *doctor,
 {
 	if (!doctor->driver && !doctor->bus_count &&
 	    !doctor_exists(doctor, "/dev/nvidiactl")) {
-		doctor_seen(finding, DOCTOR_NOTE,
-			    "gpumem.ko is not loaded; there is no GPU for it");
+		doctor_found(finding, DOCTOR_NOTE,
+			     "gpumem.ko is not loaded; there is no GPU for it");
 		return;
 	}
-	doctor_cost(finding, "no DMA by other devices, no physical addresses, "
-			     "no revocation");
+	doctor_impact(finding,
+		      "no DMA by other devices, no physical addresses, "
+		      "no revocation");
 	if (doctor->container[0]) {
-		doctor_seen(finding, DOCTOR_NOTE, "gpumem.ko is not loaded");
-		doctor_mend(finding, "on the host: sudo modprobe gpumem, or "
-				     "where it is not installed " GET_MODULE);
+		doctor_found(finding, DOCTOR_NOTE, "gpumem.ko is not loaded");
+		doctor_fix(finding, "on the host: sudo modprobe gpumem, or "
+				    "where it is not installed " GET_MODULE);
 	} else if (doctor_module_installed(doctor, "gpumem")) {
-		doctor_seen(finding, DOCTOR_NOTE, "gpumem.ko is not loaded");
-		doctor_mend(finding, "sudo modprobe gpumem");
+		doctor_found(finding, DOCTOR_NOTE, "gpumem.ko is not loaded");
+		doctor_fix(finding, "sudo modprobe gpumem");
 	} else {
-		doctor_seen(finding, DOCTOR_NOTE,
-			    "gpumem.ko is not installed for this kernel");
-		doctor_mend(finding, "where that is wanted: " GET_MODULE);
+		doctor_found(finding, DOCTOR_NOTE,
+			     "gpumem.ko is not installed for this kernel");
+		doctor_fix(finding, "where that is wanted: " GET_MODULE);
 	}
 }
 
@@ -254,13 +255,13 @@ static void module_reload(const struct doctor *doctor, const char *name,
 			  struct doctor_finding *finding)
 {
 	if (doctor_module_installed(doctor, name))
-		doctor_mend(finding, "sudo modprobe -r %s; sudo modprobe %s",
-			    name, name);
+		doctor_fix(finding, "sudo modprobe -r %s; sudo modprobe %s",
+			   name, name);
 	else
-		doctor_mend(finding,
-			    "sudo rmmod %s, and load it as it was loaded: it "
-			    "is not installed where modprobe looks",
-			    name);
+		doctor_fix(finding,
+			   "sudo rmmod %s, and load it as it was loaded: it "
+			   "is not installed where modprobe looks",
+			   name);
 }
 
 void doctor_check_module(const struct doctor *doctor,
@@ -279,34 +280,34 @@ void doctor_check_module(const struct doctor *doctor,
 		snprintf(version, sizeof(version), "of unknown version");
 	doctor_value_text(finding, "module", version);
 	if (strcmp(version, gpumem_version()) != 0) {
-		doctor_seen(finding, DOCTOR_WARN,
-			    "gpumem.ko %s is loaded, the library is %s",
-			    version, gpumem_version());
-		doctor_cost(finding, "what is newer in one may be refused by "
-				     "the other");
-		doctor_mend(finding,
-			    "install both of one release (make install and "
-			    "make install-module in its source, after sudo "
-			    "rmmod gpumem)");
+		doctor_found(finding, DOCTOR_WARN,
+			     "gpumem.ko %s is loaded, the library is %s",
+			     version, gpumem_version());
+		doctor_impact(finding, "what is newer in one may be refused by "
+				       "the other");
+		doctor_fix(finding,
+			   "install both of one release (make install and "
+			   "make install-module in its source, after sudo "
+			   "rmmod gpumem)");
 		return;
 	}
 	rc = doctor_try(doctor, "/dev/gpumem");
 	if (!rc) {
-		doctor_seen(finding, DOCTOR_OK,
-			    "gpumem.ko %s through "
-			    "/dev/gpumem",
-			    version);
+		doctor_found(finding, DOCTOR_OK,
+			     "gpumem.ko %s through "
+			     "/dev/gpumem",
+			     version);
 		return;
 	}
-	doctor_seen(finding, DOCTOR_WARN,
-		    "gpumem.ko %s is loaded, but /dev/gpumem: %s", version,
-		    strerror(-rc));
-	doctor_cost(finding, "this user cannot use backend kmod");
+	doctor_found(finding, DOCTOR_WARN,
+		     "gpumem.ko %s is loaded, but /dev/gpumem: %s", version,
+		     strerror(-rc));
+	doctor_impact(finding, "this user cannot use backend kmod");
 	if (rc == -EACCES)
 		doctor_mend_access(doctor, "/dev/gpumem", finding);
 	else if (doctor->container[0])
-		doctor_mend(finding, "start the container with --device "
-				     "/dev/gpumem");
+		doctor_fix(finding, "start the container with --device "
+				    "/dev/gpumem");
 	else
 		module_reload(doctor, "gpumem", finding);
 }
@@ -329,9 +330,9 @@ void doctor_check_gdrcopy(const struct doctor *doctor,
 	}
 	doctor_value(finding, "library", lib != NULL);
 	if (!doctor_exists(doctor, "/sys/module/gdrdrv")) {
-		doctor_seen(finding, DOCTOR_OK,
-			    "%s, gdrdrv is not loaded; gpumem needs neither",
-			    library);
+		doctor_found(finding, DOCTOR_OK,
+			     "%s, gdrdrv is not loaded; gpumem needs neither",
+			     library);
 		return;
 	}
 	if (!doctor_read(doctor, module, sizeof(module),
@@ -340,19 +341,19 @@ void doctor_check_gdrcopy(const struct doctor *doctor,
 	doctor_value_text(finding, "module", module);
 	rc = doctor_try(doctor, "/dev/gdrdrv");
 	if (!rc) {
-		doctor_seen(finding, DOCTOR_OK,
-			    "%s, gdrdrv %s through /dev/gdrdrv", library,
-			    module);
+		doctor_found(finding, DOCTOR_OK,
+			     "%s, gdrdrv %s through /dev/gdrdrv", library,
+			     module);
 		return;
 	}
-	doctor_seen(finding, DOCTOR_NOTE, "%s, gdrdrv %s, but /dev/gdrdrv: %s",
-		    library, module, strerror(-rc));
-	doctor_cost(finding, "programs that use GDRCopy do without it");
+	doctor_found(finding, DOCTOR_NOTE, "%s, gdrdrv %s, but /dev/gdrdrv: %s",
+		     library, module, strerror(-rc));
+	doctor_impact(finding, "programs that use GDRCopy do without it");
 	if (rc == -EACCES)
 		doctor_mend_access(doctor, "/dev/gdrdrv", finding);
 	else if (doctor->container[0])
-		doctor_mend(finding, "start the container with -e "
-				     "NVIDIA_GDRCOPY=enabled");
+		doctor_fix(finding, "start the container with -e "
+				    "NVIDIA_GDRCOPY=enabled");
 	else
 		module_reload(doctor, "gdrdrv", finding);
 }

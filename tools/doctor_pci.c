@@ -152,24 +152,24 @@ void doctor_check_bar1(const struct doctor *doctor,
 	doctor_value(finding, "size", size);
 	doctor_value(finding, "free", left);
 	if (size == GPUMEM_UNKNOWN) {
-		doctor_seen(finding, DOCTOR_NOTE, "its size cannot be seen");
+		doctor_found(finding, DOCTOR_NOTE, "its size cannot be seen");
 		return;
 	}
 	doctor_size(all, sizeof(all), size);
 	if (left == GPUMEM_UNKNOWN || left > size) {
-		doctor_seen(finding, DOCTOR_OK, "%s, use unknown", all);
+		doctor_found(finding, DOCTOR_OK, "%s, use unknown", all);
 		return;
 	}
 	doctor_size(used, sizeof(used), size - left);
 	doctor_size(rest, sizeof(rest), left);
-	doctor_seen(finding, DOCTOR_OK, "%s, %s in use, %s free%s", all, used,
-		    rest, gpu->simulated ? " (SIMULATED)" : "");
+	doctor_found(finding, DOCTOR_OK, "%s, %s in use, %s free%s", all, used,
+		     rest, gpu->simulated ? " (SIMULATED)" : "");
 	if (left >= BAR1_LITTLE)
 		return;
 	finding->level = DOCTOR_WARN;
-	doctor_cost(finding, "mapping more than %s fails", rest);
-	doctor_mend(finding, "end programs that map GPU memory: nvidia-smi "
-			     "shows them, nvidia-smi -q -d MEMORY shows BAR1");
+	doctor_impact(finding, "mapping more than %s fails", rest);
+	doctor_fix(finding, "end programs that map GPU memory: nvidia-smi "
+			    "shows them, nvidia-smi -q -d MEMORY shows BAR1");
 }
 
 /* The largest size that the BAR can be given; 0: it cannot be resized. */
@@ -190,28 +190,28 @@ static uint64_t bar1_resize(const struct doctor *doctor,
 	return 1ull << (63 - __builtin_clzll(sizes) + 20);
 }
 
-static void resizable_mend(const struct doctor *doctor,
-			   const struct doctor_gpu *gpu, uint64_t most,
-			   struct doctor_finding *finding)
+static void resizable_fix(const struct doctor *doctor,
+			  const struct doctor_gpu *gpu, uint64_t most,
+			  struct doctor_finding *finding)
 {
 	char text[8192], value[16];
 
 	if (!most)
-		doctor_mend(finding,
-			    "in the firmware's setup turn on Above 4G "
-			    "Decoding and Resizable BAR, if it has them");
+		doctor_fix(finding,
+			   "in the firmware's setup turn on Above 4G "
+			   "Decoding and Resizable BAR, if it has them");
 	else if (doctor_read(doctor, text, sizeof(text),
 			     "/proc/driver/nvidia/params") &&
 		 doctor_setting(text, "EnableResizableBar", ':', value,
 				sizeof(value)) &&
 		 !strcmp(value, "0"))
-		doctor_mend(finding,
-			    "echo options nvidia NVreg_EnableResizableBar=1 | "
-			    "sudo tee /etc/modprobe.d/nvidia-bar.conf, and "
-			    "restart; or turn on Resizable BAR in the "
-			    "firmware's setup");
+		doctor_fix(finding,
+			   "echo options nvidia NVreg_EnableResizableBar=1 | "
+			   "sudo tee /etc/modprobe.d/nvidia-bar.conf, and "
+			   "restart; or turn on Resizable BAR in the "
+			   "firmware's setup");
 	else
-		doctor_mend(
+		doctor_fix(
 			finding,
 			"turn on Resizable BAR in the firmware's setup, "
 			"or with the driver unloaded: echo %d | sudo tee " DOCTOR_PCI
@@ -240,30 +240,31 @@ void doctor_check_resizable(const struct doctor *doctor,
 	doctor_size(all, sizeof(all), memory);
 	doctor_size(top, sizeof(top), most);
 	if (covers) {
-		doctor_seen(finding, DOCTOR_OK,
-			    "BAR1 (%s) covers all %s of GPU memory", bar, all);
+		doctor_found(finding, DOCTOR_OK,
+			     "BAR1 (%s) covers all %s of GPU memory", bar, all);
 	} else if (memory == GPUMEM_UNKNOWN && size >= most) {
-		doctor_seen(finding, DOCTOR_OK,
-			    most ? "BAR1 (%s) has the largest size that it can"
-				 : "BAR1 has %s and cannot be resized",
-			    bar);
+		doctor_found(finding, DOCTOR_OK,
+			     most ? "BAR1 (%s) has the largest size that it can"
+				  : "BAR1 has %s and cannot be resized",
+			     bar);
 	} else if (memory != GPUMEM_UNKNOWN) {
-		doctor_seen(finding, DOCTOR_WARN,
-			    "BAR1 (%s) covers a part of %s of GPU memory%s%s%s",
-			    bar, all, most > size ? "; it can have " : "",
-			    most > size ? top : "",
-			    most ? "" : "; it cannot be resized now");
+		doctor_found(
+			finding, DOCTOR_WARN,
+			"BAR1 (%s) covers a part of %s of GPU memory%s%s%s",
+			bar, all, most > size ? "; it can have " : "",
+			most > size ? top : "",
+			most ? "" : "; it cannot be resized now");
 	} else {
-		doctor_seen(finding, DOCTOR_WARN, "BAR1 is %s, it can have %s",
-			    bar, top);
+		doctor_found(finding, DOCTOR_WARN, "BAR1 is %s, it can have %s",
+			     bar, top);
 	}
 	if (finding->level == DOCTOR_OK)
 		return;
-	doctor_cost(finding,
-		    "only %s can be mapped at a time, by all programs "
-		    "together",
-		    bar);
-	resizable_mend(doctor, gpu, most > size ? most : 0, finding);
+	doctor_impact(finding,
+		      "only %s can be mapped at a time, by all programs "
+		      "together",
+		      bar);
+	resizable_fix(doctor, gpu, most > size ? most : 0, finding);
 }
 
 void doctor_check_iommu(const struct doctor *doctor,
@@ -295,28 +296,28 @@ void doctor_check_iommu(const struct doctor *doctor,
 	doctor_value_text(finding, "group", group[0] ? group : NULL);
 	doctor_value_text(finding, "type", type[0] ? type : NULL);
 	if (!group[0] && !type[0]) {
-		doctor_seen(finding, DOCTOR_OK,
-			    "none for the GPU%s: devices use physical "
-			    "addresses",
-			    asked);
+		doctor_found(finding, DOCTOR_OK,
+			     "none for the GPU%s: devices use physical "
+			     "addresses",
+			     asked);
 	} else if (!strcmp(type, "identity")) {
-		doctor_seen(finding, DOCTOR_OK,
-			    "group %s passes addresses through%s", group,
-			    asked);
+		doctor_found(finding, DOCTOR_OK,
+			     "group %s passes addresses through%s", group,
+			     asked);
 	} else if (!type[0]) {
-		doctor_seen(finding, DOCTOR_NOTE,
-			    "group %s, its mode cannot be read%s", group,
-			    asked);
+		doctor_found(finding, DOCTOR_NOTE,
+			     "group %s, its mode cannot be read%s", group,
+			     asked);
 	} else {
-		doctor_seen(finding, DOCTOR_NOTE, "group %s translates (%s)%s",
-			    group, type, asked);
-		doctor_cost(finding,
-			    "nothing for the CPU; DMA between devices needs "
-			    "gpumem_dma_map() and may run through the root "
-			    "complex");
-		doctor_mend(finding,
-			    "for the fastest DMA between devices that are "
-			    "trusted: add iommu=pt to GRUB_CMDLINE_LINUX in "
-			    "/etc/default/grub, sudo update-grub and restart");
+		doctor_found(finding, DOCTOR_NOTE, "group %s translates (%s)%s",
+			     group, type, asked);
+		doctor_impact(finding,
+			      "nothing for the CPU; DMA between devices needs "
+			      "gpumem_dma_map() and may run through the root "
+			      "complex");
+		doctor_fix(finding,
+			   "for the fastest DMA between devices that are "
+			   "trusted: add iommu=pt to GRUB_CMDLINE_LINUX in "
+			   "/etc/default/grub, sudo update-grub and restart");
 	}
 }

@@ -26,8 +26,9 @@ static void print_help(FILE *out)
 		fprintf(out, "  %-8s %s\n", commands[i]->name,
 			commands[i]->summary);
 	fprintf(out, "\n"
-		     "  gpumem COMMAND --help   what a command does and takes\n"
-		     "  gpumem --version        the version of gpumem\n"
+		     "  gpumem help COMMAND   what a command does and takes; "
+		     "also COMMAND --help\n"
+		     "  gpumem --version      the version of gpumem\n"
 		     "\n"
 		     "Exit status: 0 success, 1 wrong data came back or the "
 		     "doctor warns,\n"

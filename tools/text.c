@@ -64,9 +64,11 @@ static void text_word(FILE *out, const char *word, size_t length)
 	}
 }
 
-static void text_wrap(FILE *out, unsigned int indent, const char *text)
+/* A width of 0 leaves the line whole. */
+static void text_wrap(FILE *out, unsigned int width, unsigned int indent,
+		      const char *text)
 {
-	unsigned int width = text_width(out), column = 0;
+	unsigned int column = 0;
 
 	if (indent > width / 2)
 		indent = 2;
@@ -89,21 +91,36 @@ static void text_wrap(FILE *out, unsigned int indent, const char *text)
 	putc('\n', out);
 }
 
-void text_line(FILE *out, unsigned int indent, const char *format, ...)
+static void text_print(FILE *out, unsigned int width, unsigned int indent,
+		       const char *format, va_list args)
 {
-	va_list args;
 	char *text;
-	int n;
 
-	va_start(args, format);
-	n = vasprintf(&text, format, args);
-	va_end(args);
-	if (n < 0) {
+	if (vasprintf(&text, format, args) < 0) {
 		fprintf(out, "%s\n", format);
 		return;
 	}
-	text_wrap(out, indent, text);
+	text_wrap(out, width, indent, text);
 	free(text);
+}
+
+void text_line(FILE *out, unsigned int indent, const char *format, ...)
+{
+	va_list args;
+
+	va_start(args, format);
+	text_print(out, text_width(out), indent, format, args);
+	va_end(args);
+}
+
+void text_wrapped(FILE *out, unsigned int indent, const char *format, ...)
+{
+	unsigned int width = text_width(out);
+	va_list args;
+
+	va_start(args, format);
+	text_print(out, width ? width : WIDTH_UNKNOWN, indent, format, args);
+	va_end(args);
 }
 
 static unsigned int least(unsigned int a, unsigned int b)

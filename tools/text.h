@@ -15,6 +15,10 @@
 void text_line(FILE *out, unsigned int indent, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));
 
+/* The same, but wrapped everywhere: at 80 columns where there is no terminal. */
+void text_wrapped(FILE *out, unsigned int indent, const char *format, ...)
+	__attribute__((format(printf, 3, 4)));
+
 /* The nearest of some names to a word that is none of them. */
 struct text_near {
 	const char *word;

@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: ((GPL-2.0 WITH Linux-syscall-note) OR MIT) */
+/* SPDX-License-Identifier: ((GPL-2.0-only WITH Linux-syscall-note) OR MIT) */
 /*
  * The original interface of /dev/gpumem (2017), kept so that programs written
  * for it build and run unchanged. New programs use <linux/gpumem.h>.

@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: (GPL-2.0 OR MIT) */
+/* SPDX-License-Identifier: (GPL-2.0-only OR MIT) */
 /* Every difference between kernel versions, and nothing else. */
 #ifndef GPUMEM_COMPAT_H
 #define GPUMEM_COMPAT_H

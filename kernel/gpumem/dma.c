@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: (GPL-2.0 OR MIT)
+// SPDX-License-Identifier: (GPL-2.0-only OR MIT)
 /*
  * A pin's addresses for one PCI device. The mapping is made of memory held for
  * it alone: the driver cannot take that back while it is mapped.

@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: (GPL-2.0 OR MIT)
+// SPDX-License-Identifier: (GPL-2.0-only OR MIT)
 /*
  * Memory held for devices and importers. The driver keeps memory that was
  * pinned the persistent way until it is put, and never calls back.

@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: (GPL-2.0 OR MIT)
+// SPDX-License-Identifier: (GPL-2.0-only OR MIT)
 /*
  * User mappings of a pin. mmap() inserts nothing: the VMA becomes visible to
  * unmap_mapping_range() only after mmap() has returned, so pages inserted there

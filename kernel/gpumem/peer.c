@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: (GPL-2.0 OR MIT)
+// SPDX-License-Identifier: (GPL-2.0-only OR MIT)
 /*
  * The PCI devices that memory is mapped for: who may name one, what it can reach,
  * and what becomes of its mappings when its driver leaves.

@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: (GPL-2.0 OR MIT)
+// SPDX-License-Identifier: (GPL-2.0-only OR MIT)
 /*
  * /proc/gpumem: every pin of the machine. GPU addresses of other users' pins, and
  * physical addresses, are shown to a reader who opened the file with CAP_SYS_ADMIN.

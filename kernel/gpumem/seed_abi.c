@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: (GPL-2.0 OR MIT)
+// SPDX-License-Identifier: (GPL-2.0-only OR MIT)
 /*
  * The original three ioctls over today's pins. A handle is the pin's id in a
  * pointer's clothes: it means nothing outside its open file.

@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: (GPL-2.0 OR MIT)
+// SPDX-License-Identifier: (GPL-2.0-only OR MIT)
 /*
  * The address space that the mappings of all open files hang in. It belongs to
  * an inode of our own: a pin zaps its mappings after the last close too, and an

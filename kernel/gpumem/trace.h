@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: (GPL-2.0 OR MIT) */
+/* SPDX-License-Identifier: (GPL-2.0-only OR MIT) */
 /*
  * Tracepoints, below events/gpumem. The kernel has them for GPL modules only;
  * without GPUMEM_GPL they do nothing.

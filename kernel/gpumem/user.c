@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: (GPL-2.0 OR MIT)
+// SPDX-License-Identifier: (GPL-2.0-only OR MIT)
 /*
  * How much GPU memory each user has pinned, in how many pins, and the limits on
  * both. As with RLIMIT_MEMLOCK, CAP_IPC_LOCK lifts the limits; unlike it, they are

@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: (GPL-2.0 OR MIT)
+// SPDX-License-Identifier: (GPL-2.0-only OR MIT)
 /*
  * A PCI device with an NVIDIA GPU's identity and nothing behind it, so that
  * NVIDIA's driver loads and probes where there is no GPU.

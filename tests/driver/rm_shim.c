@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: (GPL-2.0 OR MIT)
+// SPDX-License-Identifier: (GPL-2.0-only OR MIT)
 /*
  * Part of a nvidia.ko in which these functions of the resource manager (RM) are
  * replaced: pins are another module's (rm_shim.h), and the GPU, which has no

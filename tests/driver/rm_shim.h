@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: (GPL-2.0 OR MIT) */
+/* SPDX-License-Identifier: (GPL-2.0-only OR MIT) */
 /*
  * What NVIDIA's driver asks its resource manager (RM) about memory that others pin,
  * for a module that answers in RM's place: rm_shim.c, in a nvidia.ko that

@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: (GPL-2.0 OR MIT)
+// SPDX-License-Identifier: (GPL-2.0-only OR MIT)
 /*
  * Blocks: what cuMemAlloc gives, a range of device addresses over a page set;
  * and views, what cuMemMap gives, which show part of a block elsewhere.

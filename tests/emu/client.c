@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: (GPL-2.0 OR MIT)
+// SPDX-License-Identifier: (GPL-2.0-only OR MIT)
 /*
  * Clients and objects: what the handles of the stock driver's interface name.
  * All under emu_lock. A handle is not given out again soon after it was freed,

@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: (GPL-2.0 OR MIT)
+// SPDX-License-Identifier: (GPL-2.0-only OR MIT)
 /*
  * The device of the emulator alone: an ivshmem-plain PCI device, whose BAR2 is the
  * video memory.

@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: (GPL-2.0 OR MIT)
+// SPDX-License-Identifier: (GPL-2.0-only OR MIT)
 /*
  * The device below NVIDIA's driver: the GPU that the driver has (in the test VM
  * tests/driver/fakegpu.c's), whose BAR1 is the video memory. The driver's own nodes

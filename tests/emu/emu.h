@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: (GPL-2.0 OR MIT) */
+/* SPDX-License-Identifier: (GPL-2.0-only OR MIT) */
 /*
  * gpumem-emu: an emulated NVIDIA GPU for tests. A PCI device's BAR is its video
  * memory. It comes in two builds of the same blocks, pins, owners and counters:

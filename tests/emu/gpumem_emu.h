@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: ((GPL-2.0 WITH Linux-syscall-note) OR MIT) */
+/* SPDX-License-Identifier: ((GPL-2.0-only WITH Linux-syscall-note) OR MIT) */
 /*
  * /dev/gpumem-emu: the "CUDA side" of the emulated GPU, for the stand-in
  * libcuda.so.1 and for tests. What is written here reaches video memory through

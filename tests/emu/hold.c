@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: (GPL-2.0 OR MIT)
+// SPDX-License-Identifier: (GPL-2.0-only OR MIT)
 /*
  * HOLDs: page sets that outlive their block, and the mappings of /dev/gpumem-emu
  * that show them. A HOLD keeps the whole page set of its block.

@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: (GPL-2.0 OR MIT)
+// SPDX-License-Identifier: (GPL-2.0-only OR MIT)
 /*
  * The emulated GPU over a BAR: device_ivshmem.c, or device_nvidia.c, says of which
  * device.

@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: (GPL-2.0 OR MIT) */
+/* SPDX-License-Identifier: (GPL-2.0-only OR MIT) */
 /*
  * The part of the NVIDIA driver's nv-p2p interface that gpumem.ko uses, laid
  * out as the driver lays it out (page table version 2.0, DMA mapping version

@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: (GPL-2.0 OR MIT)
+// SPDX-License-Identifier: (GPL-2.0-only OR MIT)
 /*
  * Pins, with the behaviour of the NVIDIA driver's, and with a count of what a peer
  * gets wrong. p2p_export.c or p2p_shim.c gives them to the peer.

@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: (GPL-2.0 OR MIT) */
+/* SPDX-License-Identifier: (GPL-2.0-only OR MIT) */
 /*
  * Pins: p2p.c, and the one of p2p_export.c and p2p_shim.c that is built.
  */

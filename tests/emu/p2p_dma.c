@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: (GPL-2.0 OR MIT)
+// SPDX-License-Identifier: (GPL-2.0-only OR MIT)
 /*
  * DMA mappings: the addresses at which another PCI device reaches pinned pages, or
  * not: as in the driver, a device that has no DMA operations of its own gets

@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: (GPL-2.0 OR MIT)
+// SPDX-License-Identifier: (GPL-2.0-only OR MIT)
 /*
  * Pins for NVIDIA's driver, which asks for them where it would ask its resource
  * manager, and exports nvidia_p2p_* itself.

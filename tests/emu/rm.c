@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: (GPL-2.0 OR MIT)
+// SPDX-License-Identifier: (GPL-2.0-only OR MIT)
 /*
  * /dev/nvidiactl and /dev/nvidia0: the nodes, and which call goes where.
  */

@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: (GPL-2.0 OR MIT) */
+/* SPDX-License-Identifier: (GPL-2.0-only OR MIT) */
 /*
  * The stock driver's user interface (RM) as far as the emulator answers it, in
  * the layout of the R580 drivers. Written so that user space can include it.

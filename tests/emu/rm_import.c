@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: (GPL-2.0 OR MIT)
+// SPDX-License-Identifier: (GPL-2.0-only OR MIT)
 /*
  * Control IMPORT_OBJECTS_FROM_FD: a memory object from a descriptor. The
  * descriptors of the emulated CUDA hold one object each.

@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: (GPL-2.0 OR MIT)
+// SPDX-License-Identifier: (GPL-2.0-only OR MIT)
 /*
  * RM_MAP_MEMORY, RM_UNMAP_MEMORY and the mmap() that shows a mapping.
  *

@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: (GPL-2.0 OR MIT)
+// SPDX-License-Identifier: (GPL-2.0-only OR MIT)
 /*
  * RM_ALLOC, RM_FREE, RM_CONTROL and RM_DUP_OBJECT.
  */

@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: (GPL-2.0 OR MIT)
+// SPDX-License-Identifier: (GPL-2.0-only OR MIT)
 /*
  * Descriptors that hold memory, whatever becomes of its block: those that RM
  * imports, and dma-bufs. The memory does not move, so a dma-buf needs no

@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: (GPL-2.0 OR MIT)
+// SPDX-License-Identifier: (GPL-2.0-only OR MIT)
 /*
  * Video memory: a pool of 64 KiB pages, page sets taken from it, and the ways
  * to reach their bytes.

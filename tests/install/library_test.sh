@@ -166,7 +166,7 @@ check "both: a program with the shared library" shared_program
 check "both: it needs libgpumem.so.0" needs "$work/shared" libgpumem.so.0
 
 check "configure a project with gpumem in subprojects/" subproject
-check "subproject: the library alone" targets parent-build courier_ptx.c gpumem quickstart
+check "subproject: the library alone" targets parent-build courier_ptx.c gpumem gpumem.3 quickstart
 check "subproject: build" "$MESON" compile -C "$work/parent-build"
 check "subproject: the program runs" quickstart "$work/parent-build/quickstart" \
 	"$build/sim/libcuda.so.1"

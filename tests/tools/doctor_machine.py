@@ -160,6 +160,12 @@ class Machine:
         shutil.copy(source, self.path("/lib/" + name))
 
 
+def unwrapped(text):
+    """What doctor prints with one line for each check."""
+    return re.sub(r"\n +(?:(impact|fix): +)?", lambda match: (
+        f" {match[1]}: " if match[1] else " "), text)
+
+
 class Doctor(unittest.TestCase):
     def setUp(self):
         folder = tempfile.TemporaryDirectory(prefix="gpumem-doctor-")
@@ -195,8 +201,9 @@ class Doctor(unittest.TestCase):
         """Runs it as text and as JSON; both must say the same. Gives the
         JSON's checks: name -> entry, or list of entries for several GPUs."""
         text = self.run_doctor(*args, **options)
+        self.narrow(text.stdout)
         lines = []
-        for line in text.stdout.splitlines()[:-1]:
+        for line in unwrapped(text.stdout).splitlines()[:-1]:
             match = re.match(r"(ok|note|warn|fail) +(\S+) +(\S.*)$", line)
             self.assertTrue(match, line)
             lines.append(match.groups())
@@ -216,6 +223,13 @@ class Doctor(unittest.TestCase):
         self.compare(lines, out["checks"])
         return self.by_name(out["checks"])
 
+    def narrow(self, text):
+        """No line is longer than 80 columns but for one long word."""
+        for line in text.splitlines():
+            start = re.match(r" *(?:(?:impact|fix): +)?", line).end()
+            if " " in line[start:]:
+                self.assertLessEqual(len(line), 80, line)
+
     def check_count(self, last, lines):
         count = {level: 0 for level in LEVELS}
         for line in lines:
@@ -234,26 +248,26 @@ class Doctor(unittest.TestCase):
         )
         for (_, name, text), entry in zip(lines, checks):
             if entry["level"] in ("warn", "fail"):
-                self.assertTrue(entry["cost"], entry)
-                self.assertTrue(entry["mend"], entry)
+                self.assertTrue(entry["impact"], entry)
+                self.assertTrue(entry["fix"], entry)
             if name in ("write-combining", "numa", "bar1"):
                 continue  # measured, or of this very moment
             want = f"{entry['gpu']}: " if entry["gpu"] else ""
-            want += entry["seen"]
-            if entry["cost"]:
-                want += f"; costs: {entry['cost']}"
-            if entry["mend"]:
-                want += f"; mend: {entry['mend']}"
+            want += entry["found"]
+            if entry["impact"]:
+                want += f" impact: {entry['impact']}"
+            if entry["fix"]:
+                want += f" fix: {entry['fix']}"
             self.assertEqual(text, want)
 
     def from_text(self, lines):
         checks = []
         for level, name, text in lines:
-            seen, _, mend = text.partition("; mend: ")
-            seen, _, cost = seen.partition("; costs: ")
+            found, _, fix = text.partition(" fix: ")
+            found, _, impact = found.partition(" impact: ")
             checks.append(
-                {"check": name, "level": level, "seen": seen}
-                | {"cost": cost, "mend": mend, "values": {}, "gpu": None}
+                {"check": name, "level": level, "found": found}
+                | {"impact": impact, "fix": fix, "values": {}, "gpu": None}
             )
         return self.by_name(checks)
 
@@ -264,9 +278,9 @@ class Doctor(unittest.TestCase):
             found.setdefault(entry["check"], []).append(entry)
         return {k: v[0] if len(v) == 1 else v for k, v in found.items()}
 
-    def expect(self, entry, level, *, seen="", cost="", mend=""):
+    def expect(self, entry, level, *, found="", impact="", fix=""):
         self.assertEqual(entry["level"], level, entry)
-        for key, word in (("seen", seen), ("cost", cost), ("mend", mend)):
+        for key, word in (("found", found), ("impact", impact), ("fix", fix)):
             self.assertIn(word, entry[key] or "", entry)
 
     def only(self, found, *names):

@@ -1,6 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
-# gpumem(3) describes every function that the library exports, and no other.
+# gpumem(3) describes every function that the library exports, and no other; every
+# constant, structure and error that the header names is in it.
 #
 #   man_test.sh HEADER SYMBOL_MAP GPUMEM.3
 set -u
@@ -32,4 +33,14 @@ compare()
 compare "the symbol map" "$exported"
 compare "NAME in the manual" "$named"
 compare "the manual's functions" "$shown"
+constants=$(grep -oE '^#define GPUMEM_[A-Z0-9_]+ ' "$1" | awk '{print $2}' | sort -u)
+structures=$(grep -oE '^struct gpumem[a-z_]*' "$1" | sort -u)
+errors=$(grep -cE '^ \*   -E[A-Z]+ ' "$1")
+declared=$constants
+compare "the manual's constants" \
+	"$(grep -E '^\.It Dv' "$3" | grep -oE 'GPUMEM_[A-Z0-9_]+' | sort -u)"
+declared=$structures
+compare "the manual's structures" "$(sed -nE 's/^\.(Ss|It Vt) (struct gpumem[a-z_]*)$/\2/p' "$3" | sort -u)"
+declared=$errors
+compare "the manual's errors" "$(grep -cE '^\.It Bq Er -E' "$3")"
 exit $failed

@@ -164,6 +164,13 @@ class Copy(BenchTest):
         text = self.run_ok(*self.SMALL)
         self.assertIn("SIMULATED", text)
         self.assertIn("every byte of every way was right", text)
+        self.assertRegex(text, r"\bbest peer\b.* x cuMemcpy\b")
+        for word in ("target", "missed", ": met"):
+            self.assertNotIn(word, text)
+
+    def test_targets(self):
+        text = self.run_ok(*self.SMALL, "--targets")
+        self.assertRegex(text, r"(?m)^targets .*SIMULATED")
         self.assertRegex(text, r"writes, pageable: as fast .*: (met|missed): ")
         self.assertRegex(text, r"over 30 GB/s at 4 MiB: not in this run\n")
 
@@ -193,6 +200,8 @@ class Copy(BenchTest):
         places = out["64_bytes_by_place"]
         self.assertEqual(len(places["write_us"]), 64)
         self.assertEqual(len(places["read_us"]), 64)
+        self.assertNotIn("targets", out)
+        out = self.run_json(*self.SMALL, "--targets")
         self.assertEqual(len(out["targets"]), 11 + 9)
         for target in out["targets"]:
             self.assertIn(target["result"], ("met", "missed", None))
@@ -322,7 +331,7 @@ class Copy(BenchTest):
             env=self.gnuplot("exit 0\n"),
         )
         self.assertEqual(done.returncode, FAILED)
-        self.assertIn("targets", done.stdout)
+        self.assertIn("every byte of every way was right", done.stdout)
         self.assertIn("--save: /dev/full: No space", done.stderr)
         with open(os.path.join(folder, "copy.dat"), encoding="utf-8") as data:
             self.assertIn("SIMULATED", data.readline())

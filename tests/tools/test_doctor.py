@@ -35,31 +35,31 @@ class Healthy(Doctor):
             "memlock open-files".split(),
         )
         self.only(found)
-        self.expect(found["gpu"], "ok", seen="1 on the PCI bus")
-        self.expect(found["driver"], "ok", seen="580.159.04, open")
-        self.expect(found["driver-settings"], "ok", seen="none that")
+        self.expect(found["gpu"], "ok", found="1 on the PCI bus")
+        self.expect(found["driver"], "ok", found="580.159.04, open")
+        self.expect(found["driver-settings"], "ok", found="none that")
         for name in ("cuda", "dma-buf", "write-combining"):
-            self.expect(found[name], "note", seen="no GPU is open")
+            self.expect(found[name], "note", found="no GPU is open")
         for name in ("nvidiactl", "nvidia-uvm", "gpu-node"):
-            self.expect(found[name], "ok", seen="can be opened")
-        self.expect(found["container"], "ok", seen="not in one")
+            self.expect(found[name], "ok", found="can be opened")
+        self.expect(found["container"], "ok", found="not in one")
         self.expect(found["wsl2"], "ok")
         self.expect(found["mig"], "ok")
         self.expect(found["confidential"], "ok")
         self.expect(
-            found["kernel-module"], "note", seen="not installed for this",
-            mend="make install-module",
+            found["kernel-module"], "note", found="not installed for this",
+            fix="make install-module",
         )
-        self.expect(found["gdrcopy"], "ok", seen="needs neither")
-        self.expect(found["bar1"], "ok", seen="32 GiB")
+        self.expect(found["gdrcopy"], "ok", found="needs neither")
+        self.expect(found["bar1"], "ok", found="32 GiB")
         self.expect(found["resizable-bar"], "ok")
-        self.expect(found["iommu"], "ok", seen="none for the GPU")
-        self.expect(found["pci-link"], "ok", seen="32 GT/s x16 (63 GB/s)")
-        self.expect(found["numa"], "ok", seen="one node")
+        self.expect(found["iommu"], "ok", found="none for the GPU")
+        self.expect(found["pci-link"], "ok", found="32 GT/s x16 (63 GB/s)")
+        self.expect(found["numa"], "ok", found="one node")
 
     def test_nothing_is_opened(self):
         found = self.look()
-        self.expect(found["backend"], "note", seen="GPUMEM_DOCTOR_ROOT")
+        self.expect(found["backend"], "note", found="GPUMEM_DOCTOR_ROOT")
         self.assertNotIn("SIMULATED", self.text)
 
     def test_nvml(self):
@@ -73,18 +73,18 @@ class Healthy(Doctor):
         }
         found = self.look(env=env)
         self.only(found)
-        self.expect(found["bar1"], "ok", seen="768 MiB in use")
-        self.expect(found["resizable-bar"], "ok", seen="covers all 24 GiB")
-        self.expect(found["mig"], "ok", seen="off")
-        self.expect(found["confidential"], "ok", seen="off")
+        self.expect(found["bar1"], "ok", found="768 MiB in use")
+        self.expect(found["resizable-bar"], "ok", found="covers all 24 GiB")
+        self.expect(found["mig"], "ok", found="off")
+        self.expect(found["confidential"], "ok", found="off")
 
     def test_two_gpus(self):
         self.machine.gpu("0000:86:00.0", minor=1)
         found = self.look()
         self.assertEqual(len(found["pci-link"]), 2)
-        self.expect(found["gpu-node"][0], "ok", seen="/dev/nvidia0")
+        self.expect(found["gpu-node"][0], "ok", found="/dev/nvidia0")
         self.expect(
-            found["gpu-node"][1], "fail", seen="/dev/nvidia1 is not there"
+            found["gpu-node"][1], "fail", found="/dev/nvidia1 is not there"
         )
         if HAVE_JSON:
             self.assertEqual(found["numa"][1]["gpu"], "0000:86:00.0")
@@ -97,7 +97,7 @@ class Healthy(Doctor):
             "/sys/bus/pci/devices/0000:3b:00.1",
             "../../../.." + at.rstrip("/"),
         )
-        self.expect(self.look()["gpu"], "ok", seen="1 on the PCI bus")
+        self.expect(self.look()["gpu"], "ok", found="1 on the PCI bus")
 
 
 class Driver(Doctor):
@@ -106,8 +106,8 @@ class Driver(Doctor):
         found = self.look()
         self.only(found)
         self.expect(
-            found["driver"], "note", seen="550.54.15, proprietary",
-            cost="dma-buf", mend="nvidia-open",
+            found["driver"], "note", found="550.54.15, proprietary",
+            impact="dma-buf", fix="nvidia-open",
         )
 
     def test_old(self):
@@ -115,46 +115,46 @@ class Driver(Doctor):
         found = self.look()
         self.only(found, "driver")
         self.expect(
-            found["driver"], "fail", seen="470.256.02", cost="rm refuses",
-            mend="newer",
+            found["driver"], "fail", found="470.256.02", impact="rm refuses",
+            fix="newer",
         )
         self.machine.write("/sys/module/gpumem/version", VERSION)
         self.machine.write("/dev/gpumem", "")
-        self.expect(self.look()["driver"], "warn", cost="kmod alone")
+        self.expect(self.look()["driver"], "warn", impact="kmod alone")
 
     def test_first_supported(self):
         self.machine.driver(CLOSED_DRIVER.format("515.43.04"))
-        self.expect(self.look()["driver"], "note", seen="515.43.04")
+        self.expect(self.look()["driver"], "note", found="515.43.04")
 
     def test_unreadable_version(self):
         for text in ("", "NVRM version: something else", "580.", ".5", "x1.2"):
             self.machine.driver(text)
             found = self.look()
             if text:
-                self.expect(found["driver"], "warn", mend="dmesg")
+                self.expect(found["driver"], "warn", fix="dmesg")
 
     def test_not_loaded(self):
         self.machine.no_driver()
         found = self.look()
         self.only(found, "driver", "nvidiactl", "nvidia-uvm")
-        self.expect(found["driver"], "fail", mend="modprobe nvidia")
-        self.expect(found["nvidiactl"], "fail", mend="modprobe nvidia")
+        self.expect(found["driver"], "fail", fix="modprobe nvidia")
+        self.expect(found["nvidiactl"], "fail", fix="modprobe nvidia")
 
     def test_nouveau(self):
         self.machine.no_driver()
         self.machine.write("/sys/module/nouveau/refcnt", "1")
-        self.expect(self.look()["driver"], "fail", seen="nouveau")
+        self.expect(self.look()["driver"], "fail", found="nouveau")
 
     def test_no_gpu(self):
         self.machine.no_driver()
         self.machine.remove("/sys/bus")
         found = self.look()
         self.only(found, "gpu")
-        self.expect(found["gpu"], "fail", mend="--backend sim")
+        self.expect(found["gpu"], "fail", fix="--backend sim")
         self.expect(found["driver"], "note")
         self.assertNotIn("pci-link", found)
         self.assertNotIn("modprobe", self.text)
-        self.expect(found["kernel-module"], "note", seen="no GPU for it")
+        self.expect(found["kernel-module"], "note", found="no GPU for it")
 
     def test_empty_machine(self):
         for name in os.listdir(self.machine.root):
@@ -166,18 +166,18 @@ class Driver(Doctor):
         found = self.look()
         self.only(found, "driver-settings")
         self.expect(
-            found["driver-settings"], "warn", seen="UsePageAttributeTable",
-            cost="write-combining", mend="/etc/modprobe.d",
+            found["driver-settings"], "warn", found="UsePageAttributeTable",
+            impact="write-combining", fix="/etc/modprobe.d",
         )
         self.machine.params(words='"RMExample=1"')
         self.expect(
-            self.look()["driver-settings"], "note", seen='"RMExample=1"'
+            self.look()["driver-settings"], "note", found='"RMExample=1"'
         )
 
     def test_nopat(self):
         for line in ("nopat", "quiet nopat", "nopat quiet", "a nopat b"):
             self.machine.write("/proc/cmdline", line)
-            self.expect(self.look()["driver-settings"], "warn", seen="nopat")
+            self.expect(self.look()["driver-settings"], "warn", found="nopat")
         for line in ("nopatch", "quiet xnopat", "nopats quiet"):
             self.machine.write("/proc/cmdline", line)
             self.expect(self.look()["driver-settings"], "ok")
@@ -192,21 +192,21 @@ class Driver(Doctor):
         found = self.look()
         self.only(found, "mig")
         self.expect(
-            found["mig"], "warn", seen="2 GPU instances", mend="-mig 0"
+            found["mig"], "warn", found="2 GPU instances", fix="-mig 0"
         )
         self.machine.remove(at + "gpu0")
         self.machine.library(NVML, "libnvidia-ml.so.1")
         found = self.look(env={"FAKE_NVML_MIG": "1"})
-        self.expect(found["mig"], "warn", seen=GPU, mend=GPU)
+        self.expect(found["mig"], "warn", found=GPU, fix=GPU)
 
     def test_confidential(self):
         self.machine.library(NVML, "libnvidia-ml.so.1")
         found = self.look(env={"FAKE_NVML_CONFIDENTIAL": "1"})
         self.only(found, "confidential")
-        self.expect(found["confidential"], "fail", cost="refuses")
+        self.expect(found["confidential"], "fail", impact="refuses")
         self.machine.write("/dev/tdx_guest", "")
         found = self.look(env={"FAKE_NVML_CONFIDENTIAL": "0"})
-        self.expect(found["confidential"], "note", seen="not in that mode")
+        self.expect(found["confidential"], "note", found="not in that mode")
 
 
 class Nodes(Doctor):
@@ -222,20 +222,20 @@ class Nodes(Doctor):
         found = self.look(user=NOBODY, group=NOBODY, extra_groups=[])
         self.only(found, "gpu-node")
         self.expect(
-            found["gpu-node"], "fail", seen="may not open",
-            mend="NVreg_DeviceFileMode=0660",
+            found["gpu-node"], "fail", found="may not open",
+            fix="NVreg_DeviceFileMode=0660",
         )
         os.chown(node, 0, 44)
         os.chmod(node, 0o660)
         found = self.look(user=NOBODY, group=NOBODY, extra_groups=[])
-        self.expect(found["gpu-node"], "fail", mend="usermod -aG video")
+        self.expect(found["gpu-node"], "fail", fix="usermod -aG video")
         self.machine.write("/sys/module/gpumem/version", VERSION)
         self.machine.write("/dev/gpumem", "")
         os.chmod(self.machine.path("/dev/gpumem"), 0o600)
         found = self.look(user=NOBODY, group=NOBODY, extra_groups=[])
         self.expect(
-            found["kernel-module"], "warn", cost="kmod",
-            mend="chmod 0660 /dev/gpumem; sudo usermod -aG gpumem",
+            found["kernel-module"], "warn", impact="kmod",
+            fix="chmod 0660 /dev/gpumem; sudo usermod -aG gpumem",
         )
         self.assertNotIn("0666", self.text)
 
@@ -257,8 +257,8 @@ class Nodes(Doctor):
             found = self.look()
             self.only(found, check)
             self.expect(
-                found[check], "fail", seen=f"/dev/{name} is not there",
-                mend="nvidia-modprobe -c 0 -u",
+                found[check], "fail", found=f"/dev/{name} is not there",
+                fix="nvidia-modprobe -c 0 -u",
             )
             self.machine.write("/dev/" + name, "")
 
@@ -267,14 +267,14 @@ class Nodes(Doctor):
             f"/proc/driver/nvidia/gpus/{GPU}/information",
             "Device Minor: \t 7",
         )
-        self.expect(self.look()["gpu-node"], "fail", seen="/dev/nvidia7")
+        self.expect(self.look()["gpu-node"], "fail", found="/dev/nvidia7")
 
     def test_container_with_nodes(self):
         self.machine.write("/.dockerenv", "")
         found = self.look(env={"NVIDIA_VISIBLE_DEVICES": "all"})
         self.only(found)
-        self.expect(found["container"], "ok", seen='docker, with GPU nodes')
-        self.assertIn('DEVICES is "all"', found["container"]["seen"])
+        self.expect(found["container"], "ok", found='docker, with GPU nodes')
+        self.assertIn('DEVICES is "all"', found["container"]["found"])
 
     def test_container_without_nodes(self):
         self.machine.write("/.dockerenv", "")
@@ -283,21 +283,21 @@ class Nodes(Doctor):
         found = self.look()
         self.only(found, "container", "nvidiactl", "nvidia-uvm", "gpu-node")
         self.expect(
-            found["container"], "fail", seen="VISIBLE_DEVICES is not set",
-            mend="docker run --gpus all",
+            found["container"], "fail", found="VISIBLE_DEVICES is not set",
+            fix="docker run --gpus all",
         )
-        self.expect(found["nvidiactl"], "fail", mend="--gpus all")
+        self.expect(found["nvidiactl"], "fail", fix="--gpus all")
         found = self.look(env={"NVIDIA_VISIBLE_DEVICES": "void"})
-        self.expect(found["container"], "fail", seen='DEVICES is "void"')
+        self.expect(found["container"], "fail", found='DEVICES is "void"')
 
     def test_kinds_of_containers(self):
         self.machine.write("/run/.containerenv", "")
-        self.expect(self.look()["container"], "ok", seen="podman")
+        self.expect(self.look()["container"], "ok", found="podman")
         self.machine.remove("/run")
         self.machine.write("/proc/1/cgroup", "0::/kubepods/besteffort/pod1")
-        self.expect(self.look()["container"], "ok", seen="kubernetes")
+        self.expect(self.look()["container"], "ok", found="kubernetes")
         self.machine.remove("/dev/nvidiactl")
-        self.expect(self.look()["container"], "fail", mend="nvidia.com/gpu")
+        self.expect(self.look()["container"], "fail", fix="nvidia.com/gpu")
         self.machine.write("/dev/nvidiactl", "")
         self.machine.write("/proc/1/cgroup", "0::/")
         mounts = (
@@ -307,11 +307,11 @@ class Nodes(Doctor):
         self.machine.write(
             "/proc/self/mountinfo", mounts.format("hosts", "hosts")
         )
-        self.expect(self.look()["container"], "ok", seen="docker")
+        self.expect(self.look()["container"], "ok", found="docker")
         self.machine.write(
             "/proc/self/mountinfo", mounts.format("merged", "elsewhere")
         )
-        self.expect(self.look()["container"], "ok", seen="not in one")
+        self.expect(self.look()["container"], "ok", found="not in one")
 
     def test_wsl(self):
         self.machine.no_driver()
@@ -319,7 +319,7 @@ class Nodes(Doctor):
         self.machine.write("/dev/dxg", "")
         found = self.look()
         self.only(found, "wsl2")
-        self.expect(found["wsl2"], "fail", seen="WSL2", mend="Linux itself")
+        self.expect(found["wsl2"], "fail", found="WSL2", fix="Linux itself")
         self.machine.remove("/dev/dxg")
         self.machine.write(
             "/proc/version", "Linux version 6.6.87-microsoft-standard-WSL2"
@@ -330,13 +330,13 @@ class Nodes(Doctor):
         self.machine.write("/sys/module/gpumem/version", VERSION)
         self.machine.write("/dev/gpumem", "")
         self.expect(
-            self.look()["kernel-module"], "ok", seen=f"gpumem.ko {VERSION}"
+            self.look()["kernel-module"], "ok", found=f"gpumem.ko {VERSION}"
         )
         self.machine.remove("/dev/gpumem")
-        self.expect(self.look()["kernel-module"], "warn", seen="No such file")
+        self.expect(self.look()["kernel-module"], "warn", found="No such file")
         self.machine.write("/sys/module/gpumem/version", "0.0.9")
         self.expect(
-            self.look()["kernel-module"], "warn", seen="0.0.9", mend="rmmod"
+            self.look()["kernel-module"], "warn", found="0.0.9", fix="rmmod"
         )
 
     def test_module_that_could_be_loaded(self):
@@ -347,37 +347,37 @@ class Nodes(Doctor):
         ):
             self.machine.write(at + place, "")
             self.expect(
-                self.look()["kernel-module"], "note", seen="is not loaded",
-                mend="sudo modprobe gpumem",
+                self.look()["kernel-module"], "note", found="is not loaded",
+                fix="sudo modprobe gpumem",
             )
             self.machine.remove(at + place)
         # Of another kernel, or another module.
         self.machine.write("/lib/modules/1.2.3/updates/gpumem.ko", "")
         self.machine.write(at + "updates/gpumem-emu.ko", "")
-        self.assertNotIn("modprobe", self.look()["kernel-module"]["mend"])
+        self.assertNotIn("modprobe", self.look()["kernel-module"]["fix"])
 
     def test_module_that_lost_its_node(self):
         self.machine.write("/sys/module/gpumem/version", VERSION)
         self.expect(
             self.look()["kernel-module"], "warn",
-            mend="sudo rmmod gpumem, and load it as it was loaded",
+            fix="sudo rmmod gpumem, and load it as it was loaded",
         )
         at = f"/lib/modules/{os.uname().release}/updates/dkms/gpumem.ko"
         self.machine.write(at, "")
         self.expect(
             self.look()["kernel-module"], "warn",
-            mend="sudo modprobe -r gpumem; sudo modprobe gpumem",
+            fix="sudo modprobe -r gpumem; sudo modprobe gpumem",
         )
 
     def test_gdrcopy(self):
         self.machine.library(GDRAPI, "libgdrapi.so.2")
-        self.expect(self.look()["gdrcopy"], "ok", seen="libgdrapi.so.2 2.6")
+        self.expect(self.look()["gdrcopy"], "ok", found="libgdrapi.so.2 2.6")
         self.machine.write("/sys/module/gdrdrv/version", "2.6")
-        self.expect(self.look()["gdrcopy"], "note", mend="gdrdrv")
+        self.expect(self.look()["gdrcopy"], "note", fix="gdrdrv")
         self.machine.write("/.dockerenv", "")
-        self.expect(self.look()["gdrcopy"], "note", mend="NVIDIA_GDRCOPY")
+        self.expect(self.look()["gdrcopy"], "note", fix="NVIDIA_GDRCOPY")
         self.machine.write("/dev/gdrdrv", "")
-        self.expect(self.look()["gdrcopy"], "ok", seen="gdrdrv 2.6 through")
+        self.expect(self.look()["gdrcopy"], "ok", found="gdrdrv 2.6 through")
 
 
 class Bus(Doctor):
@@ -387,26 +387,26 @@ class Bus(Doctor):
         found = self.look()
         self.only(found, "resizable-bar")
         self.expect(
-            found["resizable-bar"], "warn", seen="256 MiB, it can have 32 GiB",
-            cost="only 256 MiB", mend="NVreg_EnableResizableBar=1",
+            found["resizable-bar"], "warn", found="256 MiB, it can have 32 GiB",
+            impact="only 256 MiB", fix="NVreg_EnableResizableBar=1",
         )
         self.machine.remove("/proc/driver/nvidia/params")
         found = self.look()
         self.expect(
             found["resizable-bar"], "warn",
-            mend=f"echo 15 | sudo tee /sys/bus/pci/devices/{GPU}/resource1",
+            fix=f"echo 15 | sudo tee /sys/bus/pci/devices/{GPU}/resource1",
         )
 
     def test_bar1_has_its_largest_size(self):
         self.machine.resizable(256, 32768)
-        self.expect(self.look()["resizable-bar"], "ok", seen="largest")
+        self.expect(self.look()["resizable-bar"], "ok", found="largest")
         # Bits that stand for no size of a BAR.
         self.machine.resizable(256, 32768, 1 << 44, 1 << 63)
-        self.expect(self.look()["resizable-bar"], "ok", seen="largest")
+        self.expect(self.look()["resizable-bar"], "ok", found="largest")
 
     def test_bar1_cannot_be_resized(self):
         self.machine.bar1(256 * MIB)
-        self.expect(self.look()["resizable-bar"], "ok", seen="cannot be")
+        self.expect(self.look()["resizable-bar"], "ok", found="cannot be")
         self.machine.library(NVML, "libnvidia-ml.so.1")
         env = {
             "FAKE_NVML_MEMORY": "24576",
@@ -416,8 +416,8 @@ class Bus(Doctor):
         found = self.look(env=env)
         self.only(found, "resizable-bar")
         self.expect(
-            found["resizable-bar"], "warn", seen="part of 24 GiB",
-            cost="only 256 MiB", mend="firmware",
+            found["resizable-bar"], "warn", found="part of 24 GiB",
+            impact="only 256 MiB", fix="firmware",
         )
 
     def test_bar1_is_used_up(self):
@@ -425,8 +425,8 @@ class Bus(Doctor):
         env = {"FAKE_NVML_BAR1": "256", "FAKE_NVML_BAR1_FREE": "15"}
         found = self.look(env=env)
         self.expect(
-            found["bar1"], "warn", seen="15 MiB free", cost="15 MiB fails",
-            mend="nvidia-smi",
+            found["bar1"], "warn", found="15 MiB free", impact="15 MiB fails",
+            fix="nvidia-smi",
         )
         env["FAKE_NVML_BAR1_FREE"] = "16"
         self.expect(self.look(env=env)["bar1"], "ok")
@@ -435,7 +435,7 @@ class Bus(Doctor):
         for text in ("", "garbage", "0x0 0x0 0x0\n"):
             self.machine.write(self.machine.sysfs() + "resource", text)
             found = self.look()
-            self.expect(found["bar1"], "note", seen="cannot be seen")
+            self.expect(found["bar1"], "note", found="cannot be seen")
             self.assertNotIn("resizable-bar", found)
 
     def test_iommu(self):
@@ -444,9 +444,9 @@ class Bus(Doctor):
         found = self.look()
         self.only(found)
         self.expect(
-            found["iommu"], "note", seen="group 12 translates (DMA-FQ), "
-            "started with intel_iommu=on", cost="gpumem_dma_map",
-            mend="iommu=pt",
+            found["iommu"], "note", found="group 12 translates (DMA-FQ), "
+            "started with intel_iommu=on", impact="gpumem_dma_map",
+            fix="iommu=pt",
         )
 
     def test_iommu_passthrough(self):
@@ -454,13 +454,13 @@ class Bus(Doctor):
         self.machine.write("/proc/cmdline", "ro intel_iommu=on iommu=pt")
         self.expect(
             self.look()["iommu"], "ok",
-            seen="passes addresses through, started with iommu=pt "
+            found="passes addresses through, started with iommu=pt "
             "intel_iommu=on",
         )
 
     def test_iommu_unknown(self):
         self.machine.iommu(None)
-        self.expect(self.look()["iommu"], "note", seen="cannot be read")
+        self.expect(self.look()["iommu"], "note", found="cannot be read")
 
     def test_narrow_link(self):
         at = self.machine.sysfs()
@@ -469,8 +469,8 @@ class Bus(Doctor):
         self.only(found, "pci-link")
         self.expect(
             found["pci-link"], "warn",
-            seen="32 GT/s x8 (31.5 GB/s), the GPU can do 32 GT/s x16",
-            cost="50% of 63 GB/s", mend="16 lanes",
+            found="32 GT/s x8 (31.5 GB/s), the GPU can do 32 GT/s x16",
+            impact="50% of 63 GB/s", fix="16 lanes",
         )
 
     def test_idle_link(self):
@@ -479,8 +479,8 @@ class Bus(Doctor):
         found = self.look()
         self.only(found)
         self.expect(
-            found["pci-link"], "note", seen="2.5 GT/s x16 (4 GB/s)",
-            cost="idle", mend="at work",
+            found["pci-link"], "note", found="2.5 GT/s x16 (4 GB/s)",
+            impact="idle", fix="at work",
         )
 
     def test_slow_slot(self):
@@ -493,18 +493,18 @@ class Bus(Doctor):
         found = self.look()
         self.only(found, "pci-link")
         self.expect(
-            found["pci-link"], "warn", cost="50% of 63 GB/s: the slot",
-            mend="slot of 32 GT/s x16",
+            found["pci-link"], "warn", impact="50% of 63 GB/s: the slot",
+            fix="slot of 32 GT/s x16",
         )
 
     def test_link_unknown(self):
         at = self.machine.sysfs()
         for text in ("Unknown", "", "Unknown speed"):
             self.machine.write(at + "current_link_speed", text)
-            self.expect(self.look()["pci-link"], "note", seen="cannot be seen")
+            self.expect(self.look()["pci-link"], "note", found="cannot be seen")
         self.machine.write(at + "current_link_speed", "32.0 GT/s PCIe")
         self.machine.write(at + "current_link_width", "255")
-        self.expect(self.look()["pci-link"], "note", seen="cannot be seen")
+        self.expect(self.look()["pci-link"], "note", found="cannot be seen")
 
     def test_slot_unknown(self):
         self.machine.remove(
@@ -519,11 +519,11 @@ class Bus(Doctor):
         found = self.look()
         self.only(found, "numa")
         self.expect(
-            found["numa"], "warn", seen="the GPU is on node 7",
-            cost="sockets", mend="numactl --cpunodebind=7 --membind=7",
+            found["numa"], "warn", found="the GPU is on node 7",
+            impact="sockets", fix="numactl --cpunodebind=7 --membind=7",
         )
         self.machine.write(at + "numa_node", "-1")
-        self.expect(self.look()["numa"], "note", seen="unknown")
+        self.expect(self.look()["numa"], "note", found="unknown")
 
 
 class Limits(Doctor):
@@ -538,7 +538,7 @@ class Limits(Doctor):
         change = self.limit(resource.RLIMIT_MEMLOCK, 64 << 10)
         self.expect(
             self.look(preexec_fn=change)["memlock"], "note",
-            seen="0.0625 MiB", mend="limits.d",
+            found="0.0625 MiB", fix="limits.d",
         )
 
     def test_open_files(self):
@@ -546,7 +546,7 @@ class Limits(Doctor):
         found = self.look(preexec_fn=change)
         self.only(found, "open-files")
         self.expect(
-            found["open-files"], "warn", seen="128", mend="ulimit -n"
+            found["open-files"], "warn", found="128", fix="ulimit -n"
         )
         change = self.limit(resource.RLIMIT_NOFILE, 1024)
         self.expect(self.look(preexec_fn=change)["open-files"], "note")

@@ -26,8 +26,8 @@ class Simulated(Doctor):
     def test_says_so(self):
         found = self.look("--backend", "sim")
         for name in ("gpu", "cuda", "write-combining"):
-            self.assertIn("SIMULATED", found[name]["seen"])
-        self.expect(found["backend"], "ok", seen="simulated")
+            self.assertIn("SIMULATED", found[name]["found"])
+        self.expect(found["backend"], "ok", found="simulated")
         self.assertEqual(found["write-combining"]["level"], "note")
         if HAVE_JSON:
             self.assertIs(self.out["simulated"], True)
@@ -41,11 +41,11 @@ class Simulated(Doctor):
         self.machine.no_driver()
         found = self.look("--backend=sim")
         self.only(found)
-        self.expect(found["driver"], "note", seen="not loaded")
+        self.expect(found["driver"], "note", found="not loaded")
 
     def test_environment(self):
         found = self.look(env={"GPUMEM_BACKEND": "sim"})
-        self.expect(found["backend"], "ok", seen="sim")
+        self.expect(found["backend"], "ok", found="sim")
 
     def test_device(self):
         """Only the GPU that is asked for."""
@@ -60,15 +60,15 @@ class Simulated(Doctor):
         self.machine.write(at + "current_link_speed", "16.0 GT/s PCIe")
         found = self.look("--backend=sim", "--device=0")
         self.only(found, "pci-link")
-        self.assertIn("(SIMULATED)", found["bar1"]["seen"])
+        self.assertIn("(SIMULATED)", found["bar1"]["found"])
         # The GPU is in use: an idle link is no excuse.
-        self.expect(found["pci-link"], "warn", cost="50%")
+        self.expect(found["pci-link"], "warn", impact="50%")
 
     def test_unusable(self):
         env = {"GPUMEM_SIM_LIBCUDA": "/nonexistent/libcuda.so.1"}
         found = self.look("--backend=sim", env=env)
         self.only(found, "backend")
-        self.expect(found["backend"], "fail", seen="libcuda")
+        self.expect(found["backend"], "fail", found="libcuda")
 
     def test_real_machine(self):
         """Without the variable it looks at this one; it must not fail."""

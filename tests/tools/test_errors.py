@@ -363,7 +363,7 @@ class Advice(Errors):
 
 
 class Terminal(unittest.TestCase):
-    """Wrapped on a terminal, and whole lines elsewhere."""
+    """Wrapped on a terminal; elsewhere whole lines, but for doctor's."""
 
     def on_terminal(self, columns, *args, **changes):
         ours, theirs = os.openpty()
@@ -415,7 +415,12 @@ class Terminal(unittest.TestCase):
 
     def test_info_and_doctor(self):
         self.check(("info",), 60, 60)
-        plain, text = self.check(("doctor", "--backend=sim"), 72, 72)
+        plain, text = self.check(("doctor", "--backend=sim"), 60, 60)
+        # Without what is measured.
+        plain, text = (re.sub(r"[0-9.]+", "0", t) for t in (plain, text))
+        self.assertEqual(text.split(), plain.split())
+        wide = self.on_terminal(200, "doctor", "--backend=sim")
+        self.assertGreater(max(map(len, wide.splitlines())), 80)
         self.assertEqual(
             len(re.findall(r"(?m)^(ok|note|warn|fail) ", plain)),
             len(re.findall(r"(?m)^(ok|note|warn|fail) ", text)),

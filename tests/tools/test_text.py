@@ -13,7 +13,9 @@ import subprocess
 import tempfile
 import unittest
 
-from doctor_machine import Doctor, FAILED, GPUMEM, HAVE_JSON, OK, USAGE
+from doctor_machine import (
+    Doctor, FAILED, GPUMEM, HAVE_JSON, OK, USAGE, unwrapped,
+)
 
 # Of each: clears a screen; the same in one character; no UTF-8; a surrogate; a
 # number that is too large; one byte too few.
@@ -81,7 +83,7 @@ class Text(Doctor):
         """The text must show the bytes, and so must the JSON."""
         done = self.run_bytes(*args, env=env)
         self.assertIn(done.returncode, status, done.stderr)
-        self.assertIn(where, self.plain(done.stdout))
+        self.assertIn(where, unwrapped(self.plain(done.stdout)))
         self.plain(done.stderr)
         if not HAVE_JSON:
             return

@@ -7,6 +7,7 @@ Usage: test_tool.py GPUMEM [unittest options]
 
 import json
 import os
+import re
 import subprocess
 import sys
 import unittest
@@ -15,6 +16,9 @@ GPUMEM = os.path.abspath(sys.argv.pop(1))
 
 OK, MISMATCH, USAGE, FAILED = 0, 1, 2, 3
 FIRST_WORD = 0x0A000000
+
+# What help lists.
+NAMED = r"(?m)^  (?!gpumem)([a-z]+) "
 
 
 def environment(**changes):
@@ -76,12 +80,22 @@ class Main(ToolTest):
     def test_help(self):
         for args in (["--help"], ["-h"], ["help"]):
             text = self.run_ok(*args)
-            for command in ("demo", "info", "dma", "bench"):
-                self.assertIn(command, text)
+            # A screen, with the prompt below it.
+            self.assertLess(len(text.splitlines()), 24)
+            for line in text.splitlines():
+                self.assertLessEqual(len(line), 80, line)
+            self.assertEqual(
+                re.findall(NAMED, text),
+                ["demo", "info", "dma", "doctor", "bench", "tune"],
+            )
 
     def test_help_of_each(self):
-        for args in (["demo"], ["info"], ["dma"], ["bench"], ["bench", "pin"]):
+        commands = re.findall(NAMED, self.run_ok("help"))
+        benches = re.findall(NAMED, self.run_ok("help", "bench"))
+        self.assertEqual(len(benches), 7)
+        for args in [[c] for c in commands] + [["bench", b] for b in benches]:
             text = self.run_ok(*args, "--help")
+            self.assertEqual(self.run_ok("help", *args), text)
             self.assertTrue(text.startswith("Usage: gpumem " + " ".join(args)))
             for line in text.splitlines():
                 self.assertLessEqual(len(line), 80, line)

@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: (GPL-2.0 OR MIT)
+// SPDX-License-Identifier: (GPL-2.0-only OR MIT)
 /*
  * Driver of a PCI board with a DMA engine: QEMU's "edu" device, which stands for
  * an FPGA board. It knows nothing of GPUs: it is given DMA addresses that

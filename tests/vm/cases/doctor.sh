@@ -13,10 +13,11 @@ doctor()
 		{ cat /tmp/doctor.out; return 1; }
 }
 
-# line LEVEL CHECK TEXT: that line is there.
+# line LEVEL CHECK TEXT: that line is there, with its further rows.
 line()
 {
-	grep -q "^$1  *$2  *.*$3" /tmp/doctor.out && return 0
+	sed -e ':a' -e '$!N' -e 's/\n  */ /' -e 'ta' -e P -e D /tmp/doctor.out |
+		grep -q "^$1  *$2  *.*$3" && return 0
 	echo "no line: $1 $2 $3"
 	cat /tmp/doctor.out
 	return 1

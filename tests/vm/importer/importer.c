@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: (GPL-2.0 OR MIT)
+// SPDX-License-Identifier: (GPL-2.0-only OR MIT)
 /* A test importer of dma-bufs: see importer.h. */
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 

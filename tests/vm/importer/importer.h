@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: ((GPL-2.0 WITH Linux-syscall-note) OR MIT) */
+/* SPDX-License-Identifier: ((GPL-2.0-only WITH Linux-syscall-note) OR MIT) */
 /*
  * /dev/gpumem-importer: what another driver does with a dma-buf, step by step,
  * for the tests. An open file is one importer with at most one attachment, for
