@@ -29,6 +29,16 @@
  */
 #define GM_ISOLATED_ENGINE ((size_t)512 << 10)
 
+/*
+ * A longer read than these that takes 10 ms and more than a byte a nanosecond was held
+ * up in CUDA, by threads that allocate, free and synchronize without a pause: 1 MiB
+ * took 40 to 120 ms by any call of CUDA's, and 0.4 by the mapping (H200, 580.159.04),
+ * which is taken for so many times as long, up to 2 s.
+ */
+#define GM_HELD_UP_NS 10000000ull
+#define GM_HELD_UP_TIMES 20u
+#define GM_HELD_UP_MAX_NS 2000000000ull
+
 /* Of a long read for who waits for the courier, at most: it may want no more. */
 #define GM_GIVE_WAY_YIELDS 1000
 
@@ -373,8 +383,8 @@ static void gm_copy_look_for_read(struct gm_copier *copier,
 	gm_pageable_set(&copier->pageable, copy->host, !copy->pinned);
 }
 
-static int gm_copy_auto_read(struct gm_copier *copier, struct gm_copy *copy,
-			     bool look)
+static int gm_copy_read(struct gm_copier *copier, struct gm_copy *copy,
+			bool look)
 {
 	struct gpumem_plan_step step;
 
@@ -389,6 +399,42 @@ static int gm_copy_auto_read(struct gm_copier *copier, struct gm_copy *copy,
 	if (step.method != GPUMEM_COPY_COURIER || copy->why_not)
 		return gm_copy_planned(copier, copy);
 	return gm_copy_metered(copier, copy, &step, look);
+}
+
+static void gm_copy_note_time(struct gm_copier *copier, size_t length,
+			      uint64_t begin)
+{
+	const uint64_t end = gm_clock_ns(), took = end - begin;
+	uint64_t rest = took * GM_HELD_UP_TIMES;
+
+	if (took < GM_HELD_UP_NS + length)
+		return;
+	if (rest > GM_HELD_UP_MAX_NS)
+		rest = GM_HELD_UP_MAX_NS;
+	copier->held_up_until = end + rest;
+	gm_debug("read: CUDA held up %zu bytes for %llu ms, as another thread "
+		 "keeps it busy: long reads go through the mapping for %llu ms",
+		 length, (unsigned long long)(took / 1000000),
+		 (unsigned long long)(rest / 1000000));
+}
+
+static int gm_copy_auto_read(struct gm_copier *copier, struct gm_copy *copy,
+			     bool look)
+{
+	const size_t length = copy->length;
+	uint64_t begin;
+	int rc;
+
+	/* Times of a simulated GPU say nothing. */
+	if (length <= GM_ISOLATED_ENGINE || copy->buf->session->cuda.simulated)
+		return gm_copy_read(copier, copy, look);
+	begin = gm_clock_ns();
+	if (begin < copier->held_up_until)
+		return gm_copy_threads(copier, copy, copier->threads);
+	rc = gm_copy_read(copier, copy, look);
+	if (!rc)
+		gm_copy_note_time(copier, length, begin);
+	return rc;
 }
 
 static int gm_copy_auto(struct gm_copier *copier, struct gm_copy *copy,

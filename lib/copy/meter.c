@@ -7,13 +7,15 @@
 /*
  * Of so many reads a few go another way, but not the first ones: a program may
  * read a long buffer ten times and no more, where another way takes three times as
- * long. Of long ones fewer do.
+ * long. Of long ones fewer do, and sooner again, as there are fewer in a second.
  */
 #define GM_METER_TURN 4096u
+#define GM_METER_TURN_LONG 512u
 #define GM_METER_FIRST 16u
 #define GM_METER_LOOKS 8u
 #define GM_METER_LOOKS_LONG 2u
 #define GM_METER_LONG ((size_t)1 << 20)
+#define GM_METER_NEW 4u
 
 /* Reads, or time, between two judgements, and how many it takes. */
 #define GM_METER_READS 128u
@@ -64,11 +66,11 @@ static uint64_t gm_meter_scale(size_t length, uint64_t ns)
 bool gm_meter_wants_sm(struct gm_meter *meter, size_t length, uint64_t now)
 {
 	struct gm_meter_size *at = gm_meter_at(meter, length);
+	const bool is_long = length >= GM_METER_LONG;
 	const uint32_t turn =
 		atomic_fetch_add_explicit(&at->turn, 1, memory_order_relaxed) %
-		GM_METER_TURN;
-	const uint32_t looks = length < GM_METER_LONG ? GM_METER_LOOKS
-						      : GM_METER_LOOKS_LONG;
+		(is_long ? GM_METER_TURN_LONG : GM_METER_TURN);
+	const uint32_t looks = is_long ? GM_METER_LOOKS_LONG : GM_METER_LOOKS;
 
 	return (turn < GM_METER_FIRST || turn >= GM_METER_FIRST + looks) &&
 	       now >= gm_get(&at->rest_until);
@@ -125,10 +127,15 @@ void gm_meter_other(struct gm_meter *meter, size_t length, uint64_t ns)
 	const uint64_t mean = gm_get(&at->other_ns);
 
 	ns = gm_meter_scale(length, ns);
-	if (at->others < 3)
+	if (at->others < GM_METER_NEW)
 		at->others++;
-	/* The first one may have waited for what CUDA makes ready once. */
-	if (!mean || (at->others == 2 && ns < mean / 2)) {
+	/*
+	 * The first one may have waited for what CUDA makes ready once. Of the few
+	 * long ones each counts for much: the quickest of the first is taken.
+	 */
+	if (!mean || (at->others == 2 && ns < mean / 2) ||
+	    (length >= GM_METER_LONG && at->others < GM_METER_NEW &&
+	     ns < mean)) {
 		gm_set(&at->other_ns, ns);
 		return;
 	}

@@ -18,7 +18,7 @@
 
 struct gm_meter_size {
 	_Atomic uint64_t other_ns; /* mean; 0: unknown */
-	_Atomic uint32_t others; /* times that it was told, up to three */
+	_Atomic uint32_t others; /* times that it was told, up to four */
 	/* Of the SM copy, since the last judgement. */
 	_Atomic uint64_t sum_ns, time_ns; /* scaled, and as it passed */
 	_Atomic uint32_t reads;

@@ -54,8 +54,8 @@ static void each_length_has_its_own(void **state)
 	for (int i = 0; i < 5; i++)
 		by_flag(1024, lengths[i], i % 2 ? 5000 : 9000, 7000);
 	for (int i = 0; i < 5; i++)
-		assert_int_equal(by_flag(256, lengths[i],
-					 i % 2 ? 5000 : 9000, 7000),
+		assert_int_equal(by_flag(256, lengths[i], i % 2 ? 5000 : 9000,
+					 7000),
 				 i % 2 ? 252 : 4);
 	/* Those beyond share the outermost. */
 	assert_int_equal(wait_.size[0].turn, 1280);

@@ -4,6 +4,8 @@
  * know: that it is pageable, and that reads come as they came before.
  */
 #include "../../lib/copy/sm/launch.h"
+#include "../../lib/handle.h"
+#include "../../lib/session.h"
 #include "clock.h"
 #include "unit.h"
 
@@ -454,6 +456,93 @@ static void starts_in_vain_become_rare(void **state)
 	free(host);
 }
 
+static CUresult (*query_really)(unsigned int count,
+				CUpointer_attribute *attributes, void **values,
+				CUdeviceptr addr);
+static uint64_t query_ns, queries;
+
+static CUresult query_for_long(unsigned int count,
+			       CUpointer_attribute *attributes, void **values,
+			       CUdeviceptr addr)
+{
+	queries++;
+	clock_move(query_ns);
+	return query_really(count, attributes, values, addr);
+}
+
+/* Whether it took a call of CUDA's. */
+static bool read_asks(struct gpumem_buf *buf, unsigned char *host,
+		      size_t length)
+{
+	struct gpumem_sim_info before, info;
+	const uint64_t asked = queries;
+
+	assert_int_equal(unit_cuda.sim_info(&before), 0);
+	memset(host, 0, length);
+	assert_int_equal(gpumem_read(buf, 0, host, length), 0);
+	assert_memory_equal(host, pattern, length);
+	info = jobs_since(&before);
+	if (queries == asked)
+		assert_int_equal(info.copies, before.copies);
+	return queries != asked || info.jobs;
+}
+
+/*
+ * A thread that allocates and frees without a pause keeps CUDA's lock: what one call
+ * takes is then more than the whole read takes through the mapping.
+ */
+static void long_reads_keep_from_cuda_where_it_holds_them_up(void **state)
+{
+	CUdeviceptr addr = unit_alloc(BYTES);
+	struct gpumem_buf *buf = unit_pin(addr, BYTES);
+	unsigned char *host = aligned_alloc(65536, 4 * MIB);
+	struct gm_session *session;
+	void *object;
+
+	assert_non_null(host);
+	unit_fill(pattern, BYTES, 79);
+	assert_int_equal(unit_cuda.to_device(addr, pattern, BYTES), 0);
+	assert_int_equal(gm_handle_get(GM_KIND_SESSION, unit_session, "test",
+				       &object),
+			 0);
+	gm_handle_put(unit_session);
+	session = object;
+	query_really = session->cuda.pointer_get_all;
+	session->cuda.pointer_get_all = query_for_long;
+	session->cuda.simulated = false;
+	assert_int_equal(register_host(host, 4 * MIB), 0);
+
+	query_ns = 10 * CLOCK_MS;
+	assert_true(read_asks(buf, host, MIB));
+	assert_true(read_asks(buf, host, MIB));
+	query_ns = 50 * CLOCK_MS;
+	assert_true(read_asks(buf, host, MIB));
+	/* For twenty times as long. */
+	query_ns = 0;
+	assert_false(read_asks(buf, host, MIB));
+	assert_false(read_asks(buf, host, 600000));
+	assert_true(read_asks(buf, host, 500000));
+	clock_move(990 * CLOCK_MS);
+	assert_false(read_asks(buf, host, MIB));
+	clock_move(11 * CLOCK_MS);
+	assert_true(read_asks(buf, host, MIB));
+	/* Not for ever. */
+	query_ns = 1000 * CLOCK_MS;
+	assert_true(read_asks(buf, host, MIB));
+	query_ns = 0;
+	clock_move(1990 * CLOCK_MS);
+	assert_false(read_asks(buf, host, MIB));
+	clock_move(11 * CLOCK_MS);
+	assert_true(read_asks(buf, host, MIB));
+
+	session->cuda.simulated = true;
+	session->cuda.pointer_get_all = query_really;
+	assert_int_equal(unregister_host(host), 0);
+	assert_int_equal(gpumem_unpin(buf), 0);
+	unit_free(addr);
+	free(host);
+}
+
 /* A read of memory that was pinned since the last one goes on as it began. */
 static void memory_that_was_pinned_since_is_noticed(void **state)
 {
@@ -528,6 +617,8 @@ int main(void)
 		IN_TIME(memory_pinned_in_part_is_not_pinned),
 		IN_STOPPED_TIME(isolated_reads_start_no_courier),
 		IN_STOPPED_TIME(starts_in_vain_become_rare),
+		IN_STOPPED_TIME(
+			long_reads_keep_from_cuda_where_it_holds_them_up),
 		IN_STOPPED_TIME(memory_that_was_pinned_since_is_noticed),
 	};
 
