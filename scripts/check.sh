@@ -106,7 +106,7 @@ cppcheck_run()
 	cppcheck --quiet --include="$queue" --error-exitcode=1 --inline-suppr --std=c11 --language=c -D__x86_64__ \
 		--enable=warning,performance,portability \
 		--suppress=missingIncludeSystem --suppress=unusedStructMember \
-		-Iinclude -Iuapi -Ilib -Isim $(git ls-files 'lib/*.c' 'sim/*.c' 'tools/*.c' 'compat/*.c')
+		-I. -Iinclude -Iuapi -Ilib -Isim -Itools $(git ls-files 'lib/*.c' 'sim/*.c' 'tools/*.c' 'compat/*.c')
 }
 
 # Without valist.Uninitialized: clang 14's overlooks va_start().
@@ -177,7 +177,7 @@ check format format
 check shell shell
 check workflow workflow
 check headers headers
-check courier scripts/courier-ptx.sh --check
+check courier scripts/sm-kernel-ptx.sh --check
 check checkpatch checkpatch
 check module-6.1 module 6.1 1
 check module-6.12 module 6.12 1

@@ -7,7 +7,7 @@ file of lib/ or compat/gdrapi/ (scripts/mutate.py): a comparison, a boundary, a 
 condition, a call or a statement that is gone, a constant by one, another value returned.
 It is built, and the unit tests run, the quickest first, until one fails. A line each:
 
-    killed    lib/map.c:45: return rc -> return 0 [by copy]
+    killed    lib/core/map.c:45: return rc -> return 0 [by copy]
     killed    ... [by time in fork]: a test that did not end, by far
     SURVIVED  no test failed: a gap, or a change that no test can see
     same      the compiler made the same object code of it: no mutant
@@ -46,9 +46,9 @@ ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 KEPT = os.path.join(ROOT, 'build-mutants')
 PLACES = ('lib/', 'compat/gdrapi/')
 # The unit tests have no driver and no module, and one architecture.
-ELSEWHERE = ('lib/backend_dmabuf.c', 'lib/backend_kmod', 'lib/backend_rm.c', 'lib/backend/rm/',
-             'lib/rm.c', 'lib/rm_cache.c', 'lib/rm_ipc.c', 'lib/rm_span.c', 'lib/rm_vmm.c',
-             'lib/cpu_arm64.c')
+ELSEWHERE = ('lib/backend/dmabuf.c', 'lib/backend_kmod', 'lib/backend/rm/backend.c', 'lib/backend/rm/',
+             'lib/backend/rm/ioctl.c', 'lib/backend/rm/cache.c', 'lib/backend/rm/import_ipc.c', 'lib/backend/rm/multi_map.c', 'lib/backend/rm/import_vmm.c',
+             'lib/cpu/arm64.c')
 # A test hangs after so many seconds of CPU time, which a busy machine makes no longer, and
 # that many times what it took unchanged, of time too.
 PATIENCE_CPU_S, PATIENCE = 30, 10

@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "../abi/bench_kernels.h"
+#include "abi/bench_kernels.h"
 #include "kernel.h"
 
 #define PART_WORDS 16384u

@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: MIT
 /*
  * What the library's courier does on a GPU, done by a thread: see
- * lib/courier.cu, and lib/courier_abi.h for what the two sides agree on.
+ * lib/copy/sm/kernel.cu, and abi/sm_copy.h for what the two sides agree on.
  */
 #include <sched.h>
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "courier_abi.h"
+#include "abi/sm_copy.h"
 #include "kernel.h"
 
 #define PIECE 16u

@@ -7,7 +7,7 @@
 #ifndef SIM_CUDA_API_H
 #define SIM_CUDA_API_H
 
-#include "cuda_abi.h"
+#include "abi/cuda.h"
 
 /* A device address of the oldest variants. */
 typedef unsigned int CUdeviceptr_v1;

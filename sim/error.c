@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* Names and descriptions of the results that cuda_abi.h has. */
+/* Names and descriptions of the results that abi/cuda.h has. */
 #include "sim.h"
 
 #define SIM_ERROR(c, s)                                \

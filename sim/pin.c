@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* Pins: pages of device memory kept and shown to the CPU. See gpumem_sim.h. */
+/* Pins: pages of device memory kept and shown to the CPU. See abi/sim.h. */
 #include <errno.h>
 #include <stdlib.h>
 #include <sys/mman.h>

@@ -20,7 +20,7 @@
 #include "cuda_api.h"
 
 #pragma GCC visibility push(default)
-#include "gpumem_sim.h"
+#include "abi/sim.h"
 #pragma GCC visibility pop
 
 #define SIM_DRIVER_VERSION 13000

@@ -12,7 +12,7 @@
 #include <smmintrin.h>
 #endif
 
-#include "library.h"
+#include "private.h"
 
 /* A copy, and what a pin said of itself. */
 struct gdrapi_copy {

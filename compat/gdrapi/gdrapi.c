@@ -5,7 +5,7 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
-#include "library.h"
+#include "private.h"
 
 /* So many are closed before the memory of one is used again. */
 #define GDRAPI_CLOSED_MIN 64u

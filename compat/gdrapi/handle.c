@@ -11,7 +11,7 @@
 #include <string.h>
 #include <sys/mman.h>
 
-#include "library.h"
+#include "private.h"
 
 #define GDRAPI_READABLE 4096u
 #define GDRAPI_REGION \

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "library.h"
+#include "private.h"
 
 static struct {
 	pthread_once_t once;

@@ -3,7 +3,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "library.h"
+#include "private.h"
 
 /* What gdr_get_info() of versions before 2.4 fills in. */
 struct gdrapi_info_v1 {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include <errno.h>
 
-#include "library.h"
+#include "private.h"
 
 static int gdrapi_pin_check(const char *call, unsigned long addr, size_t size,
 			    uint32_t flags, const gdr_mh_t *handle)

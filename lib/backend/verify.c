@@ -5,8 +5,8 @@
 #include <sys/random.h>
 
 #include "backend/verify.h"
-#include "cpu.h"
-#include "error.h"
+#include "cpu/cpu.h"
+#include "base/error.h"
 
 /* Looks at memory that seems to differ before that is believed. */
 #define GM_VERIFY_LOOKS 4

@@ -8,7 +8,7 @@
 
 #include <stdatomic.h>
 
-#include "session.h"
+#include "core/session.h"
 
 /* What one look compares: so many places of so many bytes, at most. */
 #define GM_VERIFY_PLACES 3

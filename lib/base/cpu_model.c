@@ -3,7 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "cpu_model.h"
+#include "base/cpu_model.h"
 
 #if defined(__x86_64__)
 #define GM_CPU_KIND "x86-64"

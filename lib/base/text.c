@@ -3,7 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "text.h"
+#include "base/text.h"
 
 /*
  * The second byte tells a form that is too long, a surrogate, a number that is too

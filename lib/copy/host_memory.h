@@ -8,7 +8,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "cuda.h"
+#include "cuda/cuda.h"
 
 /*
  * Asks CUDA, in 0.2 us: the address that the GPU has for the memory where all of it

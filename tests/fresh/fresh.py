@@ -365,7 +365,7 @@ class System:
 
     def rebuild(self):
         """After an installation the user can still build."""
-        self.command('touch lib/error.c && make')
+        self.command('touch lib/base/error.c && make')
         foreign = [p for base, dirs, files in os.walk(self.root + self.clone)
                    for p in (os.path.join(base, n) for n in dirs + files)
                    if self.sudo and os.lstat(p).st_uid == 0]

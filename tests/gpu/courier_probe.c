@@ -18,11 +18,11 @@
 #include <unistd.h>
 
 #include "../../lib/base/clock.h"
-#include "../../lib/courier_in.h"
-#include "../../lib/cpu.h"
-#include "../../lib/error.h"
-#include "../../lib/handle.h"
-#include "../../lib/pool.h"
+#include "../../lib/copy/sm/private.h"
+#include "../../lib/cpu/cpu.h"
+#include "../../lib/base/error.h"
+#include "../../lib/base/handle.h"
+#include "../../lib/copy/threads/pool.h"
 
 #define EXIT_SKIPPED 77
 #define KIB 1024ull

@@ -13,8 +13,8 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "../../lib/cpu.h"
-#include "../../lib/pool.h"
+#include "../../lib/cpu/cpu.h"
+#include "../../lib/copy/threads/pool.h"
 #include "gpu.h"
 
 #define ROUTINES 8

@@ -5,7 +5,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "cuda_abi.h"
+#include "../../abi/cuda.h"
 #include "rm_tape.h"
 
 /* CUmemAllocationProp, as far as it is needed here: 32 bytes in all. */

@@ -2,7 +2,7 @@
 #include <stddef.h>
 #include <string.h>
 
-#include "../../lib/cuda_abi.h"
+#include "../../abi/cuda.h"
 #include "vmm.h"
 
 static struct {

@@ -288,7 +288,7 @@ test_signals()
 	mkdir -p "$work/signals" "$tree/tests/vm" "$tree/lib" "$tree/build/vm"
 	cp -r "$root/scripts" "$tree/"
 	cp "$root/tests/vm/kernel-debug.sh" "$root/tests/vm/debug.config" "$tree/tests/vm/"
-	cp "$root/lib/courier.cu" "$root/lib/courier.ptx" "$tree/lib/"
+	cp "$root/lib/copy/sm/kernel.cu" "$root/lib/copy/sm/kernel.ptx" "$tree/lib/"
 	cat >"$work/signals/signal" <<'END'
 #!/bin/sh
 case $* in
@@ -305,7 +305,7 @@ END
 	ln -s signal "$work/signals/clang-14"
 	: >"$work/nvidia.ko"
 	interrupted module-symvers sh "$tree/scripts/module-symvers.sh" "$work/nvidia.ko"
-	interrupted courier-ptx sh "$tree/scripts/courier-ptx.sh" --check
+	interrupted sm-kernel-ptx sh "$tree/scripts/sm-kernel-ptx.sh" --check
 	interrupted apt-private sh "$tree/scripts/apt-private.sh" "$work/cache/a" stable main update
 	interrupted checkpatch-fetch sh "$tree/scripts/checkpatch-fetch.sh"
 	interrupted check-nvidia bash "$tree/scripts/check-nvidia.sh" bookworm/6.1

@@ -9,8 +9,8 @@
 #include <stdint.h>
 
 #include "../../lib/base/clock.h"
-#include "../../lib/cuda_abi.h"
-#include "../../sim/gpumem_sim.h"
+#include "../../abi/cuda.h"
+#include "../../abi/sim.h"
 
 #define CLOCK_US 1000ull
 #define CLOCK_MS 1000000ull

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Checks of the copy routines of lib/cpu.h, for the unit tests and for machines
+ * Checks of the copy routines of lib/cpu/cpu.h, for the unit tests and for machines
  * that have nothing but a compiler.
  */
 #ifndef GPUMEM_CPU_CHECK_H
@@ -10,7 +10,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "../../lib/cpu.h"
+#include "../../lib/cpu/cpu.h"
 
 struct cpu_check {
 	const char *name;

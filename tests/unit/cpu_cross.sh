@@ -25,7 +25,7 @@ trap 'exit 1' INT TERM
 
 # Static: the emulator then needs none of that architecture's libraries.
 "$cc" -std=gnu11 -O2 -D_GNU_SOURCE -Wall -Wextra -Wno-unused-parameter -Werror \
-	-I"$root/include" -static -o "$work/cpu_alone" \
+	-I"$root/include" -I"$root/lib" -I"$root" -static -o "$work/cpu_alone" \
 	"$root/tests/unit/cpu_alone.c" "$root/tests/unit/cpu_check.c" \
-	"$root"/lib/cpu*.c "$root/lib/error.c" "$root/lib/base/text.c" || exit 1
+	"$root"/lib/cpu/*.c "$root/lib/base/error.c" "$root/lib/base/text.c" || exit 1
 "$qemu" "$work/cpu_alone" 9

@@ -5,8 +5,8 @@
  */
 #include <stdio.h>
 
-#include "../../lib/backend.h"
-#include "../../lib/error.h"
+#include "../../lib/core/backend.h"
+#include "../../lib/base/error.h"
 #include "unit.h"
 
 #define RUNS 5u

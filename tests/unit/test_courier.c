@@ -9,10 +9,10 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "../../lib/courier_in.h"
-#include "../../lib/error.h"
-#include "../../lib/handle.h"
-#include "../../lib/pool.h"
+#include "../../lib/copy/sm/private.h"
+#include "../../lib/base/error.h"
+#include "../../lib/base/handle.h"
+#include "../../lib/copy/threads/pool.h"
 #include "clock.h"
 #include "unit.h"
 

@@ -7,7 +7,7 @@
 
 #include "unit.h"
 
-#include "../../lib/pci.h"
+#include "../../lib/base/pci.h"
 
 #define FORCE_BAR1 (GPUMEM_PIN_PERSISTENT | GPUMEM_PIN_FORCE_BAR1)
 

@@ -10,7 +10,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "../../compat/gdrapi/library.h"
+#include "../../compat/gdrapi/private.h"
 #include "gdrapi_unit.h"
 
 #define THREADS 6

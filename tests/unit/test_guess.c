@@ -4,8 +4,8 @@
  * know: that it is pageable, and that reads come as they came before.
  */
 #include "../../lib/copy/sm/launch.h"
-#include "../../lib/handle.h"
-#include "../../lib/session.h"
+#include "../../lib/base/handle.h"
+#include "../../lib/core/session.h"
 #include "clock.h"
 #include "unit.h"
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /* On a libcuda that lacks a function, as an older driver's does. */
-#include "../../lib/cuda.h"
+#include "../../lib/cuda/cuda.h"
 #include "unit.h"
 
 #define BYTES (2 * MIB)

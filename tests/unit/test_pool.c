@@ -9,9 +9,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "../../lib/cpu.h"
-#include "../../lib/pool.h"
-#include "../../lib/pool_node.h"
+#include "../../lib/cpu/cpu.h"
+#include "../../lib/copy/threads/pool.h"
+#include "../../lib/copy/threads/affinity.h"
 #include "clock.h"
 #include "unit.h"
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /* Which driver releases the rm backend knows, and how they differ. */
-#include "../../lib/rm_version.h"
+#include "../../lib/backend/rm/version.h"
 #include "unit.h"
 
 static const struct gm_rm_layout *layout_of(const char *text)

@@ -4,7 +4,7 @@
  * CUDA copies from and to, and a mapping of that or of another array.
  */
 #include "../../lib/backend/verify.h"
-#include "../../lib/error.h"
+#include "../../lib/base/error.h"
 #include "unit.h"
 
 #define ADDR 0x7f0000000000ull

@@ -15,8 +15,8 @@
 #include <cmocka.h>
 #include <gpumem.h>
 
-#include "../../lib/cuda_abi.h"
-#include "../../sim/gpumem_sim.h"
+#include "../../abi/cuda.h"
+#include "../../abi/sim.h"
 #include "group.h"
 
 #define KIB 1024ull

@@ -7,7 +7,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
-#include "loops.h"
+#include "bench/loops.h"
 
 /* What the other thread allocates and frees. */
 #define BLOCK ((size_t)1 << 20)

@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <time.h>
 
-#include "loops.h"
+#include "bench/loops.h"
 
 #define STREAM_NON_BLOCKING 1u
 /* Not timed, and who waits sleeps: a spinning thread takes a CPU from others. */

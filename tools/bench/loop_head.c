@@ -7,7 +7,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
-#include "loops.h"
+#include "bench/loops.h"
 
 #define SHORT 4096u
 /* A long read takes some milliseconds: a block is to have several. */

@@ -14,8 +14,8 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "loops.h"
-#include "worker.h"
+#include "bench/loops.h"
+#include "bench/worker.h"
 
 #define PROCESSES_MAX 4
 /* A process that takes longer to start, or to end a block, has failed. */

@@ -4,7 +4,7 @@
  * reads the result. write-launch-read: the same on data that the program wrote
  * before.
  */
-#include "loops.h"
+#include "bench/loops.h"
 
 static const uint64_t sizes_all[] = { 64,	4 << 10,   16 << 10, 32 << 10,
 				      64 << 10, 256 << 10, 1 << 20,  0 };

@@ -5,8 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "../text.h"
-#include "loops.h"
+#include "text.h"
+#include "bench/loops.h"
 
 /* The long read of head-of-line. */
 #define LARGE ((uint64_t)256 << 20)

@@ -6,8 +6,8 @@
 #ifndef GPUMEM_TOOL_BENCH_LOOPS_H
 #define GPUMEM_TOOL_BENCH_LOOPS_H
 
-#include "../bench.h"
-#include "ratio.h"
+#include "bench/bench.h"
+#include "bench/ratio.h"
 
 #define LOOPS_SIZES_MAX 16
 #define LOOPS_BLOCKS_MIN 9

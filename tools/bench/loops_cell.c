@@ -5,7 +5,7 @@
 #include <string.h>
 #include <time.h>
 
-#include "loops.h"
+#include "bench/loops.h"
 
 /* Rounds of a block that come first and do not count. */
 #define WARM_UP 2

@@ -6,7 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "loops.h"
+#include "bench/loops.h"
 
 #define STREAM_NON_BLOCKING 1u
 /* No call of another thread ends the capture. */

@@ -2,8 +2,8 @@
 /* gpumem bench loops: what it takes from CUDA, and its two kernels. */
 #include <string.h>
 
-#include "../../abi/bench_kernels.h"
-#include "loops.h"
+#include "abi/bench_kernels.h"
+#include "bench/loops.h"
 
 /* A thread a word: word i of addr becomes one more. */
 static const char step_ptx[] =

@@ -5,10 +5,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "../text.h"
-#include "loops.h"
-#include "loops_gnuplot.h"
-#include "plot.h"
+#include "text.h"
+#include "bench/loops.h"
+#include "bench/loops_gnuplot.h"
+#include "bench/plot.h"
 
 static const char data[] = "loops.dat", script[] = "loops.gp";
 

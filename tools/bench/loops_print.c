@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "loops.h"
+#include "bench/loops.h"
 
 static const char *const keys[LOOP_COPIES] = { "gpumem", "without_sm_copy",
 					       "cuMemcpy" };

@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "loops.h"
+#include "bench/loops.h"
 
 /* What neighbouring words differ by: odd, so that 2^32 of them all differ. */
 #define WORD_STEP 0x9e3779b1u

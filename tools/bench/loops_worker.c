@@ -5,8 +5,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "loops.h"
-#include "worker.h"
+#include "bench/loops.h"
+#include "bench/worker.h"
 
 #define WARM_UP 2
 

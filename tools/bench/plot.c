@@ -6,8 +6,8 @@
 #include <sys/stat.h>
 #include <sys/wait.h>
 
-#include "../tool.h"
-#include "plot.h"
+#include "tool.h"
+#include "bench/plot.h"
 
 extern char **environ;
 

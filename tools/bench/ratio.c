@@ -2,7 +2,7 @@
 /* Ratios of alternating blocks, and what is said of them. */
 #include <string.h>
 
-#include "ratio.h"
+#include "bench/ratio.h"
 
 void ratio_of(const struct stats *ours, const struct stats *theirs,
 	      struct ratio *ratio)

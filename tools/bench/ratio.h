@@ -6,8 +6,8 @@
 #ifndef GPUMEM_TOOL_BENCH_RATIO_H
 #define GPUMEM_TOOL_BENCH_RATIO_H
 
-#include "../report.h"
-#include "../stats.h"
+#include "report.h"
+#include "stats.h"
 
 /* Less than this from 1 is no difference: 3%. */
 #define RATIO_LIMIT 0.03

@@ -12,11 +12,11 @@
 #include <string.h>
 #include <sys/mman.h>
 
-#include "backend_rm.h"
+#include "backend/rm/backend.h"
 #include "base/clock.h"
 #include "base/page.h"
-#include "cpu.h"
-#include "error.h"
+#include "cpu/cpu.h"
+#include "base/error.h"
 
 #define GM_SCAN_PAGE gm_page_size()
 

@@ -2,8 +2,8 @@
 #include <errno.h>
 #include <inttypes.h>
 
-#include "backend_rm.h"
-#include "error.h"
+#include "backend/rm/backend.h"
+#include "base/error.h"
 
 /*
  * Sizes of the GPU's large pages: an object ends where such a page does, the

@@ -21,8 +21,8 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
-#include "backend_rm.h"
-#include "error.h"
+#include "backend/rm/backend.h"
+#include "base/error.h"
 
 /* How much of a record is looked at. */
 #define GM_RECORD_WORDS 256u

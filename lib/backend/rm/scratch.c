@@ -4,11 +4,11 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include "backend_rm.h"
+#include "backend/rm/backend.h"
 #include "base/clock.h"
 #include "base/page.h"
-#include "error.h"
-#include "range.h"
+#include "base/error.h"
+#include "core/pointer.h"
 
 #define GM_SCRATCH_PAGE gm_page_size()
 #define GM_SCRATCH_SMALL 4096u

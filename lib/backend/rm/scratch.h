@@ -6,7 +6,7 @@
 #ifndef GM_RM_SCRATCH_H
 #define GM_RM_SCRATCH_H
 
-#include "rm_take.h"
+#include "backend/rm/import.h"
 
 /* Small ones of cuMemAlloc, which share a block. */
 #define GM_RM_SCRATCHES 2

@@ -2,10 +2,10 @@
 /* The look at each allocation that is pinned for the first time. */
 #include <inttypes.h>
 
-#include "backend_rm.h"
+#include "backend/rm/backend.h"
 #include "base/clock.h"
-#include "error.h"
-#include "range.h"
+#include "base/error.h"
+#include "core/pointer.h"
 
 /* The part of a mapped buffer that one allocation holds. */
 static int gm_rmb_verify(struct gm_buf *buf, const struct gm_range *range,

@@ -11,8 +11,8 @@
 #include <gdrapi.h>
 #include <gpumem.h>
 
-#include "../../../lib/cuda_abi.h"
-#include "../../../sim/gpumem_sim.h"
+#include "../../../abi/cuda.h"
+#include "../../../abi/sim.h"
 #include "check.h"
 
 #define LIBRARIES 3

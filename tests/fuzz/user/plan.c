@@ -2,7 +2,7 @@
 /* Fuzzes the reader of plan files: a plan that it takes survives being stored. */
 #include <string.h>
 
-#include "../../../lib/plan.h"
+#include "../../../lib/copy/table.h"
 #include "check.h"
 
 static int plan_read(struct gm_plan *plan, const void *text, size_t length)

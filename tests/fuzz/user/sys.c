@@ -7,14 +7,14 @@
 #include <errno.h>
 #include <string.h>
 
-#include "../../../lib/error.h"
-#include "../../../lib/pci.h"
-#include "../../../lib/plan.h"
-#include "../../../lib/pool_node.h"
-#include "../../../lib/rm_version.h"
-#include "../../../lib/select.h"
-#include "../../../lib/session.h"
-#include "../../../tools/bench.h"
+#include "../../../lib/base/error.h"
+#include "../../../lib/base/pci.h"
+#include "../../../lib/copy/table.h"
+#include "../../../lib/copy/threads/affinity.h"
+#include "../../../lib/backend/rm/version.h"
+#include "../../../lib/core/device_select.h"
+#include "../../../lib/core/session.h"
+#include "../../../tools/bench/bench.h"
 #include "check.h"
 
 FILE *__real_fopen64(const char *path, const char *mode);

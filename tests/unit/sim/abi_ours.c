@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 #include "abi_table.h"
-#include "cuda_abi.h"
+#include "abi/cuda.h"
 
 const struct abi_value abi_ours[] = {
 #include "abi_values.h"

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Every value in cuda_abi.h and the size of every type, as ABI_VALUE(value). */
+/* Every value in abi/cuda.h and the size of every type, as ABI_VALUE(value). */
 ABI_VALUE(CUDA_SUCCESS)
 ABI_VALUE(CUDA_ERROR_INVALID_VALUE)
 ABI_VALUE(CUDA_ERROR_OUT_OF_MEMORY)

@@ -15,7 +15,7 @@
 #include <cmocka.h>
 
 #include "cuda_api.h"
-#include "gpumem_sim.h"
+#include "abi/sim.h"
 #include "../group.h"
 
 #define MIB (1ull << 20)

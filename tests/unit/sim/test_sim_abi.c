@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* cuda_abi.h against CUDA's own header, and a program that is built with it. */
+/* abi/cuda.h against CUDA's own header, and a program that is built with it. */
 #include "abi_client.h"
 #include "abi_table.h"
 #include "sim_test.h"
@@ -9,7 +9,7 @@ static void test_values(void **state)
 	assert_int_equal(abi_ours_count, abi_theirs_count);
 	for (unsigned long i = 0; i < abi_ours_count; i++) {
 		if (abi_ours[i].value != abi_theirs[i].value)
-			fail_msg("%s is %lld, cuda_abi.h has %lld",
+			fail_msg("%s is %lld, abi/cuda.h has %lld",
 				 abi_theirs[i].name, abi_theirs[i].value,
 				 abi_ours[i].value);
 	}

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /* Modules, and the one kernel that the simulated CUDA knows. */
-#include "courier_abi.h"
+#include "abi/sm_copy.h"
 #include "../clock.h"
 #include "sim_test.h"
 
