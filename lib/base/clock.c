@@ -2,7 +2,7 @@
 /* Weak, so that a test's own take their place where it links the objects. */
 #include <time.h>
 
-#include "cpu/fence.h"
+#include "base/pause.h"
 #include "base/clock.h"
 
 __attribute__((weak)) uint64_t gm_clock_ns(void)

@@ -7,10 +7,8 @@
 #include <string.h>
 
 #include "abi/sim.h"
-#include "cpu/cpu.h"
 #include "base/env.h"
 #include "base/error.h"
-#include "copy/threads/pool.h"
 
 struct gm_env_range {
 	const char *name;
@@ -19,7 +17,7 @@ struct gm_env_range {
 
 /* The first of them in the order of enum gm_env; the simulated CUDA's follow. */
 static const struct gm_env_range gm_env_ranges[] = {
-	[GM_ENV_THREADS] = { "GPUMEM_THREADS", 1, GM_POOL_MAX },
+	[GM_ENV_THREADS] = { "GPUMEM_THREADS", 1, GM_ENV_THREADS_MAX },
 	[GM_ENV_COURIER] = { "GPUMEM_COURIER", 0, 1 },
 	[GM_ENV_COPY_ENGINE] = { "GPUMEM_COPY_ENGINE", 0, 1 },
 	[GM_ENV_RM_CACHE] = { "GPUMEM_RM_CACHE", 0, UINT64_MAX >> 20 },
@@ -38,8 +36,7 @@ static const struct {
 
 #define GM_COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
-/* A variable's value; NULL where it is not set, or empty. */
-static const char *gm_env_get(const char *name)
+const char *gm_env_get(const char *name)
 {
 	const char *text = secure_getenv(name);
 
@@ -70,7 +67,7 @@ uint64_t gm_env_number(enum gm_env variable, uint64_t standard)
 	return !text || gm_env_parse(range, text, &number) ? standard : number;
 }
 
-static int gm_env_refuse(const char *name, const char *text, const char *takes)
+int gm_env_refuse(const char *name, const char *text, const char *takes)
 {
 	return gm_error(-EINVAL,
 			"open: %s in the environment is \"%.60s\": it takes "
@@ -113,28 +110,9 @@ static int gm_env_check_words(void)
 	return 0;
 }
 
-static int gm_env_check_cpu(void)
-{
-	const char *text = gm_env_get("GPUMEM_CPU");
-	const struct gm_cpu *cpu;
-	char takes[120] = "on this CPU";
-	size_t used = strlen(takes);
-
-	for (unsigned int i = 0; text && (cpu = gm_cpu_at(i)); i++) {
-		if (!strcmp(cpu->name, text))
-			return 0;
-		if (used < sizeof(takes))
-			used += snprintf(takes + used, sizeof(takes) - used,
-					 "%s %s", i ? "," : "", cpu->name);
-	}
-	return text ? gm_env_refuse("GPUMEM_CPU", text, takes) : 0;
-}
-
 int gm_env_check(void)
 {
 	int rc = gm_env_check_numbers();
 
-	if (!rc)
-		rc = gm_env_check_words();
-	return rc ? rc : gm_env_check_cpu();
+	return rc ? rc : gm_env_check_words();
 }

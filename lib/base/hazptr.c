@@ -7,7 +7,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "cpu/cpu.h"
+#include "base/pause.h"
 #include "base/error.h"
 #include "base/hazptr.h"
 

@@ -7,24 +7,12 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "core/map.h"
 #include "core/session.h"
 
 /* The arguments of a copy. -EINVAL, -ERANGE with the reason stored. */
 int gm_copy_check(struct gm_buf *buf, const char *call, uint64_t offset,
 		  const void *host, size_t length);
-
-/*
- * Holds the buffer's mapping, made if it must be, until gm_buf_unuse().
- * -ENODEV for memory that was freed, or as gpumem_map().
- */
-int gm_buf_use(struct gm_buf *buf, const char *call);
-void gm_buf_unuse(struct gm_buf *buf);
-
-/*
- * After a short copy of a buffer that is held: the next one may go by
- * gm_quick_begin(), where the backend and the mapping allow that.
- */
-void gm_buf_allow_quick(struct gm_buf *buf);
 
 /*
  * Why the GPU cannot reach the buffer's memory from the session's context at

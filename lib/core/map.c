@@ -3,7 +3,7 @@
 #include <inttypes.h>
 
 #include "core/backend.h"
-#include "copy/copy.h"
+#include "core/map.h"
 #include "cpu/cpu.h"
 #include "base/error.h"
 #include "base/hazptr.h"

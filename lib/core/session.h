@@ -151,6 +151,10 @@ bool gm_session_is_reset(const struct gm_session *session);
  * kernels, cuMemAlloc() does not (H200, 580.159.04).
  */
 int gm_session_need_own(struct gm_session *session);
+void gm_session_free_own(struct gm_session *session);
+
+/* Without CUDA; counted once. NULL with the reason stored: out of memory. */
+struct gm_session *gm_session_new(const struct gm_backend_ops *ops);
 
 /* Drops one of session->refs; the last one frees the memory. */
 void gm_session_unref(struct gm_session *session);

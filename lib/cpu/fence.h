@@ -14,8 +14,6 @@
  *
  * gm_cpu_loads_done(), before stores: none of them is seen before all that this
  * thread loads earlier has been loaded.
- *
- * gm_cpu_pause(), in a loop that waits for memory to change.
  */
 #if defined(__x86_64__)
 
@@ -49,11 +47,6 @@ static inline void gm_cpu_loads_done(void)
 	__asm__ volatile("" ::: "memory");
 }
 
-static inline void gm_cpu_pause(void)
-{
-	__builtin_ia32_pause();
-}
-
 #elif defined(__aarch64__)
 
 /*
@@ -80,11 +73,6 @@ static inline void gm_cpu_loads_done(void)
 	gm_cpu_load_fence();
 }
 
-static inline void gm_cpu_pause(void)
-{
-	__asm__ volatile("yield" ::: "memory");
-}
-
 #else
 
 static inline void gm_cpu_fence(void)
@@ -100,12 +88,6 @@ static inline void gm_cpu_load_fence(void)
 static inline void gm_cpu_loads_done(void)
 {
 	atomic_thread_fence(memory_order_seq_cst);
-}
-
-static inline void gm_cpu_pause(void)
-{
-	/* The loop that it stands in must not be optimized away. */
-	__asm__ volatile("" ::: "memory");
 }
 
 #endif

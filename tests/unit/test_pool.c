@@ -9,6 +9,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "../../lib/base/pause.h"
 #include "../../lib/cpu/cpu.h"
 #include "../../lib/copy/threads/pool.h"
 #include "../../lib/copy/threads/affinity.h"

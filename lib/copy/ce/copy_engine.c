@@ -10,6 +10,7 @@
 #include "copy/ce/copy_engine.h"
 #include "base/error.h"
 #include "base/handle.h"
+#include "base/pause.h"
 #include "copy/threads/pool.h"
 
 struct gm_engine {

@@ -11,6 +11,7 @@
 #include "copy/sm/private.h"
 #include "cpu/cpu.h"
 #include "base/error.h"
+#include "base/pause.h"
 
 /*
  * Between two kernels, where the first was ended by its age; long enough for a

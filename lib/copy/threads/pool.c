@@ -28,6 +28,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/pause.h"
 #include "cpu/cpu.h"
 #include "base/error.h"
 #include "copy/threads/pool.h"

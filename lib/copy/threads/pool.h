@@ -9,10 +9,12 @@
 
 #include <stddef.h>
 
+#include "base/env.h"
+
 struct gm_pool;
 
 /* More threads than this, the caller included, are never used. */
-#define GM_POOL_MAX 64
+#define GM_POOL_MAX GM_ENV_THREADS_MAX
 
 /*
  * A pool for up to max threads, the caller of gm_pool_run() being one of them.
