@@ -82,12 +82,13 @@ static int gpumem_export_map_sg(struct device *dev, struct sg_table *sgt,
 				const struct gpumem_page_set *set,
 				enum dma_data_direction dir)
 {
+	struct gpumem_path path = { 0 };
 	struct scatterlist *sg;
 	unsigned int i;
 	u64 page = 0;
 	int rc;
 
-	rc = gpumem_peer_check(dev, set);
+	rc = gpumem_peer_check(dev, set, &path);
 	if (rc)
 		return rc;
 	for_each_sgtable_dma_sg(sgt, sg, i) {

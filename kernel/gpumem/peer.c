@@ -128,19 +128,22 @@ static bool gpumem_peer_bus_moves(struct pci_dev *peer, u64 addr, u64 size)
  * Whether the device can be told where the pages are. Where no IOMMU translates it
  * gets the CPU's addresses, which it has to reach and which have to mean the same
  * on its bus: behind a host bridge that moves them the right address depends on the
- * bridges on the way. The kernel does not look at either, or warns in its log.
+ * bridges on the way. The kernel does not look at either, or warns in its log. Nor
+ * does it look at the way to the GPU, which is told in path.
  *
  * Pages of the kernel's own memory are no registers, as which dma_map_resource()
  * would map them.
  */
-int gpumem_peer_check(struct device *dev, const struct gpumem_page_set *set)
+int gpumem_peer_check(struct device *dev, const struct gpumem_page_set *set,
+		      struct gpumem_path *path)
 {
 	u64 page = 0, last = 0, length;
+	bool direct = gpumem_dma_is_direct(dev);
 
 	if (set->ram)
 		return -EOPNOTSUPP;
-	if (!gpumem_dma_is_direct(dev))
-		return 0;
+	if (!direct)
+		return gpumem_path_find(dev, set->addr[0], direct, path);
 	if (gpumem_peer_dma_moves(dev))
 		return -EOPNOTSUPP;
 	for (; page < set->count; page += length >> set->shift) {
@@ -154,7 +157,7 @@ int gpumem_peer_check(struct device *dev, const struct gpumem_page_set *set)
 	}
 	if (last > min_not_zero(dma_get_mask(dev), dev->bus_dma_limit))
 		return -EIO;
-	return 0;
+	return gpumem_path_find(dev, set->addr[0], direct, path);
 }
 
 /*

@@ -9,7 +9,8 @@ it exits with 0, is skipped when it exits with 77, and fails otherwise, and also
 when the kernel logged a warning or anything is still pinned or allocated after it.
 Cases named iommu-* run in a VM of their own, with an IOMMU before the devices;
 bulk-* and iommu-bulk-* in one whose clock runs ahead while it has nothing to do, so
-that waiting costs no time; show-* only when asked for. A case may run for 240
+that waiting costs no time; switch-* and iommu-switch-* in one whose GPU and second
+board are below a PCI Express switch; show-* only when asked for. A case may run for 240
 seconds, or what its line "# timeout: SECONDS" says; machine.py says what a second
 is on a busy host.
 
@@ -52,12 +53,12 @@ from machine import Machine, case_own_limit
 from report import Report
 
 GATE = 'zy-debug'  # looks at the debug kernel's findings at the end of a run
-KINDS = ('', 'iommu-', 'bulk-', 'iommu-bulk-')
+KINDS = ('', 'iommu-', 'bulk-', 'iommu-bulk-', 'switch-', 'iommu-switch-')
 
 
 def case_kind(name):
     """The kind of VM that a case runs in: what its name begins with."""
-    return re.match('(iommu-)?(bulk-)?', name).group(0)
+    return re.match('(iommu-)?(bulk-|switch-)?', name).group(0)
 
 
 class Run:
@@ -139,7 +140,7 @@ class Run:
             self.machine = Machine((self.name + '-' + kind).rstrip('-'),
                                    image.cases_folder(self.driver), self.args,
                                    self.report, work, slots)
-            self.machine.run(self.folder, img, group, 'iommu' in kind, 'bulk' in kind)
+            self.machine.run(self.folder, img, group, kind)
             self.passed += self.machine.passed
             self.failed += self.machine.failed
             self.skipped += self.machine.skipped

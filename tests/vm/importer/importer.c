@@ -48,6 +48,11 @@ static bool stay;
 module_param(stay, bool, 0644);
 MODULE_PARM_DESC(stay, "the driver does not leave a device while this is set");
 
+static char *peer;
+module_param(peer, charp, 0444);
+MODULE_PARM_DESC(peer,
+		 "device that dma-bufs are attached for (default: the first)");
+
 static struct pci_dev *importer_peer;
 
 /**
@@ -419,7 +424,10 @@ static int __init importer_init(void)
 {
 	int rc;
 
-	importer_peer = pci_get_device(IMPORTER_VENDOR, IMPORTER_DEVICE, NULL);
+	do
+		importer_peer = pci_get_device(IMPORTER_VENDOR, IMPORTER_DEVICE,
+					       importer_peer);
+	while (importer_peer && peer && strcmp(pci_name(importer_peer), peer));
 	if (!importer_peer) {
 		pr_err("no edu device: start QEMU with -device edu,dma_mask=0xffffffffffffffff\n");
 		return -ENODEV;
