@@ -106,8 +106,9 @@ int gpumem_path_find(struct device *dev, u64 addr, bool direct,
 	int rc;
 
 	/* No switch has an IOMMU's addresses for its own. */
-	gpumem_path_set(path, direct ? GPUMEM_DMA_PATH_UNKNOWN : GPUMEM_DMA_PATH_IOMMU,
-			NULL);
+	gpumem_path_set(
+		path, direct ? GPUMEM_DMA_PATH_UNKNOWN : GPUMEM_DMA_PATH_IOMMU,
+		NULL);
 	if (!direct || !dev_is_pci(dev))
 		return 0;
 	gpu = gpumem_p2p_gpu(addr);

@@ -16,7 +16,8 @@
 /* Behind Advanced Error Reporting, the last of a QEMU port's capabilities. */
 #define ACS_AT 0x200
 #define ACS_SIZE 8
-#define ACS_BITS (PCI_ACS_SV | PCI_ACS_TB | PCI_ACS_RR | PCI_ACS_CR | PCI_ACS_UF)
+#define ACS_BITS \
+	(PCI_ACS_SV | PCI_ACS_TB | PCI_ACS_RR | PCI_ACS_CR | PCI_ACS_UF)
 /* The upper bits of a capability's header: where the next one is. */
 #define AER_NEXT (PCI_CFG_SPACE_SIZE + 3)
 #define PORTS_MAX 2

@@ -27,6 +27,15 @@ acs "$gpu_port" 24
 acs "$board_port" 8
 drive 64 vm-dma-path switch "$board" "$up"
 acs_end
+# Doctor sees it, in the configuration space.
+acs "$board_port" 1d
+gpumem doctor --backend kmod >/tmp/doctor.out || [ $? = 1 ]
+grep "^warn *pci-peers .*1 device below $up .*$board.*port $board_port redirects" /tmp/doctor.out ||
+	{ cat /tmp/doctor.out; exit 1; }
+acs_end
+gpumem doctor --backend kmod >/tmp/doctor.out || [ $? = 1 ]
+grep "^ok *pci-peers .*$board.*; no port redirects" /tmp/doctor.out ||
+	{ cat /tmp/doctor.out; exit 1; }
 # The way out that the text names: setpci writes the control register.
 acs "$board_port" 1d
 printf '\021\0' | dd of="/sys/bus/pci/devices/$board_port/config" bs=1 seek=518 2>/dev/null
