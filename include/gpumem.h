@@ -560,9 +560,10 @@ struct gpumem_dmabuf {
  * With the kmod backend the module makes it. After gpumem_unpin(), or when the
  * memory is freed, it shows nothing any more: its importers are told to let go
  * and its CPU mappings raise SIGBUS. An importer that cannot be told so, as a
- * network card whose driver pins what it imports, may use the dma-buf of a buffer
- * pinned with GPUMEM_PIN_PERSISTENT only: otherwise it is refused with EOPNOTSUPP,
- * and the kernel's log says so.
+ * network card whose driver pins what it imports (but since Linux 7.1 some can be),
+ * may use the dma-buf of a buffer pinned with GPUMEM_PIN_PERSISTENT only: otherwise
+ * it is refused with EOPNOTSUPP, and the kernel's log says so. One that needs struct
+ * pages, as most drivers for cameras and screens, is always refused.
  *
  * With the rm and dmabuf backends CUDA makes it, where the driver has that,
  * whether or not the memory can be mapped. It lives on after gpumem_unpin() and

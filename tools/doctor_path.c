@@ -136,8 +136,8 @@ static void peer_add(const struct doctor *doctor, const struct place *gpu,
 	char type[32];
 
 	if (peers->count++ < 4)
-		snprintf(peers->list + used, sizeof(peers->list) - used,
-			 "%s%s", used ? ", " : "", name);
+		snprintf(peers->list + used, sizeof(peers->list) - used, "%s%s",
+			 used ? ", " : "", name);
 	snprintf(peers->top, sizeof(peers->top), "%s", gpu->names[shared - 1]);
 	port = place_redirects(doctor, peer, shared,
 			       ACS_REQUEST_REDIRECT | ACS_EGRESS_CONTROL,

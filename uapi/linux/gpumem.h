@@ -385,11 +385,13 @@ struct gpumem_dma_unmap {
  * shows nothing then: UNPIN, close and revocation move it away from its
  * importers (move_notify), zap its CPU mappings (SIGBUS) and make new ones fail
  * with ENODEV. The GPU memory is not given to anyone else while an importer
- * still has it mapped.
+ * still has it mapped, or a fence of the dma-buf has not signalled.
  *
- * An importer that cannot be told to let go (no move_notify) may attach to the
- * dma-buf of a persistent pin only; with any other it gets EOPNOTSUPP. So does every
- * importer of memory that DMA_MAP refuses in this way.
+ * There are no struct pages behind it: an importer that does not say that it can do
+ * without (allow_peer2peer; static importers cannot say so) gets EOPNOTSUPP. So does
+ * one that pins (dma_buf_pin()) what is no persistent pin's, unless it can be told to
+ * let go all the same: since Linux 7.1, with invalidate_mappings. So does one without
+ * that, pinning or not, and every importer of memory that DMA_MAP refuses in this way.
  *
  * Errors:
  *   ENOENT	this file has no such pin
