@@ -58,7 +58,7 @@ KINDS = ('', 'iommu-', 'bulk-', 'iommu-bulk-', 'switch-', 'iommu-switch-')
 
 def case_kind(name):
     """The kind of VM that a case runs in: what its name begins with."""
-    return re.match('(iommu-)?(bulk-|switch-)?', name).group(0)
+    return re.match('(?:show-)?((?:iommu-)?(?:bulk-|switch-)?)', name).group(1)
 
 
 class Run:
@@ -134,6 +134,8 @@ class Run:
                 continue
             if self.kernel == 'debug' and GATE not in group:
                 group = group + [GATE]
+            modules.update({'lib/modules/' + os.path.basename(f): f
+                            for f in self.args.file})
             self.report.progress(self.name, 'makes its initramfs')
             img = image.initramfs_make(self.args.build, work, modules, group, self.driver)
             self.report.progress(self.name, '')
@@ -172,6 +174,8 @@ def arguments():
     p.add_argument('--test', action='append', help='run this case alone')
     p.add_argument('--short', action='store_true',
                    help='without the cases that have a time limit of their own')
+    p.add_argument('--file', action='append', default=[], metavar='PATH',
+                   help='a file to have in the VM\'s /lib/modules')
     p.add_argument('--list', action='store_true', help='list the cases')
     p.add_argument('--check', action='store_true', help='look at the options and stop')
     p.add_argument('--build', default=os.path.join(image.ROOT, 'build'),
