@@ -108,20 +108,20 @@ static bool gpumem_peer_dma_moves(const struct device *dev)
  * True if what the CPU has at an address is at another on the device's bus, or
  * something else is there.
  */
-static bool gpumem_peer_bus_moves(struct pci_dev *peer, u64 addr, u64 size)
+static bool gpumem_peer_bus_moves(struct pci_dev *peer, u64 first, u64 last)
 {
 	struct resource res = {
-		.start = addr,
-		.end = addr + size - 1,
+		.start = first,
+		.end = last,
 		.flags = IORESOURCE_MEM,
 	};
 	struct pci_bus_region region;
 
 	pcibios_resource_to_bus(peer->bus, &region, &res);
-	if (region.start != addr)
+	if (region.start != first)
 		return true;
 	pcibios_bus_to_resource(peer->bus, &res, &region);
-	return res.start != addr;
+	return res.start != first;
 }
 
 /*
@@ -137,7 +137,7 @@ static bool gpumem_peer_bus_moves(struct pci_dev *peer, u64 addr, u64 size)
 int gpumem_peer_check(struct device *dev, const struct gpumem_page_set *set,
 		      struct gpumem_path *path)
 {
-	u64 page = 0, last = 0, length;
+	u64 page, first = U64_MAX, last = 0;
 	bool direct = gpumem_dma_is_direct(dev);
 
 	if (set->ram)
@@ -146,15 +146,16 @@ int gpumem_peer_check(struct device *dev, const struct gpumem_page_set *set,
 		return gpumem_path_find(dev, set->addr[0], direct, path);
 	if (gpumem_peer_dma_moves(dev))
 		return -EOPNOTSUPP;
-	for (; page < set->count; page += length >> set->shift) {
-		length = gpumem_set_run(set, page, U64_MAX) << set->shift;
-		if (dev_is_pci(dev) &&
-		    gpumem_peer_bus_moves(to_pci_dev(dev), set->addr[page],
-					  length))
-			return -EOPNOTSUPP;
-		last = max(last, set->addr[page] + length - 1);
+	for (page = 0; page < set->count; page++) {
+		first = min(first, set->addr[page]);
+		last = max(last, set->addr[page]);
 		cond_resched();
 	}
+	last += (1ULL << set->shift) - 1;
+	/* All pages are of one BAR, which lies in one of the bridge's windows. */
+	if (dev_is_pci(dev) &&
+	    gpumem_peer_bus_moves(to_pci_dev(dev), first, last))
+		return -EOPNOTSUPP;
 	if (last > min_not_zero(dma_get_mask(dev), dev->bus_dma_limit))
 		return -EIO;
 	return gpumem_path_find(dev, set->addr[0], direct, path);
