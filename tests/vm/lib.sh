@@ -131,6 +131,7 @@ importer_load()
 # DMA mask of so many bits. Set importer_options to more of its parameters.
 drive()
 {
+	# shellcheck disable=SC2086 # it is several words, or none
 	insmod /lib/modules/importer.ko drive=1 "mask=$1" $importer_options
 	shift
 	drive_rc=0

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 # With an IOMMU nothing is refused: it translates, or passes all through and sends on
 # what ports redirect.
+# shellcheck disable=SC2034,SC2154 # of switch_find and drive
 . /cases/lib.sh
 switch_find
 acs "$board_port" 0

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 # No IOMMU: a switch hands over; a board elsewhere goes through the host bridge; ports
 # that redirect are named and refused, others are not.
+# shellcheck disable=SC2034,SC2154 # of switch_find and drive
 . /cases/lib.sh
 switch_find
 trap acs_end EXIT
