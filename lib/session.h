@@ -107,6 +107,8 @@ struct gm_dma {
 	uint32_t id;
 	uint64_t page_size;
 	uint64_t run_count;
+	unsigned int path; /* GPUMEM_PATH_* */
+	char port[24]; /* that the path is about, or "" */
 };
 
 enum gm_memory {

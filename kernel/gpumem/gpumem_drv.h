@@ -137,6 +137,20 @@ struct gpumem_hold {
 };
 
 /**
+ * struct gpumem_path - the way between a device and the GPU
+ * @kind:	GPUMEM_DMA_PATH_*
+ * @domain:	PCI address of the port that @kind is about, or zero
+ * @bus:	likewise
+ * @devfn:	likewise
+ */
+struct gpumem_path {
+	u8 kind;
+	u8 bus;
+	u8 devfn;
+	u32 domain;
+};
+
+/**
  * struct gpumem_dma - a pin mapped for one PCI device
  * @ref:	one for the table entry, one for each call in progress
  * @id:		its key in gpumem_file.dmas
@@ -147,6 +161,7 @@ struct gpumem_hold {
  *		gpumem_pinned.lock
  * @end_done:	it is undone
  * @peer:	the device; holds a reference
+ * @path:	how it comes to the memory
  * @hold:	the memory that is mapped
  * @maps:	what was mapped, one for each run of pages
  * @map_count:	number of @maps
@@ -163,6 +178,7 @@ struct gpumem_dma {
 	bool ended;
 	struct completion end_done;
 	struct pci_dev *peer;
+	struct gpumem_path path;
 	struct gpumem_hold *hold;
 	struct gpumem_dma_run *maps;
 	u64 map_count;
@@ -330,10 +346,15 @@ void gpumem_event_put(struct gpumem_pinned *pin);
 int gpumem_peer_init(void);
 void gpumem_peer_exit(void);
 struct pci_dev *gpumem_peer_get(const struct gpumem_dma_map *args);
-int gpumem_peer_check(struct device *dev, const struct gpumem_page_set *set);
+int gpumem_peer_check(struct device *dev, const struct gpumem_page_set *set,
+		      struct gpumem_path *path);
 int gpumem_peer_hold(struct pci_dev *peer);
 void gpumem_peer_release(struct pci_dev *peer);
 void gpumem_peer_queue(struct work_struct *work);
+
+/* path.c */
+int gpumem_path_find(struct device *dev, u64 addr, bool direct,
+		     struct gpumem_path *path);
 
 /* dma.c */
 int gpumem_dma_map_ioctl(struct gpumem_call *call);
@@ -361,6 +382,7 @@ void gpumem_p2p_put(struct gpumem_pinned *pin,
 int gpumem_p2p_hold(struct gpumem_hold *hold, u32 flags);
 void gpumem_p2p_unhold(struct gpumem_hold *hold);
 u32 gpumem_p2p_version(void);
+struct pci_dev *gpumem_p2p_gpu(u64 addr);
 void gpumem_p2p_drain(void);
 
 /* seed_abi.c */

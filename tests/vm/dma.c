@@ -265,7 +265,7 @@ static void mode_errors(void)
 	check_result(t_ioctl(fd, GPUMEM_IOC_DMA_MAP, &map), EINVAL,
 		     "the first reserved member");
 	map = saved;
-	map.__reserved = 1ull << 63;
+	map.__reserved = 1;
 	check_result(t_ioctl(fd, GPUMEM_IOC_DMA_MAP, &map), EINVAL,
 		     "the last reserved member");
 	map = saved;

@@ -9,7 +9,8 @@ it exits with 0, is skipped when it exits with 77, and fails otherwise, and also
 when the kernel logged a warning or anything is still pinned or allocated after it.
 Cases named iommu-* run in a VM of their own, with an IOMMU before the devices;
 bulk-* and iommu-bulk-* in one whose clock runs ahead while it has nothing to do, so
-that waiting costs no time; show-* only when asked for. A case may run for 240
+that waiting costs no time; switch-* and iommu-switch-* in one whose GPU and second
+board are below a PCI Express switch; show-* only when asked for. A case may run for 240
 seconds, or what its line "# timeout: SECONDS" says; machine.py says what a second
 is on a busy host.
 
@@ -52,12 +53,12 @@ from machine import Machine, case_own_limit
 from report import Report
 
 GATE = 'zy-debug'  # looks at the debug kernel's findings at the end of a run
-KINDS = ('', 'iommu-', 'bulk-', 'iommu-bulk-')
+KINDS = ('', 'iommu-', 'bulk-', 'iommu-bulk-', 'switch-', 'iommu-switch-')
 
 
 def case_kind(name):
     """The kind of VM that a case runs in: what its name begins with."""
-    return re.match('(iommu-)?(bulk-)?', name).group(0)
+    return re.match('(?:show-)?((?:iommu-)?(?:bulk-|switch-)?)', name).group(1)
 
 
 class Run:
@@ -133,13 +134,15 @@ class Run:
                 continue
             if self.kernel == 'debug' and GATE not in group:
                 group = group + [GATE]
+            modules.update({'lib/modules/' + os.path.basename(f): f
+                            for f in self.args.file})
             self.report.progress(self.name, 'makes its initramfs')
             img = image.initramfs_make(self.args.build, work, modules, group, self.driver)
             self.report.progress(self.name, '')
             self.machine = Machine((self.name + '-' + kind).rstrip('-'),
                                    image.cases_folder(self.driver), self.args,
                                    self.report, work, slots)
-            self.machine.run(self.folder, img, group, 'iommu' in kind, 'bulk' in kind)
+            self.machine.run(self.folder, img, group, kind)
             self.passed += self.machine.passed
             self.failed += self.machine.failed
             self.skipped += self.machine.skipped
@@ -171,6 +174,8 @@ def arguments():
     p.add_argument('--test', action='append', help='run this case alone')
     p.add_argument('--short', action='store_true',
                    help='without the cases that have a time limit of their own')
+    p.add_argument('--file', action='append', default=[], metavar='PATH',
+                   help='a file to have in the VM\'s /lib/modules')
     p.add_argument('--list', action='store_true', help='list the cases')
     p.add_argument('--check', action='store_true', help='look at the options and stop')
     p.add_argument('--build', default=os.path.join(image.ROOT, 'build'),

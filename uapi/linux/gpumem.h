@@ -236,6 +236,11 @@ struct gpumem_pages {
  * @dma:	out: id of the mapping, never 0, valid for this open file only
  * @page_size:	out: bytes in one page of the mapping
  * @run_count:	out: runs of contiguous addresses, for GPUMEM_IOC_DMA_RUNS
+ * @port_domain: out: PCI domain of the port that @path is about
+ * @port_bus:	out: PCI bus of that port
+ * @port_devfn:	out: slot and function of that port, as @devfn
+ * @path:	out: GPUMEM_DMA_PATH_*: the way of the device's requests to the GPU; 0
+ *		from modules that do not tell
  * @__reserved:	must be zero
  *
  * The mapping is correct with an IOMMU in between. It covers the pin's whole
@@ -273,6 +278,8 @@ struct gpumem_pages {
  *		GPUMEM_PIN_FORCE_BAR1); or a host bridge shows it at other
  *		addresses than the CPU's, and no IOMMU translates
  *   EINVAL	the driver refused to hold it
+ *   EREMOTEIO	the device's requests, or the GPU's answers, do not arrive:
+ *		@path is GPUMEM_DMA_PATH_BLOCKED and @port_* say where
  *   EIO	the device cannot address the memory: has its driver set the
  *		DMA mask? (No IOMMU translates for it: there is none, or
  *		iommu=pt.)
@@ -291,8 +298,34 @@ struct gpumem_dma_map {
 	__u32 dma;
 	__u32 page_size;
 	__aligned_u64 run_count;
-	__aligned_u64 __reserved;
+	__u32 port_domain;
+	__u8 port_bus;
+	__u8 port_devfn;
+	__u8 path;
+	__u8 __reserved;
 };
+
+/*
+ * The way between a device and the GPU, as far as the kernel can see: whether a
+ * host bridge hands requests from one of its ports to another is up to the platform,
+ * and nothing tells. ACS is the Access Control Services of PCI Express, by which a
+ * port sends up what it could hand to its neighbour.
+ */
+#define GPUMEM_DMA_PATH_UNKNOWN 0 /* the GPU is not found on the PCI bus */
+/* The switch that both are below hands it over; @port_*: its upstream port. */
+#define GPUMEM_DMA_PATH_SWITCH 1
+/*
+ * Through the host bridge, at physical addresses. @port_*: the port that redirects
+ * there what a switch could hand over, or all zero.
+ */
+#define GPUMEM_DMA_PATH_HOST 2
+/* Through the host bridge, whose IOMMU translates; @port_* are zero. */
+#define GPUMEM_DMA_PATH_IOMMU 3
+/*
+ * Refused: @port_*, a port below the switch that both are below, redirects to the
+ * host bridge, and the device has no IOMMU there that would send it back down.
+ */
+#define GPUMEM_DMA_PATH_BLOCKED 4
 
 /**
  * struct gpumem_dma_run - a run of contiguous DMA addresses
@@ -352,11 +385,13 @@ struct gpumem_dma_unmap {
  * shows nothing then: UNPIN, close and revocation move it away from its
  * importers (move_notify), zap its CPU mappings (SIGBUS) and make new ones fail
  * with ENODEV. The GPU memory is not given to anyone else while an importer
- * still has it mapped.
+ * still has it mapped, or a fence of the dma-buf has not signalled.
  *
- * An importer that cannot be told to let go (no move_notify) may attach to the
- * dma-buf of a persistent pin only; with any other it gets EOPNOTSUPP. So does every
- * importer of memory that DMA_MAP refuses in this way.
+ * There are no struct pages behind it: an importer that does not say that it can do
+ * without (allow_peer2peer; static importers cannot say so) gets EOPNOTSUPP. So does
+ * one that pins (dma_buf_pin()) what is no persistent pin's, unless it can be told to
+ * let go all the same: since Linux 7.1, with invalidate_mappings. So does one without
+ * that, pinning or not, and every importer of memory that DMA_MAP refuses in this way.
  *
  * Errors:
  *   ENOENT	this file has no such pin
