@@ -14,8 +14,8 @@
 #include "gpumem_drv.h"
 #include "trace.h"
 
-/* Pages inserted around a fault: one page table's worth. */
-#define GPUMEM_FAULT_AROUND PMD_SIZE
+/* Pages inserted around a fault: with pages of 4 KiB, one page table's worth. */
+#define GPUMEM_FAULT_AROUND SZ_2M
 
 static u64 gpumem_mmap_phys(const struct gpumem_pinned *pin, u64 offset)
 {
