@@ -370,7 +370,8 @@ int gpumem_unpin(struct gpumem_buf *buf);
 
 /**
  * Maps a buffer into the CPU's address space, write-combined: stores are fast
- * and may reach the GPU in any order, loads are slow.
+ * and may reach the GPU in any order, loads are slow. On some machines it is of another
+ * kind: see GPUMEM_BUF_DEVICE_MEMORY and GPUMEM_BUF_CACHED.
  *
  * Each gpumem_map() wants one gpumem_unmap(); further calls return the same
  * address. The mapping is not inherited by fork().
@@ -419,6 +420,14 @@ struct gpumem_buf_info {
 #define GPUMEM_BUF_OWNED (1u << 1)
 /** The addresses that gpumem_pages() gives are simulated: they lead nowhere. */
 #define GPUMEM_BUF_SIMULATED_PAGES (1u << 2)
+/**
+ * kmod: mapped as Device memory, as in arm64 virtual machines. Through gpumem_map() use
+ * words that are aligned to their size: all others raise SIGBUS, and so do memcpy() and
+ * memset(). The library's copies are right there.
+ */
+#define GPUMEM_BUF_DEVICE_MEMORY (1u << 3)
+/** kmod: mapped cached, over the GPU's coherent link to the CPU. */
+#define GPUMEM_BUF_CACHED (1u << 4)
 
 /**
  * Describes a buffer.

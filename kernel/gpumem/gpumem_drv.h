@@ -93,12 +93,14 @@ struct gpumem_file {
  * struct gpumem_page_set - pages of GPU memory, as the driver gave them
  * @shift:	log2 of the page size
  * @ram:	they are the kernel's memory (a GPU with a coherent CPU link)
+ * @map_type:	GPUMEM_MAP_*
  * @count:	number of @addr
  * @addr:	physical (BAR1) address of each page
  */
 struct gpumem_page_set {
 	u32 shift;
 	bool ram;
+	u32 map_type;
 	u64 count;
 	u64 *addr;
 };
@@ -374,6 +376,13 @@ int gpumem_mmap(struct file *filp, struct vm_area_struct *vma);
 int gpumem_mmap_export(struct gpumem_pinned *pin, struct vm_area_struct *vma);
 void gpumem_mmap_zap(struct gpumem_pinned *pin);
 void gpumem_mmap_wc_release(struct gpumem_pinned *pin);
+
+/* map_type.c: write-combined, Device or cached */
+void gpumem_map_init(void);
+u32 gpumem_map_choose(const struct gpumem_page_set *set);
+pgprot_t gpumem_map_pgprot(const struct gpumem_page_set *set, pgprot_t prot);
+void __iomem *gpumem_map_page(const struct gpumem_page_set *set, u64 phys);
+void gpumem_map_page_end(const struct gpumem_page_set *set, void __iomem *page);
 
 /* p2p.c: the only file that knows the NVIDIA driver */
 int gpumem_p2p_get(struct gpumem_pinned *pin);

@@ -203,6 +203,7 @@ static int gpumem_p2p_read(struct gpumem_page_set *set, u64 base, u64 size,
 		if (gpumem_p2p_is_ram(set->addr[i]))
 			set->ram = true;
 	}
+	set->map_type = gpumem_map_choose(set);
 	set->shift = shift;
 	set->count = table->entries;
 	return 0;

@@ -287,7 +287,7 @@ test_signals()
 	tree=$work/tree
 	mkdir -p "$work/signals" "$tree/tests/vm" "$tree/lib" "$tree/build/vm"
 	cp -r "$root/scripts" "$tree/"
-	cp "$root/tests/vm/kernel-debug.sh" "$root/tests/vm/debug.config" "$tree/tests/vm/"
+	cp "$root/tests/vm/kernel-build.sh" "$root/tests/vm/debug.config" "$tree/tests/vm/"
 	cp "$root/lib/courier.cu" "$root/lib/courier.ptx" "$tree/lib/"
 	cat >"$work/signals/signal" <<'END'
 #!/bin/sh
@@ -312,7 +312,7 @@ END
 	for name in setup build; do
 		printf '#!/bin/sh\n' >"$tree/scripts/$name.sh"
 	done
-	interrupted kernel-debug sh "$tree/tests/vm/kernel-debug.sh"
+	interrupted kernel-build sh "$tree/tests/vm/kernel-build.sh" debug
 	# A machine, in a session of its own, that ends the whole group of the
 	# script above the shell that started it.
 	cat >"$tree/tests/vm/vm.py" <<'END'

@@ -119,14 +119,49 @@ class Machine:
         self.late = None  # why QEMU was stopped
         self.mark = os.path.join(os.path.dirname(work), 'kvm-probe')
         self.kvm = False  # KVM runs it
+        self.talk = []  # QEMU's options for the serial port to the host
 
     def command(self, kernel, image, sock, kind):
         """QEMU's command line."""
-        append = 'console=ttyS0 quiet panic=-1 oops=panic loglevel=4 ' + self.args.append
+        append = 'quiet panic=-1 oops=panic loglevel=4 ' + self.args.append
+        cmd = (self.command_arm64 if self.args.arch == 'arm64' else self.command_x86)(kind)
+        cmd[-1] += ' ' + append
+        cmd += ['-kernel', os.path.join(kernel, 'vmlinuz'), '-initrd', image,
+                '-display', 'none', '-no-reboot', '-serial', 'file:' + self.console,
+                '-chardev', 'socket,id=talk,path=' + sock, *self.talk,
+                # The emulated GPU's video memory, and PCI devices with a DMA engine.
+                '-object', 'memory-backend-file,id=vram,share=on,mem-path=%s,size=%dM' %
+                (self.vram, self.args.vram)]
+        gpu, board = 'ivshmem-plain,memdev=vram', 'edu,dma_mask=0xffffffffffffffff'
+        if 'switch' in kind:
+            # The GPU and the second board are below a switch, the first one is not.
+            return cmd + ['-device', 'pcie-root-port,id=root,chassis=1',
+                          '-device', 'x3130-upstream,id=up,bus=root',
+                          '-device', 'xio3130-downstream,id=down0,bus=up,chassis=2,slot=0',
+                          '-device', 'xio3130-downstream,id=down1,bus=up,chassis=2,slot=1',
+                          '-device', gpu + ',bus=down0', '-device', board,
+                          '-device', board + ',bus=down1']
+        return cmd + ['-device', gpu] + (16 if 'bulk' in kind else 2) * ['-device', board]
+
+    def command_arm64(self, kind):
+        """Of a machine that has pages of each size; ends with the kernel's options."""
+        iommu = 'iommu' in kind
+        cmd = [self.args.qemu, '-M', 'virt,gic-version=3' + (',iommu=smmuv3' if iommu else ''),
+               '-cpu', 'neoverse-n1', '-nic', 'none', '-m', str(self.args.memory or 1024),
+               '-accel', 'tcg']
+        if 'bulk' in kind:
+            cmd += ['-icount', 'shift=0,sleep=off', '-smp', '1']
+        else:
+            cmd += ['-smp', '2']
+        self.talk = ['-device', 'pci-serial,chardev=talk']
+        return cmd + ['-append', 'console=ttyAMA0' + (' iommu.strict=1' if iommu else '')]
+
+    def command_x86(self, kind):
+        """The same of a PC."""
+        append = 'console=ttyS0'
         # An interrupt while the kernel finds out about 5-level paging makes KASAN err.
         cmd = ['qemu-system-x86_64', '-M', 'q35', '-cpu', 'max,la57=off' if self.debug else 'max',
-               '-m', str(self.args.memory or (1536 if self.debug else 1024)),
-               '-display', 'none', '-no-reboot']
+               '-m', str(self.args.memory or (1536 if self.debug else 1024))]
         if 'bulk' in kind:
             # Each of the boards' transfers takes 0.1 s of the guest's time.
             cmd += ['-accel', 'tcg', '-icount', 'shift=0,sleep=off', '-smp', '1']
@@ -137,23 +172,8 @@ class Machine:
         if 'iommu' in kind:
             append += ' intel_iommu=on iommu=strict'
             cmd += ['-device', 'intel-iommu,intremap=off']
-        cmd += ['-kernel', os.path.join(kernel, 'vmlinuz'), '-initrd', image,
-                '-append', append, '-serial', 'file:' + self.console,
-                '-chardev', 'socket,id=talk,path=' + sock, '-serial', 'chardev:talk',
-                # The emulated GPU's video memory, and PCI devices with a DMA engine.
-                '-object', 'memory-backend-file,id=vram,share=on,mem-path=%s,size=%dM' %
-                (self.vram, self.args.vram)]
-        gpu, board = 'ivshmem-plain,memdev=vram', 'edu,dma_mask=0xffffffffffffffff'
-        if 'switch' in kind:
-            # The GPU and the second board are below a switch, the first one is not.
-            cmd += ['-device', 'pcie-root-port,id=root,chassis=1',
-                    '-device', 'x3130-upstream,id=up,bus=root',
-                    '-device', 'xio3130-downstream,id=down0,bus=up,chassis=2,slot=0',
-                    '-device', 'xio3130-downstream,id=down1,bus=up,chassis=2,slot=1',
-                    '-device', gpu + ',bus=down0', '-device', board,
-                    '-device', board + ',bus=down1']
-            return cmd
-        return cmd + ['-device', gpu] + (16 if 'bulk' in kind else 2) * ['-device', board]
+        self.talk = ['-serial', 'chardev:talk']
+        return cmd + ['-append', append]
 
     def run(self, kernel, image, names, kind):
         """Boots, runs the cases and prints a line for each."""

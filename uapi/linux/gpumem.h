@@ -96,7 +96,7 @@ struct gpumem_version {
  * @addr_offset: out: bytes from the first page's first byte to @addr
  * @event_fd:	in: with GPUMEM_PIN_EVENTFD, an eventfd that is signalled once when
  *		the pin is revoked; otherwise must be zero
- * @__reserved:	must be zero
+ * @map_type:	out: GPUMEM_MAP_*: how the CPU maps the pages
  *
  * The pin stays until UNPIN, until the file is closed, or until the driver
  * takes the memory back (cuMemFree, the owner's exit): see GPUMEM_PIN_REVOKED.
@@ -127,8 +127,24 @@ struct gpumem_pin {
 	__aligned_u64 mmap_offset;
 	__aligned_u64 addr_offset;
 	__s32 event_fd;
-	__u32 __reserved;
+	__u32 map_type;
 };
+
+/*
+ * What kind of memory a mapping is to the CPU, the same for each mapping of a pin.
+ * NVIDIA's driver maps the memory in the same way.
+ *
+ * Device memory is what is left where write-combining does not work: on arm64, in
+ * virtual machines, on BlueField-3 and on the first revision of Ampere Altra. There a
+ * load or store that is not aligned to its size raises SIGBUS, and so do memset() and
+ * memcpy() of the C library: use aligned words, or libgpumem's copies.
+ *
+ * Cached is the memory of a GPU with a coherent CPU link, which the kernel has mapped
+ * cached too. With GPUMEM_PIN_FORCE_BAR1 it is mapped through BAR1 instead.
+ */
+#define GPUMEM_MAP_WRITE_COMBINED 0
+#define GPUMEM_MAP_DEVICE 1
+#define GPUMEM_MAP_CACHED 2
 
 /*
  * The driver keeps the memory for this pin, even after cuMemFree, until UNPIN
@@ -179,7 +195,7 @@ struct gpumem_unpin {
  * @mmap_offset: out: as in struct gpumem_pin
  * @addr_offset: out: as in struct gpumem_pin
  * @mapped:	out: user mappings of the pin that exist now
- * @__reserved:	must be zero
+ * @map_type:	out: as in struct gpumem_pin
  *
  * Errors:
  *   ENOENT	this file has no such pin
@@ -195,7 +211,7 @@ struct gpumem_info {
 	__aligned_u64 mmap_offset;
 	__aligned_u64 addr_offset;
 	__u32 mapped;
-	__u32 __reserved;
+	__u32 map_type;
 };
 
 /**
@@ -414,7 +430,7 @@ struct gpumem_export {
 /*
  * mmap(addr, length, prot, MAP_SHARED, fd, mmap_offset + k):
  * k and length in multiples of the CPU's page size, within the pin's pages.
- * The mapping is write-combined, is not inherited by fork(), cannot grow and
+ * The mapping is of the pin's map_type, is not inherited by fork(), cannot grow and
  * cannot be executed. It holds the open file, not the pin: after UNPIN or a
  * revocation an access raises SIGBUS.
  *
