@@ -22,7 +22,7 @@ help:
 	@echo 'make demo       the whole job: pin, map, write, verify (GPU, test machine or simulation)'
 	@echo 'make test       every test: unit tests, the command, installation, virtual machine'
 	@echo 'make unit       the tests that need no virtual machine'
-	@echo 'make vm         the virtual machine alone; VM="--kernel 6.12 --test abi-ids" narrows it'
+	@echo 'make vm         the virtual machine alone; VM="--kernel 6.12 --test abi-ids" narrows it, VM="--arch arm64" is an arm64 machine'
 	@echo 'make test-fresh the README on minimal Debian 12 and 13 systems (20 minutes, root); FRESH="--only debian12-root"'
 	@echo 'make test-busy  make test beside 4 busy processes a core'
 	@echo 'make test-dma   1 GiB moved by PCI boards in the virtual machine, IOMMU off and on (half an hour)'
@@ -60,11 +60,7 @@ unit:
 	@scripts/test.sh '$(BUILD)' unit
 
 vm:
-	@tests/vm/kernel-fetch.sh list >/dev/null
-	@! command -v python3 >/dev/null || tests/vm/vm.py --check $(VM)
-	@scripts/setup.sh build vm
-	@scripts/build.sh '$(BUILD)'
-	@tests/vm/vm.py --build '$(BUILD)' $(VM)
+	@scripts/vm.sh '$(BUILD)' $(VM)
 
 test-dma:
 	@tests/vm/kernel-fetch.sh list >/dev/null

@@ -370,7 +370,8 @@ int gpumem_unpin(struct gpumem_buf *buf);
 
 /**
  * Maps a buffer into the CPU's address space, write-combined: stores are fast
- * and may reach the GPU in any order, loads are slow.
+ * and may reach the GPU in any order, loads are slow. On some machines it is of another
+ * kind: see GPUMEM_BUF_DEVICE_MEMORY and GPUMEM_BUF_CACHED.
  *
  * Each gpumem_map() wants one gpumem_unmap(); further calls return the same
  * address. The mapping is not inherited by fork().
@@ -419,6 +420,14 @@ struct gpumem_buf_info {
 #define GPUMEM_BUF_OWNED (1u << 1)
 /** The addresses that gpumem_pages() gives are simulated: they lead nowhere. */
 #define GPUMEM_BUF_SIMULATED_PAGES (1u << 2)
+/**
+ * kmod: mapped as Device memory, as in arm64 virtual machines. Through gpumem_map() use
+ * words that are aligned to their size: all others raise SIGBUS, and so do memcpy() and
+ * memset(). The library's copies are right there.
+ */
+#define GPUMEM_BUF_DEVICE_MEMORY (1u << 3)
+/** kmod: mapped cached, over the GPU's coherent link to the CPU. */
+#define GPUMEM_BUF_CACHED (1u << 4)
 
 /**
  * Describes a buffer.
@@ -478,6 +487,9 @@ int gpumem_pages(struct gpumem_buf *buf, uint64_t first, uint64_t *pages,
  *   -EBUSY       vfio-pci drives the device: give VFIO_IOMMU_MAP_DMA the
  *                address of gpumem_map() instead (not with iommufd, see
  *                gpumem(4))
+ *   -EREMOTEIO   a port between the device and the GPU redirects requests to the
+ *                host bridge (ACS), and there is no IOMMU to send them back down;
+ *                gpumem_last_error() names the port
  *   -EIO         the device cannot address the memory (has its driver set the
  *                DMA mask?), or the driver reported an error
  *   -EOPNOTSUPP  the backend cannot do this, the driver cannot hold this memory
@@ -488,6 +500,18 @@ int gpumem_pages(struct gpumem_buf *buf, uint64_t first, uint64_t *pages,
 int gpumem_dma_map(struct gpumem_buf *buf, const char *peer, unsigned int flags,
 		   struct gpumem_dma **dma);
 
+/** The kernel module does not know the way, or is older than this library. */
+#define GPUMEM_PATH_UNKNOWN 0
+/** The PCI Express switch that device and GPU are below hands requests over. */
+#define GPUMEM_PATH_SWITCH 1
+/**
+ * Requests go through the host bridge, at physical addresses. Whether it hands them
+ * from one of its ports to another, and how fast, is up to the platform.
+ */
+#define GPUMEM_PATH_HOST 2
+/** Requests go through the host bridge, whose IOMMU translates. */
+#define GPUMEM_PATH_IOMMU 3
+
 /** What is known of a DMA mapping. */
 struct gpumem_dma_info {
 	size_t size; /**< in: sizeof(struct gpumem_dma_info) */
@@ -497,6 +521,13 @@ struct gpumem_dma_info {
 	uint64_t addr_offset;
 	uint64_t length; /**< bytes in the buffer */
 	char peer[24]; /**< the device, "0000:3b:00.0" */
+	unsigned int path; /**< GPUMEM_PATH_*: how requests come to the GPU */
+	/**
+	 * GPUMEM_PATH_SWITCH: the switch's upstream port. GPUMEM_PATH_HOST: the port
+	 * that redirects to the host bridge what a switch could hand over. Otherwise
+	 * "".
+	 */
+	char port[24];
 };
 
 /**
@@ -570,9 +601,10 @@ struct gpumem_dmabuf {
  * With the kmod backend the module makes it. After gpumem_unpin(), or when the
  * memory is freed, it shows nothing any more: its importers are told to let go
  * and its CPU mappings raise SIGBUS. An importer that cannot be told so, as a
- * network card whose driver pins what it imports, may use the dma-buf of a buffer
- * pinned with GPUMEM_PIN_PERSISTENT only: otherwise it is refused with EOPNOTSUPP,
- * and the kernel's log says so.
+ * network card whose driver pins what it imports (but since Linux 7.1 some can be),
+ * may use the dma-buf of a buffer pinned with GPUMEM_PIN_PERSISTENT only: otherwise
+ * it is refused with EOPNOTSUPP, and the kernel's log says so. One that needs struct
+ * pages, as most drivers for cameras and screens, is always refused.
  *
  * With the rm and dmabuf backends CUDA makes it, where the driver has that,
  * whether or not the memory can be mapped. It lives on after gpumem_unpin() and

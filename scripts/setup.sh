@@ -1,8 +1,8 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
 # Installs the Debian packages that the given purposes need and the machine
-# lacks. Purposes: build, test, vm, kernel, check, sanitize, arm64, bench,
-# fresh. Exits 1, with a line that says why and what to install, where that cannot
+# lacks. Purposes: build, test, vm, vm-arm64, kernel, check, sanitize, arm64,
+# bench, fresh. Exits 1, with a line that says why and what to install, where that cannot
 # be done.
 # usage: setup.sh [--have] PURPOSE...
 #   --have  installs nothing, and says nothing: whether what must be there is
@@ -32,9 +32,10 @@ for purpose; do
 	check) packages="$packages clang clang-format clang-tidy cppcheck sparse perl g++ xz-utils binutils shellcheck python3-venv" ;;
 	sanitize) packages="$packages clang libclang-rt-dev llvm python3 util-linux" ;;
 	arm64) packages="$packages gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user python3 debian-archive-keyring" ;;
+	vm-arm64) packages="$packages python3 qemu-system-arm gcc-aarch64-linux-gnu libc6-dev-arm64-cross cpio gcc make kmod libelf-dev xz-utils debian-archive-keyring" ;;
 	bench) packages="$packages python3 gnuplot-nox" ;;
 	fresh) packages="$packages debootstrap python3 util-linux" ;;
-	*) say "setup: no purpose $purpose (build, test, vm, kernel, check, sanitize, arm64, bench, fresh)"; exit 2 ;;
+	*) say "setup: no purpose $purpose (build, test, vm, vm-arm64, kernel, check, sanitize, arm64, bench, fresh)"; exit 2 ;;
 	esac
 done
 

@@ -1,8 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: MIT
-# The unit tests for arm64, under QEMU's user-mode emulation. Debian's cmocka for
-# arm64 is unpacked into a folder of its own; the machine's packages stay as they
-# are. A line each; the last line counts.
+# The unit tests for arm64, under QEMU's user-mode emulation. A line each; the last
+# line counts.
 # usage: test-arm64.sh
 set -euo pipefail
 
@@ -14,59 +13,8 @@ if [ "$(uname -m)" = aarch64 ]; then
 	exit 2
 fi
 scripts/setup.sh build test arm64
-. /etc/os-release
-root=$(cache_dir)/arm64-${VERSION_CODENAME:-debian}
 build="build-check/arm64"
-
-fetch()
-{
-	local apt
-	apt=$(mktemp -d "$common_tmp/apt.XXXXXX")
-	rm -rf "$root" "$root.part"
-	scripts/apt-private.sh --arch arm64 "$apt" stable main update &&
-		scripts/apt-private.sh --arch arm64 "$apt" stable main \
-			unpack "$root.part" libcmocka-dev libcmocka0 &&
-		mv "$root.part" "$root"
-}
-
-[ -d "$root" ] || step "test-arm64: fetching cmocka for arm64 (10 MB)" fetch || {
-	step_show 5
-	exit 1
-}
-lib=$root/usr/lib/aarch64-linux-gnu
-mkdir -p build-check
-cat >"$common_tmp/cross" <<END
-[binaries]
-c = 'aarch64-linux-gnu-gcc'
-ar = 'aarch64-linux-gnu-ar'
-strip = 'aarch64-linux-gnu-strip'
-pkgconfig = 'pkg-config'
-exe_wrapper = ['qemu-aarch64', '-L', '/usr/aarch64-linux-gnu', '-E', 'LD_LIBRARY_PATH=$lib']
-
-[properties]
-sys_root = '$root'
-pkg_config_libdir = '$lib/pkgconfig'
-
-[host_machine]
-system = 'linux'
-cpu_family = 'aarch64'
-cpu = 'aarch64'
-endian = 'little'
-END
-setup()
-{
-	# Meson reads it once more whenever it regenerates.
-	if [ ! -f $build/build.ninja ] || ! cmp -s "$common_tmp/cross" $build.cross; then
-		rm -rf $build
-		cp "$common_tmp/cross" $build.cross
-		meson setup $build --cross-file $build.cross --werror \
-			-Dbuildtype=debugoptimized -Dtests=enabled -Djson=disabled
-	fi
-}
-step "test-arm64: setting up $build/" setup || {
-	step_show 40
-	exit 1
-}
+scripts/cross-arm64.sh $build >/dev/null
 
 cat >"$common_tmp/left" <<'END'
 headers

@@ -10,7 +10,7 @@ cd "$(dirname "$0")/.."
 build=$1
 cases=
 if [ "${2:-}" = short ]; then
-	tests/vm/kernel-debug.sh --cached >/dev/null || {
+	tests/vm/kernel-build.sh debug --cached >/dev/null || {
 		echo "skip   vm/debug: its kernel is not built (make test-debug builds it)"
 		echo "0 passed, 0 failed, 1 skipped"
 		exit 0

@@ -12,6 +12,13 @@ build=$1
 what=${2:-all}
 log=$common_tmp/test.log
 
+# Its programs are this machine's.
+case " ${GPUMEM_VM:-} " in
+*' --arch'*)
+	say "make test: it tests this machine: use make vm VM=\"$GPUMEM_VM\" for another"
+	exit 2
+	;;
+esac
 # Options that are wrong are told at once, where python3 is there already.
 if [ "$what" = all ] && [ -n "${GPUMEM_VM:-}" ] && command -v python3 >/dev/null; then
 	# shellcheck disable=SC2086 # words

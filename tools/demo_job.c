@@ -121,18 +121,30 @@ static int demo_job_corrupt(struct demo_job *job)
 	return 0;
 }
 
+/*
+ * By aligned stores alone: where the mapping is of Device memory all others fault.
+ */
+static void demo_word_store(char *to, uint32_t word, size_t length)
+{
+	char bytes[sizeof(word)];
+
+	if (length == sizeof(word) && !((uintptr_t)to % sizeof(word))) {
+		*(volatile uint32_t __attribute__((may_alias)) *)to = word;
+		return;
+	}
+	memcpy(bytes, &word, sizeof(bytes));
+	for (size_t i = 0; i < length; i++)
+		*(volatile char *)(to + i) = bytes[i];
+}
+
 int demo_job_write(struct demo_job *job)
 {
 	uint64_t whole = job->size / 4;
-	uint32_t word;
 	double start = tool_now();
 
-	for (uint64_t i = 0; i < whole; i++) {
-		word = demo_word(i);
-		memcpy(job->cpu + i * 4, &word, 4);
-	}
-	word = demo_word(whole);
-	memcpy(job->cpu + whole * 4, &word, job->size % 4);
+	for (uint64_t i = 0; i < whole; i++)
+		demo_word_store(job->cpu + i * 4, demo_word(i), 4);
+	demo_word_store(job->cpu + whole * 4, demo_word(whole), job->size % 4);
 	/* The write-combining buffers must be empty before the GPU looks. */
 	atomic_thread_fence(memory_order_seq_cst);
 	job->us.write = tool_now() - start;

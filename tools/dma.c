@@ -212,6 +212,38 @@ static void dma_find_group(struct dma *dma)
 	fclose(file);
 }
 
+static const char *const dma_paths[] = {
+	[GPUMEM_PATH_SWITCH] = "switch",
+	[GPUMEM_PATH_HOST] = "host bridge",
+	[GPUMEM_PATH_IOMMU] = "IOMMU",
+};
+
+/* NULL where it is not known. */
+static const char *dma_path(const struct gpumem_dma_info *info)
+{
+	return info->path < sizeof(dma_paths) / sizeof(dma_paths[0])
+		       ? dma_paths[info->path]
+		       : NULL;
+}
+
+static void dma_print_path(const struct gpumem_dma_info *info)
+{
+	if (info->path == GPUMEM_PATH_SWITCH)
+		text_line(stdout, 9, "path     through the switch below %s",
+			  info->port);
+	else if (info->path == GPUMEM_PATH_HOST && info->port[0])
+		text_line(stdout, 9,
+			  "path     through the host bridge, as %s redirects "
+			  "requests (ACS)",
+			  info->port);
+	else if (info->path == GPUMEM_PATH_HOST)
+		text_line(stdout, 9, "path     through the host bridge");
+	else if (info->path == GPUMEM_PATH_IOMMU)
+		text_line(stdout, 9,
+			  "path     through the host bridge, whose IOMMU "
+			  "translates");
+}
+
 static void dma_print_head(const struct dma *dma)
 {
 	const struct gpumem_dma_info *info = &dma->info;
@@ -232,6 +264,7 @@ static void dma_print_head(const struct dma *dma)
 			  dma->domain[0] ? ", domain " : "", dma->domain);
 	else
 		text_line(stdout, 9, "peer     %s, no IOMMU", info->peer);
+	dma_print_path(info);
 	printf("runs     %" PRIu64 ", in pages of %s\n", info->run_count,
 	       tool_format_size(size, sizeof(size), info->page_size));
 	printf("%18s  %18s  %18s  %s\n", "offset", "DMA address", "length",
@@ -353,6 +386,8 @@ static int dma_report(const struct dma *dma)
 	report_string(report, "iommu_group", dma->group[0] ? dma->group : NULL);
 	report_string(report, "iommu_domain",
 		      dma->domain[0] ? dma->domain : NULL);
+	report_string(report, "path", dma_path(info));
+	report_string(report, "port", info->port[0] ? info->port : NULL);
 	report_number(report, "page_size", info->page_size);
 	report_number(report, "run_count", info->run_count);
 	report_number(report, "addr_offset", info->addr_offset);

@@ -153,10 +153,75 @@ static void gdrapi_load(char *to, const char *from, size_t size)
 	/* And none that follows out of what this one did. */
 	gdrapi_load_fence();
 }
-#else
-static void gdrapi_load(char *to, const char *from, size_t size)
+
+static void gdrapi_store(char *to, const char *from, size_t size)
 {
 	memcpy(to, from, size);
+}
+#else
+typedef uint16_t __attribute__((may_alias)) gdrapi_u16;
+typedef uint32_t __attribute__((may_alias)) gdrapi_u32;
+typedef uint64_t __attribute__((may_alias)) gdrapi_u64;
+
+/* The largest word that is aligned at a place in the mapping. */
+static size_t gdrapi_step(const char *map, size_t size)
+{
+	size_t step = sizeof(gdrapi_u64);
+
+	while ((uintptr_t)map % step || step > size)
+		step /= 2;
+	return step;
+}
+
+#define GDRAPI_LOAD(type, to, from)                           \
+	do {                                                  \
+		type value_ = *(const volatile type *)(from); \
+		memcpy(to, &value_, sizeof(value_));          \
+	} while (0)
+
+#define GDRAPI_STORE(type, to, from)                   \
+	do {                                           \
+		type value_;                           \
+		memcpy(&value_, from, sizeof(value_)); \
+		*(volatile type *)(to) = value_;       \
+	} while (0)
+
+/*
+ * By words that are aligned in the mapping: where it is of Device memory all other
+ * accesses fault. The host's side may lie anywhere.
+ */
+static void gdrapi_load(char *to, const char *from, size_t size)
+{
+	size_t step;
+
+	for (; size; to += step, from += step, size -= step) {
+		step = gdrapi_step(from, size);
+		if (step == sizeof(gdrapi_u64))
+			GDRAPI_LOAD(gdrapi_u64, to, from);
+		else if (step == sizeof(gdrapi_u32))
+			GDRAPI_LOAD(gdrapi_u32, to, from);
+		else if (step == sizeof(gdrapi_u16))
+			GDRAPI_LOAD(gdrapi_u16, to, from);
+		else
+			GDRAPI_LOAD(char, to, from);
+	}
+}
+
+static void gdrapi_store(char *to, const char *from, size_t size)
+{
+	size_t step;
+
+	for (; size; to += step, from += step, size -= step) {
+		step = gdrapi_step(to, size);
+		if (step == sizeof(gdrapi_u64))
+			GDRAPI_STORE(gdrapi_u64, to, from);
+		else if (step == sizeof(gdrapi_u32))
+			GDRAPI_STORE(gdrapi_u32, to, from);
+		else if (step == sizeof(gdrapi_u16))
+			GDRAPI_STORE(gdrapi_u16, to, from);
+		else
+			GDRAPI_STORE(char, to, from);
+	}
 }
 #endif
 
@@ -167,7 +232,7 @@ static void gdrapi_copy_mapped(void *map, char *host, size_t size, bool read)
 		gdrapi_load(host, map, size);
 		return;
 	}
-	memcpy(map, host, size);
+	gdrapi_store(map, host, size);
 	gdrapi_store_fence();
 }
 

@@ -16,6 +16,19 @@ struct gdrapi_info_v1 {
 	unsigned wc_mapping : 1;
 };
 
+/* Of a pin's mapping, or of the one that it will have. */
+static gdr_mapping_type_t gdrapi_map_type(const struct gdrapi_pin *pin)
+{
+	struct gpumem_buf_info info = { .size = sizeof(info) };
+
+	if (gpumem_buf_get(pin->buf, &info))
+		return GDR_MAPPING_TYPE_WC;
+	if (info.flags & GPUMEM_BUF_DEVICE_MEMORY)
+		return GDR_MAPPING_TYPE_DEVICE;
+	return info.flags & GPUMEM_BUF_CACHED ? GDR_MAPPING_TYPE_CACHING
+					      : GDR_MAPPING_TYPE_WC;
+}
+
 #undef gdr_get_info
 int gdr_get_info(gdr_t g, gdr_mh_t handle, struct gdrapi_info_v1 *info);
 
@@ -30,15 +43,15 @@ static int gdrapi_info(struct gdr *g, gdr_mh_t handle, const char *call,
 	error = gdrapi_pin_lock(g, handle, call, &pin);
 	if (!error) {
 		bool mapped = atomic_load(&pin->map);
+		gdr_mapping_type_t type = gdrapi_map_type(pin);
 
 		*info = (gdr_info_v2_t){
 			.va = pin->va,
 			.mapped_size = pin->mapped_size,
 			.page_size = GPU_PAGE_SIZE,
 			.mapped = mapped,
-			.wc_mapping = mapped,
-			.mapping_type = mapped ? GDR_MAPPING_TYPE_WC
-					       : GDR_MAPPING_TYPE_NONE,
+			.wc_mapping = mapped && type == GDR_MAPPING_TYPE_WC,
+			.mapping_type = mapped ? type : GDR_MAPPING_TYPE_NONE,
 		};
 		gdrapi_pin_unlock(pin);
 	}
@@ -127,16 +140,28 @@ static int gdrapi_map(struct gdrapi_pin *pin, size_t size, void **va)
 	return 0;
 }
 
-static int gdrapi_map_check_flags(int flags)
+static int gdrapi_map_check_flags(const struct gdrapi_pin *pin, int flags)
 {
+	static const char *const names[] = {
+		[GDR_MAPPING_TYPE_WC] = "write-combined",
+		[GDR_MAPPING_TYPE_CACHING] = "cached",
+		[GDR_MAPPING_TYPE_DEVICE] = "of Device memory",
+	};
+	gdr_mapping_type_t type;
+
 	if (flags < GDR_MAP_FLAG_DEFAULT ||
 	    flags > GDR_MAP_FLAG_REQ_DEVICE_MAPPING)
 		return gdrapi_error(EINVAL, "gdr_map: flags %d are unknown",
 				    flags);
-	if (flags > GDR_MAP_FLAG_REQ_WC_MAPPING)
-		return gdrapi_error(EOPNOTSUPP, "gdr_map: mappings are "
-						"write-combined here; ask for "
-						"that, or for the default");
+	if (flags == GDR_MAP_FLAG_DEFAULT)
+		return 0;
+	/* The flags are numbered as the types are. */
+	type = gdrapi_map_type(pin);
+	if (flags != (int)type)
+		return gdrapi_error(EOPNOTSUPP,
+				    "gdr_map: mappings are %s here; ask for "
+				    "that, or for the default",
+				    names[type]);
 	return 0;
 }
 
@@ -153,7 +178,7 @@ int gdr_map_v2(gdr_t g, gdr_mh_t handle, void **va, size_t size, int flags)
 	if (atomic_load(&pin->map))
 		error = gdrapi_error(EAGAIN, "gdr_map: it is mapped already");
 	else
-		error = gdrapi_map_check_flags(flags);
+		error = gdrapi_map_check_flags(pin, flags);
 	if (!error)
 		error = gdrapi_map(pin, size, va);
 	gdrapi_pin_unlock(pin);

@@ -85,6 +85,26 @@ static inline bool gpumem_pin_is_map(const struct dma_buf_attachment *attach)
 	return LINUX_VERSION_CODE < KERNEL_VERSION(7, 1, 0) &&
 	       !IS_ENABLED(CONFIG_DMABUF_MOVE_NOTIFY) && attach->importer_ops;
 }
+
+/*
+ * Since 7.1 an importer that pins may all the same be told to let go, and some can;
+ * before, one that pins counts on not being told.
+ */
+static inline bool gpumem_attach_revocable(struct dma_buf_attachment *attach)
+{
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(7, 1, 0)
+	return dma_buf_attach_revocable(attach);
+#else
+	return false;
+#endif
+}
+
+/* Since 7.1 a dynamic importer need not be able to be told at all. */
+static inline bool gpumem_attach_deaf(struct dma_buf_attachment *attach)
+{
+	return LINUX_VERSION_CODE >= KERNEL_VERSION(7, 1, 0) &&
+	       !gpumem_attach_revocable(attach);
+}
 #endif
 
 /*

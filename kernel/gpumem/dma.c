@@ -132,7 +132,7 @@ static int gpumem_dma_begin(struct gpumem_dma *dma)
 {
 	int rc;
 
-	rc = gpumem_peer_check(&dma->peer->dev, &dma->hold->set);
+	rc = gpumem_peer_check(&dma->peer->dev, &dma->hold->set, &dma->path);
 	if (!rc)
 		rc = gpumem_dma_map(dma);
 	if (rc)
@@ -287,6 +287,15 @@ static void gpumem_dma_forget_one(struct gpumem_file *file,
 	}
 }
 
+static void gpumem_dma_tell_path(struct gpumem_dma_map *args,
+				 const struct gpumem_path *path)
+{
+	args->path = path->kind;
+	args->port_domain = path->domain;
+	args->port_bus = path->bus;
+	args->port_devfn = path->devfn;
+}
+
 int gpumem_dma_map_ioctl(struct gpumem_call *call)
 {
 	struct gpumem_dma_map *args = &call->args.dma_map;
@@ -329,6 +338,10 @@ int gpumem_dma_map_ioctl(struct gpumem_call *call)
 		goto err_put;
 	rc = gpumem_dma_begin(dma);
 	gpumem_peer_release(dma->peer);
+	gpumem_dma_tell_path(args, &dma->path);
+	/* A refusal says where. */
+	if (rc == -EREMOTEIO && gpumem_call_reply(call))
+		rc = -EFAULT;
 	if (rc)
 		goto err_put;
 	rc = xa_alloc_cyclic(&call->file->dmas, &dma->id, NULL, xa_limit_31b,

@@ -5,8 +5,11 @@
  * The pages behind it are held for the dma-buf (see struct gpumem_hold), by it
  * and by every mapping that an importer has made, so revocation never pulls
  * memory from under a device: importers are told to let go (move_notify), new
- * mappings fail, and the memory goes back when the last importer has unmapped
- * and the dma-buf is closed.
+ * mappings fail, and the memory goes back when the last importer has unmapped,
+ * the dma-buf is closed and its fences have signalled.
+ *
+ * What is exported is MMIO: there are no struct pages, and only importers that say
+ * that they can do without (allow_peer2peer) attach; static ones cannot say so.
  *
  * Order: the driver's locks, gpumem_pinned.exports_lock, dma_resv. The calls
  * that importers make come with dma_resv held; they take none of our locks and
@@ -82,12 +85,13 @@ static int gpumem_export_map_sg(struct device *dev, struct sg_table *sgt,
 				const struct gpumem_page_set *set,
 				enum dma_data_direction dir)
 {
+	struct gpumem_path path = { 0 };
 	struct scatterlist *sg;
 	unsigned int i;
 	u64 page = 0;
 	int rc;
 
-	rc = gpumem_peer_check(dev, set);
+	rc = gpumem_peer_check(dev, set, &path);
 	if (rc)
 		return rc;
 	for_each_sgtable_dma_sg(sgt, sg, i) {
@@ -159,48 +163,55 @@ static void gpumem_export_unmap(struct dma_buf_attachment *attach,
 	kfree(mapped);
 }
 
-/* The importer keeps what it maps until it wants to let go. */
-static int gpumem_export_refuse(struct dma_buf_attachment *attach)
+static int gpumem_export_refuse(struct dma_buf_attachment *attach,
+				const char *why)
 {
-	dev_notice_ratelimited(
-		attach->dev,
-		"gpumem: the driver cannot let go of GPU memory that is freed; pin it with GPUMEM_PIN_PERSISTENT\n");
+	dev_notice_ratelimited(attach->dev, "gpumem: the driver %s\n", why);
 	return -EOPNOTSUPP;
+}
+
+/* Whether the importer may use the memory though it cannot be told to let go. */
+static int gpumem_export_keep(struct dma_buf_attachment *attach)
+{
+	const struct gpumem_exported *ex = attach->dmabuf->priv;
+
+	if (ex->pin->flags & GPUMEM_PIN_PERSISTENT)
+		return 0;
+	return gpumem_export_refuse(
+		attach,
+		"cannot let go of GPU memory that is freed; pin it with GPUMEM_PIN_PERSISTENT");
 }
 
 static int gpumem_export_attach(struct dma_buf *dmabuf,
 				struct dma_buf_attachment *attach)
 {
-	struct gpumem_exported *ex = dmabuf->priv;
+	const struct gpumem_exported *ex = dmabuf->priv;
 
 	/* No device could map it: see gpumem_peer_check(). */
 	if (ex->hold->set.ram)
 		return -EOPNOTSUPP;
-	/* There are no struct pages to fall back to. */
-	if (attach->importer_ops)
-		return attach->peer2peer ? 0 : -EOPNOTSUPP;
-	/* Newer kernels ask us only when it maps. */
-	return ex->pin->flags & GPUMEM_PIN_PERSISTENT
-		       ? 0
-		       : gpumem_export_refuse(attach);
+	/* Others look for struct pages. */
+	if (!attach->peer2peer)
+		return gpumem_export_refuse(
+			attach,
+			"needs page structures, which GPU memory has not (allow_peer2peer)");
+	return gpumem_attach_deaf(attach) ? gpumem_export_keep(attach) : 0;
 }
 
 /*
- * An importer wants the memory to stay where it is: one without move_notify, at
- * attaching, or a dynamic one on its way to such a use.
+ * An importer wants the memory to stay where it is. It never moves; but it is freed,
+ * and a pin that is not persistent has to be let go of then.
  */
 static int gpumem_export_pin(struct dma_buf_attachment *attach)
 {
-	struct gpumem_exported *ex = attach->dmabuf->priv;
+	const struct gpumem_exported *ex = attach->dmabuf->priv;
 
 	dma_resv_assert_held(attach->dmabuf->resv);
 	if (ex->revoked)
 		return -ENODEV;
-	if (gpumem_pin_is_map(attach))
+	if (gpumem_pin_is_map(attach) || gpumem_attach_revocable(attach))
 		return 0;
-	return ex->pin->flags & GPUMEM_PIN_PERSISTENT
-		       ? 0
-		       : gpumem_export_refuse(attach);
+	return gpumem_export_keep(attach);
 }
 
 static void gpumem_export_unpin(struct dma_buf_attachment *attach)
@@ -223,6 +234,9 @@ static void gpumem_export_release(struct dma_buf *dmabuf)
 	list_del(&ex->of_pin);
 	mutex_unlock(&ex->pin->exports_lock);
 	iput(ex->inode);
+	/* Until they signal, devices use what importers have unmapped already. */
+	dma_resv_wait_timeout(dmabuf->resv, DMA_RESV_USAGE_BOOKKEEP, false,
+			      MAX_SCHEDULE_TIMEOUT);
 	gpumem_hold_put(ex->hold);
 	gpumem_pin_put(ex->pin);
 	kfree(ex);

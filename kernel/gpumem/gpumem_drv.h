@@ -93,12 +93,14 @@ struct gpumem_file {
  * struct gpumem_page_set - pages of GPU memory, as the driver gave them
  * @shift:	log2 of the page size
  * @ram:	they are the kernel's memory (a GPU with a coherent CPU link)
+ * @map_type:	GPUMEM_MAP_*
  * @count:	number of @addr
  * @addr:	physical (BAR1) address of each page
  */
 struct gpumem_page_set {
 	u32 shift;
 	bool ram;
+	u32 map_type;
 	u64 count;
 	u64 *addr;
 };
@@ -137,6 +139,20 @@ struct gpumem_hold {
 };
 
 /**
+ * struct gpumem_path - the way between a device and the GPU
+ * @kind:	GPUMEM_DMA_PATH_*
+ * @domain:	PCI address of the port that @kind is about, or zero
+ * @bus:	likewise
+ * @devfn:	likewise
+ */
+struct gpumem_path {
+	u8 kind;
+	u8 bus;
+	u8 devfn;
+	u32 domain;
+};
+
+/**
  * struct gpumem_dma - a pin mapped for one PCI device
  * @ref:	one for the table entry, one for each call in progress
  * @id:		its key in gpumem_file.dmas
@@ -147,6 +163,7 @@ struct gpumem_hold {
  *		gpumem_pinned.lock
  * @end_done:	it is undone
  * @peer:	the device; holds a reference
+ * @path:	how it comes to the memory
  * @hold:	the memory that is mapped
  * @maps:	what was mapped, one for each run of pages
  * @map_count:	number of @maps
@@ -163,6 +180,7 @@ struct gpumem_dma {
 	bool ended;
 	struct completion end_done;
 	struct pci_dev *peer;
+	struct gpumem_path path;
 	struct gpumem_hold *hold;
 	struct gpumem_dma_run *maps;
 	u64 map_count;
@@ -326,14 +344,19 @@ int gpumem_event_get(struct gpumem_pinned *pin, int fd);
 void gpumem_event_signal(struct gpumem_pinned *pin);
 void gpumem_event_put(struct gpumem_pinned *pin);
 
-/* peer.c: the PCI devices that memory is mapped for */
+/* peer_device.c: the PCI devices that memory is mapped for */
 int gpumem_peer_init(void);
 void gpumem_peer_exit(void);
 struct pci_dev *gpumem_peer_get(const struct gpumem_dma_map *args);
-int gpumem_peer_check(struct device *dev, const struct gpumem_page_set *set);
+int gpumem_peer_check(struct device *dev, const struct gpumem_page_set *set,
+		      struct gpumem_path *path);
 int gpumem_peer_hold(struct pci_dev *peer);
 void gpumem_peer_release(struct pci_dev *peer);
 void gpumem_peer_queue(struct work_struct *work);
+
+/* path.c */
+int gpumem_path_find(struct device *dev, u64 addr, bool direct,
+		     struct gpumem_path *path);
 
 /* dma.c */
 int gpumem_dma_map_ioctl(struct gpumem_call *call);
@@ -354,6 +377,13 @@ int gpumem_mmap_export(struct gpumem_pinned *pin, struct vm_area_struct *vma);
 void gpumem_mmap_zap(struct gpumem_pinned *pin);
 void gpumem_mmap_wc_release(struct gpumem_pinned *pin);
 
+/* map_type.c: write-combined, Device or cached */
+void gpumem_map_init(void);
+u32 gpumem_map_choose(const struct gpumem_page_set *set);
+pgprot_t gpumem_map_pgprot(const struct gpumem_page_set *set, pgprot_t prot);
+void __iomem *gpumem_map_page(const struct gpumem_page_set *set, u64 phys);
+void gpumem_map_page_end(const struct gpumem_page_set *set, void __iomem *page);
+
 /* p2p.c: the only file that knows the NVIDIA driver */
 int gpumem_p2p_get(struct gpumem_pinned *pin);
 void gpumem_p2p_put(struct gpumem_pinned *pin,
@@ -361,9 +391,10 @@ void gpumem_p2p_put(struct gpumem_pinned *pin,
 int gpumem_p2p_hold(struct gpumem_hold *hold, u32 flags);
 void gpumem_p2p_unhold(struct gpumem_hold *hold);
 u32 gpumem_p2p_version(void);
+struct pci_dev *gpumem_p2p_gpu(u64 addr);
 void gpumem_p2p_drain(void);
 
-/* seed_abi.c */
+/* legacy_abi.c */
 bool gpumem_seed_ioctl(struct gpumem_file *file, unsigned int cmd,
 		       unsigned long arg, long *ret);
 

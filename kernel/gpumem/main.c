@@ -146,6 +146,7 @@ static int gpumem_pin_ioctl(struct gpumem_call *call)
 	p->page_count = pin->set.count;
 	p->mmap_offset = gpumem_pin_mmap_offset(pin);
 	p->addr_offset = pin->addr - pin->base;
+	p->map_type = pin->set.map_type;
 	rc = gpumem_call_reply(call);
 	if (rc)
 		goto err_abort;
@@ -167,8 +168,6 @@ static int gpumem_info_ioctl(struct gpumem_call *call)
 	struct gpumem_info *i = &call->args.info;
 	struct gpumem_pinned *pin;
 
-	if (i->__reserved)
-		return -EINVAL;
 	pin = gpumem_pin_find(call->file, i->pin);
 	if (!pin)
 		return -ENOENT;
@@ -180,6 +179,7 @@ static int gpumem_info_ioctl(struct gpumem_call *call)
 	i->mmap_offset = gpumem_pin_mmap_offset(pin);
 	i->addr_offset = pin->addr - pin->base;
 	i->mapped = atomic_read(&pin->maps);
+	i->map_type = pin->set.map_type;
 	gpumem_pin_put(pin);
 	return gpumem_call_reply(call);
 }
@@ -238,11 +238,11 @@ static const struct gpumem_ioctl gpumem_ioctls[] = {
 	GPUMEM_IOCTL(GPUMEM_IOC_VERSION, gpumem_version_ioctl,
 		     struct gpumem_version, features, .anyone = true),
 	GPUMEM_IOCTL(GPUMEM_IOC_PIN, gpumem_pin_ioctl, struct gpumem_pin,
-		     __reserved, .claim = true),
+		     map_type, .claim = true),
 	GPUMEM_IOCTL(GPUMEM_IOC_UNPIN, gpumem_unpin_ioctl, struct gpumem_unpin,
 		     pin),
 	GPUMEM_IOCTL(GPUMEM_IOC_INFO, gpumem_info_ioctl, struct gpumem_info,
-		     __reserved),
+		     map_type),
 	GPUMEM_IOCTL(GPUMEM_IOC_PAGES, gpumem_pages_ioctl, struct gpumem_pages,
 		     pages),
 	GPUMEM_IOCTL(GPUMEM_IOC_DMA_MAP, gpumem_dma_map_ioctl,
@@ -394,6 +394,7 @@ static int __init gpumem_init(void)
 {
 	int rc;
 
+	gpumem_map_init();
 	rc = gpumem_space_init();
 	if (rc)
 		return rc;

@@ -6,7 +6,6 @@
  * lock and only while the pin is live; revocation changes the state under that
  * lock and then zaps.
  */
-#include <linux/io.h>
 #include <linux/mm.h>
 #include <linux/overflow.h>
 #include <linux/slab.h>
@@ -15,8 +14,8 @@
 #include "gpumem_drv.h"
 #include "trace.h"
 
-/* Pages inserted around a fault: one page table's worth. */
-#define GPUMEM_FAULT_AROUND PMD_SIZE
+/* Pages inserted around a fault: with pages of 4 KiB, one page table's worth. */
+#define GPUMEM_FAULT_AROUND SZ_2M
 
 static u64 gpumem_mmap_phys(const struct gpumem_pinned *pin, u64 offset)
 {
@@ -110,14 +109,14 @@ static int gpumem_mmap_access(struct vm_area_struct *vma, unsigned long addr,
 	if (pin->state != GPUMEM_PIN_LIVE)
 		goto out_unlock;
 	phys = gpumem_mmap_phys(pin, gpumem_mmap_offset(vma, addr - in_page));
-	page = ioremap_wc(phys, PAGE_SIZE);
+	page = gpumem_map_page(&pin->set, phys);
 	if (!page)
 		goto out_unlock;
 	if (write)
 		memcpy_toio(page + in_page, buf, len);
 	else
 		memcpy_fromio(buf, page + in_page, len);
-	iounmap(page);
+	gpumem_map_page_end(&pin->set, page);
 	rc = len;
 out_unlock:
 	up_read(&pin->lock);
@@ -333,13 +332,13 @@ static int gpumem_mmap_setup(struct gpumem_pinned *pin,
 	int rc;
 
 	rc = gpumem_pin_alive(pin);
-	if (!rc)
+	if (!rc && pin->set.map_type == GPUMEM_MAP_WRITE_COMBINED)
 		rc = gpumem_mmap_wc_reserve(pin);
 	if (rc) {
 		gpumem_pin_put(pin);
 		return rc;
 	}
-	vma->vm_page_prot = gpumem_pgprot_wc(vma->vm_page_prot);
+	vma->vm_page_prot = gpumem_map_pgprot(&pin->set, vma->vm_page_prot);
 	gpumem_vm_flags_mod(vma,
 			    VM_IO | VM_PFNMAP | VM_DONTCOPY | VM_DONTEXPAND |
 				    VM_DONTDUMP,

@@ -107,6 +107,22 @@ static int gpumem_p2p_check(u64 size)
 	return 0;
 }
 
+/* The GPU in whose BAR a physical address lies, with a reference, or NULL. */
+struct pci_dev *gpumem_p2p_gpu(u64 addr)
+{
+	struct pci_dev *pdev = NULL;
+	int bar;
+
+	while ((pdev = pci_get_device(GPUMEM_GPU_VENDOR, GPUMEM_GPU_DEVICE,
+				      pdev)))
+		for (bar = 0; bar < PCI_STD_NUM_BARS; bar++)
+			if (pci_resource_flags(pdev, bar) & IORESOURCE_MEM &&
+			    addr >= pci_resource_start(pdev, bar) &&
+			    addr <= pci_resource_end(pdev, bar))
+				return pdev;
+	return NULL;
+}
+
 static bool gpumem_p2p_compatible(u32 version)
 {
 	const u32 built = NVIDIA_P2P_PAGE_TABLE_VERSION;
@@ -187,6 +203,7 @@ static int gpumem_p2p_read(struct gpumem_page_set *set, u64 base, u64 size,
 		if (gpumem_p2p_is_ram(set->addr[i]))
 			set->ram = true;
 	}
+	set->map_type = gpumem_map_choose(set);
 	set->shift = shift;
 	set->count = table->entries;
 	return 0;

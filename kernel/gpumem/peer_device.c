@@ -108,53 +108,57 @@ static bool gpumem_peer_dma_moves(const struct device *dev)
  * True if what the CPU has at an address is at another on the device's bus, or
  * something else is there.
  */
-static bool gpumem_peer_bus_moves(struct pci_dev *peer, u64 addr, u64 size)
+static bool gpumem_peer_bus_moves(struct pci_dev *peer, u64 first, u64 last)
 {
 	struct resource res = {
-		.start = addr,
-		.end = addr + size - 1,
+		.start = first,
+		.end = last,
 		.flags = IORESOURCE_MEM,
 	};
 	struct pci_bus_region region;
 
 	pcibios_resource_to_bus(peer->bus, &region, &res);
-	if (region.start != addr)
+	if (region.start != first)
 		return true;
 	pcibios_bus_to_resource(peer->bus, &res, &region);
-	return res.start != addr;
+	return res.start != first;
 }
 
 /*
  * Whether the device can be told where the pages are. Where no IOMMU translates it
  * gets the CPU's addresses, which it has to reach and which have to mean the same
  * on its bus: behind a host bridge that moves them the right address depends on the
- * bridges on the way. The kernel does not look at either, or warns in its log.
+ * bridges on the way. The kernel does not look at either, or warns in its log. Nor
+ * does it look at the way to the GPU, which is told in path.
  *
  * Pages of the kernel's own memory are no registers, as which dma_map_resource()
  * would map them.
  */
-int gpumem_peer_check(struct device *dev, const struct gpumem_page_set *set)
+int gpumem_peer_check(struct device *dev, const struct gpumem_page_set *set,
+		      struct gpumem_path *path)
 {
-	u64 page = 0, last = 0, length;
+	u64 page, first = U64_MAX, last = 0;
+	bool direct = gpumem_dma_is_direct(dev);
 
 	if (set->ram)
 		return -EOPNOTSUPP;
-	if (!gpumem_dma_is_direct(dev))
-		return 0;
+	if (!direct)
+		return gpumem_path_find(dev, set->addr[0], direct, path);
 	if (gpumem_peer_dma_moves(dev))
 		return -EOPNOTSUPP;
-	for (; page < set->count; page += length >> set->shift) {
-		length = gpumem_set_run(set, page, U64_MAX) << set->shift;
-		if (dev_is_pci(dev) &&
-		    gpumem_peer_bus_moves(to_pci_dev(dev), set->addr[page],
-					  length))
-			return -EOPNOTSUPP;
-		last = max(last, set->addr[page] + length - 1);
+	for (page = 0; page < set->count; page++) {
+		first = min(first, set->addr[page]);
+		last = max(last, set->addr[page]);
 		cond_resched();
 	}
+	last += (1ULL << set->shift) - 1;
+	/* All pages are of one BAR, which lies in one of the bridge's windows. */
+	if (dev_is_pci(dev) &&
+	    gpumem_peer_bus_moves(to_pci_dev(dev), first, last))
+		return -EOPNOTSUPP;
 	if (last > min_not_zero(dma_get_mask(dev), dev->bus_dma_limit))
 		return -EIO;
-	return 0;
+	return gpumem_path_find(dev, set->addr[0], direct, path);
 }
 
 /*

@@ -76,7 +76,7 @@ static int gpumem_pin_check(const struct gpumem_pin *args, u64 *end)
 	const u32 known = GPUMEM_PIN_PERSISTENT | GPUMEM_PIN_FORCE_BAR1 |
 			  GPUMEM_PIN_EVENTFD;
 
-	if (args->flags & ~known || args->__reserved || !args->length)
+	if (args->flags & ~known || !args->length)
 		return -EINVAL;
 	if (args->flags & GPUMEM_PIN_FORCE_BAR1 &&
 	    !(args->flags & GPUMEM_PIN_PERSISTENT))

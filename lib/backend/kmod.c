@@ -240,6 +240,18 @@ static int gm_kmod_pin_error(int err, const struct gm_range *range,
 			range->addr, range->length, why, strerror(err));
 }
 
+static unsigned int gm_kmod_map_flags(uint32_t map_type)
+{
+	switch (map_type) {
+	case GPUMEM_MAP_DEVICE:
+		return GPUMEM_BUF_DEVICE_MEMORY;
+	case GPUMEM_MAP_CACHED:
+		return GPUMEM_BUF_CACHED;
+	default:
+		return 0;
+	}
+}
+
 static int gm_kmod_pin(struct gm_buf *buf, const struct gm_range *range,
 		       const struct gpumem_pin_options *options)
 {
@@ -277,6 +289,7 @@ static int gm_kmod_pin(struct gm_buf *buf, const struct gm_range *range,
 	buf->page_size = request.page_size;
 	buf->page_count = request.page_count;
 	buf->addr_offset = request.addr_offset;
+	buf->map_flags = gm_kmod_map_flags(request.map_type);
 	gm_debug("kmod: pin %u: %" PRIu64 " pages of %u bytes", request.pin,
 		 (uint64_t)request.page_count, request.page_size);
 	return 0;

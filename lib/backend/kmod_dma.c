@@ -20,6 +20,43 @@ _Static_assert(sizeof(struct gpumem_run) == sizeof(struct gpumem_dma_run) &&
 			       offsetof(struct gpumem_dma_run, length),
 	       "the kernel fills in the caller's runs");
 
+_Static_assert(GPUMEM_PATH_UNKNOWN == GPUMEM_DMA_PATH_UNKNOWN &&
+		       GPUMEM_PATH_SWITCH == GPUMEM_DMA_PATH_SWITCH &&
+		       GPUMEM_PATH_HOST == GPUMEM_DMA_PATH_HOST &&
+		       GPUMEM_PATH_IOMMU == GPUMEM_DMA_PATH_IOMMU,
+	       "gpumem.h tells paths as the kernel does");
+
+/* The port that the path is about, or "". */
+static void gm_kmod_port(const struct gpumem_dma_map *reply, char *text,
+			 size_t size)
+{
+	const struct gm_pci port = {
+		.domain = reply->port_domain,
+		.bus = reply->port_bus,
+		.devfn = reply->port_devfn,
+	};
+
+	text[0] = '\0';
+	if (port.domain || port.bus || port.devfn)
+		gm_pci_format(&port, text, size);
+}
+
+static int gm_kmod_dma_blocked(const struct gm_dma *dma,
+			       const struct gpumem_dma_map *reply)
+{
+	char port[24];
+
+	gm_kmod_port(reply, port, sizeof(port));
+	return gm_error(
+		-EREMOTEIO,
+		"dma_map %s: the device does not reach the GPU: the PCI "
+		"port %s between them redirects requests to the host "
+		"bridge (ACS), and there is no IOMMU to send them back "
+		"down; turn the IOMMU on, or the redirection off: "
+		"setpci -s %s ECAP_ACS+6.w=0:2c",
+		dma->peer, port, port);
+}
+
 static int gm_kmod_dma_error(int err, const struct gm_dma *dma)
 {
 	const char *why;
@@ -107,8 +144,12 @@ int gm_kmod_dma_map(struct gm_dma *dma)
 		close(request.device_fd);
 	if (rc == ENODEV && gm_kmod_is_revoked(dma->buf))
 		return gm_buf_revoked(dma->buf);
+	if (rc == EREMOTEIO)
+		return gm_kmod_dma_blocked(dma, &request);
 	if (rc)
 		return gm_kmod_dma_error(rc, dma);
+	dma->path = request.path;
+	gm_kmod_port(&request, dma->port, sizeof(dma->port));
 	dma->id = request.dma;
 	dma->page_size = request.page_size;
 	dma->run_count = request.run_count;

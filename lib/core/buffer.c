@@ -343,7 +343,7 @@ int gpumem_unpin(struct gpumem_buf *handle)
 
 static void gm_buf_describe(struct gm_buf *buf, struct gpumem_buf_info *info)
 {
-	unsigned int flags = 0;
+	unsigned int flags = buf->map_flags;
 
 	if (buf->session->ops->alive(buf) == -ENODEV)
 		flags |= GPUMEM_BUF_REVOKED;

@@ -185,8 +185,10 @@ int gpumem_dma_get(struct gpumem_dma *handle, struct gpumem_dma_info *info)
 			.run_count = dma->run_count,
 			.addr_offset = dma->buf->addr_offset,
 			.length = dma->buf->length,
+			.path = dma->path,
 		};
 		snprintf(info->peer, sizeof(info->peer), "%s", dma->peer);
+		snprintf(info->port, sizeof(info->port), "%s", dma->port);
 	}
 	gm_handle_put(handle);
 	return rc;

@@ -78,6 +78,7 @@ struct gm_buf {
 	uint64_t page_count;
 	uint64_t addr_offset;
 	bool simulated_pages;
+	unsigned int map_flags; /* GPUMEM_BUF_DEVICE_MEMORY, _CACHED */
 
 	/* GM_BUF_* and the copies at work; who is counted may use base. */
 	atomic_uint use;
@@ -107,6 +108,8 @@ struct gm_dma {
 	uint32_t id;
 	uint64_t page_size;
 	uint64_t run_count;
+	unsigned int path; /* GPUMEM_PATH_* */
+	char port[24]; /* that the path is about, or "" */
 };
 
 enum gm_memory {

@@ -63,6 +63,9 @@ int emu_gpu_start(struct pci_dev *pdev, int bar);
 void emu_gpu_drain(void);
 void emu_gpu_stop(void);
 
+/* acs.c: takes away what it gave to PCI ports. */
+void emu_acs_exit(void);
+
 /* proc.c: what struct gpumem_emu_counters counts */
 enum emu_count {
 	EMU_BLOCKS,

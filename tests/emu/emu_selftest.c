@@ -59,13 +59,13 @@ static void test_alloc_undone(void)
 	struct gpumem_emu_alloc *arg;
 	int fd = emu_open();
 
-	arg = mmap(NULL, 4096, PROT_READ | PROT_WRITE,
+	arg = mmap(NULL, HOST_PAGE, PROT_READ | PROT_WRITE,
 		   MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	arg->length = 1;
-	mprotect(arg, 4096, PROT_READ);
+	mprotect(arg, HOST_PAGE, PROT_READ);
 	CHECK_ERR(ioctl(fd, GPUMEM_EMU_IOC_ALLOC, arg), EFAULT);
 	CHECK(counters().blocks == 0);
-	munmap(arg, 4096);
+	munmap(arg, HOST_PAGE);
 	close(fd);
 }
 
@@ -253,12 +253,12 @@ static void test_hold_errors(void)
 	      MAP_FAILED);
 	CHECK(mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE, held.fd,
 		   offset) == MAP_FAILED);
-	held.map = mmap(NULL, 4096, PROT_READ, MAP_SHARED, held.fd,
-			offset + 2 * PAGE - 4096);
+	held.map = mmap(NULL, HOST_PAGE, PROT_READ, MAP_SHARED, held.fd,
+			offset + 2 * PAGE - HOST_PAGE);
 	CHECK(held.map != MAP_FAILED && touch(held.map) == 0);
 	CHECK(in_child(child_is_refused, &held));
 	CHECK(counters().blocks == 1 && counters().holds == 1);
-	munmap(held.map, 4096);
+	munmap(held.map, HOST_PAGE);
 	close(held.fd);
 	close(other);
 }

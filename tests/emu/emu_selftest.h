@@ -23,6 +23,7 @@
 #include "gpumem_emu.h"
 
 #define PAGE ((uint64_t)GPUMEM_EMU_PAGE_SIZE)
+#define HOST_PAGE ((uint64_t)sysconf(_SC_PAGESIZE))
 #define MIB ((uint64_t)1 << 20)
 
 /* Why the running test failed; empty: it passed. */

@@ -213,8 +213,8 @@ static void test_refusals(void)
 /* One range: what each side writes, the other reads. */
 static void map_range(struct rm *rm, uint64_t offset, uint64_t length)
 {
-	uint64_t skip = offset % 4096;
-	uint64_t size = (skip + length + 4095) & ~4095ULL;
+	uint64_t skip = offset % HOST_PAGE;
+	uint64_t size = (skip + length + HOST_PAGE - 1) & ~(HOST_PAGE - 1);
 	uint8_t *bytes = malloc(length);
 	uint64_t linear, page;
 	int fd = rm_fd(rm);
@@ -277,7 +277,7 @@ static void test_map_errors(void)
 	CHECK(rm_start(&rm, 2 * MIB));
 	fd = rm_fd(&rm);
 	bare = open("/dev/nvidia0", O_RDWR | O_CLOEXEC);
-	CHECK_ERR((intptr_t)mmap(NULL, 4096, PROT_READ, MAP_SHARED, fd, 0),
+	CHECK_ERR((intptr_t)mmap(NULL, HOST_PAGE, PROT_READ, MAP_SHARED, fd, 0),
 		  EINVAL);
 	CHECK(rm_map(&rm, fd, 2 * MIB, 1, &linear) == RM_ERR_INVALID_BASE);
 	CHECK(rm_map(&rm, fd, 0, 0, &linear) == RM_ERR_INVALID_LIMIT);
@@ -298,16 +298,18 @@ static void test_map_errors(void)
 	rm.device = good;
 	CHECK(counters().rm_maps == 0);
 
-	CHECK(rm_map(&rm, fd, 0, 8192, &linear) == 0);
-	CHECK(rm_map(&rm, fd, 0, 8192, &linear) == RM_ERR_STATE_IN_USE);
-	CHECK_ERR((intptr_t)mmap(NULL, 4096, PROT_READ, MAP_SHARED, fd, 0),
+	CHECK(rm_map(&rm, fd, 0, 2 * HOST_PAGE, &linear) == 0);
+	CHECK(rm_map(&rm, fd, 0, 2 * HOST_PAGE, &linear) ==
+	      RM_ERR_STATE_IN_USE);
+	CHECK_ERR((intptr_t)mmap(NULL, HOST_PAGE, PROT_READ, MAP_SHARED, fd, 0),
 		  ENXIO);
-	CHECK_ERR((intptr_t)mmap(NULL, 8192, PROT_READ, MAP_SHARED, fd, 4096),
+	CHECK_ERR((intptr_t)mmap(NULL, 2 * HOST_PAGE, PROT_READ, MAP_SHARED, fd,
+				 HOST_PAGE),
 		  EINVAL);
-	CHECK_ERR((intptr_t)mmap(NULL, 8192, PROT_READ | PROT_WRITE,
+	CHECK_ERR((intptr_t)mmap(NULL, 2 * HOST_PAGE, PROT_READ | PROT_WRITE,
 				 MAP_PRIVATE, fd, 0),
 		  EINVAL);
-	CHECK(rm_unmap(&rm, linear + 4096) == RM_ERR_OBJECT_NOT_FOUND);
+	CHECK(rm_unmap(&rm, linear + HOST_PAGE) == RM_ERR_OBJECT_NOT_FOUND);
 	/* A descriptor need not be registered. */
 	CHECK(rm_map(&rm, bare, 0, 4096, &linear) == 0);
 	close(fd);
@@ -464,7 +466,7 @@ static void test_bar1(void)
 	CHECK(rm_map(&rm, a, 0, 2 * MIB, &first) == 0);
 	CHECK(rm_map(&rm, b, 0, 2 * MIB, &second) ==
 	      RM_ERR_INSUFFICIENT_RESOURCES);
-	CHECK(rm_map(&rm, b, 4096, 1 * MIB, &second) == 0);
+	CHECK(rm_map(&rm, b, HOST_PAGE, 1 * MIB, &second) == 0);
 	CHECK(rm_unmap(&rm, first) == 0);
 	CHECK(param_write("0"));
 	close(a);

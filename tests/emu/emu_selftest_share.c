@@ -132,10 +132,10 @@ static void test_dmabuf(void)
 	bytes = malloc(length);
 	CHECK(bytes && !emu_alloc(cuda, 2 * MIB, &block));
 	fill(bytes, length, 9);
-	CHECK(!emu_write(cuda, block.addr + 4096, bytes, length));
+	CHECK(!emu_write(cuda, block.addr + HOST_PAGE, bytes, length));
 	CHECK(dmabuf_fd(cuda, block.addr + 1, 4096) == -1 && errno == EINVAL);
-	CHECK(dmabuf_fd(cuda, block.addr, 2 * MIB + 4096) == -1);
-	fd = dmabuf_fd(cuda, block.addr + 4096, length);
+	CHECK(dmabuf_fd(cuda, block.addr, 2 * MIB + HOST_PAGE) == -1);
+	fd = dmabuf_fd(cuda, block.addr + HOST_PAGE, length);
 	CHECK(fd >= 0 && counters().exports == 1);
 	CHECK(lseek(fd, 0, SEEK_END) == (off_t)length);
 
@@ -147,7 +147,7 @@ static void test_dmabuf(void)
 	CHECK(parameter_set("dmabuf_mmap", "0"));
 	CHECK(map != MAP_FAILED && filled(map, length, 9));
 	fill(map, length, 10);
-	CHECK(!emu_read(cuda, block.addr + 4096, bytes, length));
+	CHECK(!emu_read(cuda, block.addr + HOST_PAGE, bytes, length));
 	CHECK(filled(bytes, length, 10));
 	CHECK(!emu_free(cuda, block.addr));
 	CHECK(filled(map, length, 10));

@@ -149,6 +149,7 @@ void emu_gpu_drain(void)
 
 void emu_gpu_stop(void)
 {
+	emu_acs_exit();
 	emu_control_exit();
 	emu_proc_exit();
 	emu_gpu.pdev = NULL;

@@ -21,6 +21,12 @@
 
 #define CPU_PAGES_IN_PAGE (EMU_PAGE >> PAGE_SHIFT)
 
+static bool map_device;
+module_param(map_device, bool, 0644);
+MODULE_PARM_DESC(
+	map_device,
+	"new mappings of the driver's are Device memory, as on arm64 in a virtual machine");
+
 static unsigned long long bar1_size;
 module_param(bar1_size, ullong, 0644);
 MODULE_PARM_DESC(bar1_size,
@@ -294,7 +300,9 @@ int emu_vma_prepare(struct vm_area_struct *vma)
 	if (emu_vma_is_cow(vma))
 		return -EINVAL;
 	emu_vm_flags_set(vma, VM_IO | VM_PFNMAP | VM_DONTEXPAND | VM_DONTDUMP);
-	vma->vm_page_prot = pgprot_writecombine(vma->vm_page_prot);
+	vma->vm_page_prot = READ_ONCE(map_device)
+				    ? pgprot_noncached(vma->vm_page_prot)
+				    : pgprot_writecombine(vma->vm_page_prot);
 	return 0;
 }
 

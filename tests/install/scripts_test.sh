@@ -287,8 +287,10 @@ test_signals()
 	tree=$work/tree
 	mkdir -p "$work/signals" "$tree/tests/vm" "$tree/lib" "$tree/build/vm"
 	cp -r "$root/scripts" "$tree/"
-	cp "$root/tests/vm/kernel-debug.sh" "$root/tests/vm/debug.config" "$tree/tests/vm/"
-	cp "$root/lib/copy/sm/kernel.cu" "$root/lib/copy/sm/kernel.ptx" "$tree/lib/"
+	mkdir -p "$tree/abi" "$tree/lib/copy/sm"
+	cp "$root/abi/sm_copy.h" "$tree/abi/"
+	cp "$root/tests/vm/kernel-build.sh" "$root/tests/vm/debug.config" "$tree/tests/vm/"
+	cp "$root/lib/copy/sm/kernel.cu" "$root/lib/copy/sm/kernel.ptx" "$tree/lib/copy/sm/"
 	cat >"$work/signals/signal" <<'END'
 #!/bin/sh
 case $* in
@@ -312,7 +314,7 @@ END
 	for name in setup build; do
 		printf '#!/bin/sh\n' >"$tree/scripts/$name.sh"
 	done
-	interrupted kernel-debug sh "$tree/tests/vm/kernel-debug.sh"
+	interrupted kernel-build sh "$tree/tests/vm/kernel-build.sh" debug
 	# A machine, in a session of its own, that ends the whole group of the
 	# script above the shell that started it.
 	cat >"$tree/tests/vm/vm.py" <<'END'

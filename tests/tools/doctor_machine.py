@@ -145,14 +145,57 @@ class Machine:
             self.sysfs() + "resource1_resize", f"{sum(sizes):016x}"
         )
 
-    def iommu(self, kind, group="12"):
+    SWITCH = "/sys/devices/pci0000:00/0000:00:01.0/0000:3c:00.0"
+
+    def device(self, at, **files):
+        """A device at a place of sysfs, and its name among all of them."""
+        for name, text in files.items():
+            self.write(f"{at}/{name}", text)
+        name = "/sys/bus/pci/devices/" + os.path.basename(at)
+        if os.path.lexists(self.path(name)):
+            os.remove(self.path(name))
+        self.link(name, "../../../.." + at)
+
+    def board(self, pci):
+        at = f"{self.SWITCH}/0000:3d:01.0/{pci}"
+        self.device(at, vendor="0x10ee")
+        self.write(at + "/class", "0x120000")
+
+    def switch(self, board=0, gpu=0, root=True):
+        """A switch above the GPU and a board; what the ports' ACS has set."""
+        bridge = {"vendor": "0x1000", "class": "0x060400"}
+        self.device(self.SWITCH, **bridge)
+        for slot, control in ((0, gpu), (1, board)):
+            at = f"{self.SWITCH}/0000:3d:{slot:02x}.0"
+            self.device(at, **bridge)
+            config = bytearray(4096 if root else 64)
+            if root:
+                # Error reporting, then ACS.
+                config[0x100:0x104] = (0x20020001).to_bytes(4, "little")
+                config[0x200:0x204] = (0x0001000D).to_bytes(4, "little")
+                config[0x206:0x208] = control.to_bytes(2, "little")
+            with open(self.path(at + "/config"), "wb") as file:
+                file.write(config)
+        if not os.path.isdir(self.path(f"{self.SWITCH}/0000:3d:00.0/{GPU}")):
+            shutil.move(
+                self.path(self.sysfs()),
+                self.path(f"{self.SWITCH}/0000:3d:00.0/{GPU}"),
+            )
+        at = f"{self.SWITCH}/0000:3d:00.0/"
+        self.write(at + "max_link_speed", "32.0 GT/s PCIe")
+        self.write(at + "max_link_width", "16")
+        self.device(at + GPU)
+        self.board("0000:3f:00.0")
+
+    def iommu(self, kind, group="12", pci=GPU):
         at = f"/sys/kernel/iommu_groups/{group}/"
         if kind:
             self.write(at + "type", kind)
         else:
             os.makedirs(self.path(at))
-        self.link(
-            self.sysfs() + "iommu_group", "../../../.." + at[4:].rstrip("/")
+        device = os.path.realpath(self.path("/sys/bus/pci/devices/" + pci))
+        os.symlink(
+            os.path.relpath(self.path(at), device), device + "/iommu_group"
         )
 
     def library(self, source, name):

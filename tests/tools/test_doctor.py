@@ -31,8 +31,8 @@ class Healthy(Doctor):
             list(found),
             "gpu backend driver driver-settings cuda nvidiactl nvidia-uvm "
             "gpu-node container wsl2 mig confidential kernel-module gdrcopy "
-            "dma-buf write-combining bar1 resizable-bar iommu pci-link numa "
-            "memlock open-files".split(),
+            "dma-buf write-combining bar1 resizable-bar iommu pci-peers pci-link "
+            "numa memlock open-files".split(),
         )
         self.only(found)
         self.expect(found["gpu"], "ok", found="1 on the PCI bus")
@@ -54,6 +54,7 @@ class Healthy(Doctor):
         self.expect(found["bar1"], "ok", found="32 GiB")
         self.expect(found["resizable-bar"], "ok")
         self.expect(found["iommu"], "ok", found="none for the GPU")
+        self.expect(found["pci-peers"], "ok", found="none below a switch")
         self.expect(found["pci-link"], "ok", found="32 GT/s x16 (63 GB/s)")
         self.expect(found["numa"], "ok", found="one node")
 
@@ -461,6 +462,71 @@ class Bus(Doctor):
     def test_iommu_unknown(self):
         self.machine.iommu(None)
         self.expect(self.look()["iommu"], "note", found="cannot be read")
+
+    def test_peers(self):
+        self.machine.switch()
+        found = self.look()
+        self.only(found)
+        self.expect(
+            found["pci-peers"], "ok",
+            found="1 device below 0000:3c:00.0 with the GPU (0000:3f:00.0); "
+            "no port redirects",
+        )
+
+    def test_peers_for_users(self):
+        self.machine.switch(root=False)
+        self.expect(
+            self.look()["pci-peers"], "ok", found="shown to root only"
+        )
+
+    def test_peers_many(self):
+        self.machine.switch()
+        for n in range(1, 6):
+            self.machine.board(f"0000:3f:00.{n}")
+        self.expect(
+            self.look()["pci-peers"], "ok", found="6 devices below"
+        )
+        self.assertIn(", ...)", " ".join(self.text.split()))
+
+    def test_peers_blocked(self):
+        # Requests of the board, or held back, or answers of the GPU.
+        for board, gpu, port in (
+            (0x04, 0, "0000:3d:01.0"), (0x20, 0, "0000:3d:01.0"),
+            (0x1D, 0x1D, "0000:3d:01.0"), (0, 0x08, "0000:3d:00.0"),
+        ):
+            self.machine.switch(board, gpu)
+            found = self.look()
+            self.only(found, "pci-peers")
+            self.expect(
+                found["pci-peers"], "warn",
+                found=f"the port {port} redirects requests (ACS), and there "
+                "is no IOMMU",
+                impact="gpumem_dma_map() is refused for 1",
+                fix=f"setpci -s {port} ECAP_ACS+6.w=0:2c",
+            )
+
+    def test_peers_not_blocked(self):
+        # Validation and forwarding; what concerns the other side; asleep.
+        for board, gpu in ((0x13, 0x13), (0x08, 0x24), (0xFFFF, 0xFFFF)):
+            self.machine.switch(board, gpu)
+            self.expect(
+                self.look()["pci-peers"], "ok", found="no port redirects"
+            )
+
+    def test_peers_iommu(self):
+        self.machine.switch(0x1D)
+        self.machine.iommu("DMA-FQ", pci="0000:3f:00.0")
+        self.expect(
+            self.look()["pci-peers"], "ok", found="behind an IOMMU"
+        )
+
+    def test_peers_passthrough(self):
+        self.machine.switch(0x1D)
+        self.machine.iommu("identity", pci="0000:3f:00.0")
+        self.expect(
+            self.look()["pci-peers"], "note", found="redirects requests (ACS)",
+            impact="through the host bridge", fix="setpci -s 0000:3d:01.0",
+        )
 
     def test_narrow_link(self):
         at = self.machine.sysfs()

@@ -10,6 +10,9 @@ root=$(cd "$(dirname "$0")/../.." && pwd)
 arch=$1
 cc=$arch-linux-gnu-gcc
 qemu=qemu-$arch
+# Of the package qemu-user-static.
+command -v "$qemu" >/dev/null 2>&1 || ! command -v "$qemu-static" >/dev/null 2>&1 ||
+	qemu=$qemu-static
 
 for tool in "$cc" "$qemu"; do
 	if ! command -v "$tool" >/dev/null 2>&1; then

@@ -19,17 +19,9 @@ static const struct call calls[] = {
 	  sizeof(struct gpumem_version),
 	  { RESERVED(gpumem_version, __reserved) },
 	  0 },
-	{ "PIN",
-	  GPUMEM_IOC_PIN,
-	  sizeof(struct gpumem_pin),
-	  { RESERVED(gpumem_pin, __reserved) },
-	  0 },
+	{ "PIN", GPUMEM_IOC_PIN, sizeof(struct gpumem_pin), { 0 }, 0 },
 	{ "UNPIN", GPUMEM_IOC_UNPIN, sizeof(struct gpumem_unpin), { 0 }, 0 },
-	{ "INFO",
-	  GPUMEM_IOC_INFO,
-	  sizeof(struct gpumem_info),
-	  { RESERVED(gpumem_info, __reserved) },
-	  0 },
+	{ "INFO", GPUMEM_IOC_INFO, sizeof(struct gpumem_info), { 0 }, 0 },
 	{ "PAGES", GPUMEM_IOC_PAGES, sizeof(struct gpumem_pages), { 0 }, 0 },
 	/* For a device and a mapping that do not exist. */
 	{ "DMA_MAP",
@@ -57,7 +49,8 @@ static const struct call calls[] = {
 };
 
 #define CALLS (sizeof(calls) / sizeof(calls[0]))
-#define ROOM 8192
+/* Whole pages of each size that a kernel can have. */
+#define ROOM 65536
 
 /* Fills buf with a valid call; UNPIN gets a pin of its own. */
 static void call_fill(const struct call *call, void *buf, int fd, uint64_t addr,

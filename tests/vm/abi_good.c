@@ -42,8 +42,11 @@ static void describe(int emu, int fd, uint64_t base, uint64_t offset,
 	check(pin.addr_offset == skip,
 	      "%s: expected addr_offset %llu, found %llu", what,
 	      (unsigned long long)skip, (unsigned long long)pin.addr_offset);
-	check(pin.addr == addr && pin.length == length && !pin.__reserved,
+	check(pin.addr == addr && pin.length == length,
 	      "%s: PIN changed what it was given", what);
+	check(pin.map_type == GPUMEM_MAP_WRITE_COMBINED,
+	      "%s: mapped as type %u, expected write-combined", what,
+	      pin.map_type);
 	check(!(pin.mmap_offset % PAGE), "%s: mmap_offset %#llx", what,
 	      (unsigned long long)pin.mmap_offset);
 
@@ -52,7 +55,8 @@ static void describe(int emu, int fd, uint64_t base, uint64_t offset,
 		      info.addr == addr && info.length == length &&
 		      info.page_count == want &&
 		      info.mmap_offset == pin.mmap_offset &&
-		      info.addr_offset == skip && info.mapped == 0,
+		      info.addr_offset == skip && info.mapped == 0 &&
+		      info.map_type == pin.map_type,
 	      "%s: INFO and PIN differ", what);
 
 	check_result(t_ioctl(emu, GPUMEM_EMU_IOC_PAGES, &real), 0,
@@ -164,7 +168,7 @@ static void mode_data_256m(void)
 /* Any part of a pin can be mapped, several times over. */
 static void mode_parts(void)
 {
-	static const struct {
+	const struct {
 		uint64_t offset, length;
 	} parts[] = {
 		{ 0, PAGE },

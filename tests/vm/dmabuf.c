@@ -171,7 +171,20 @@ static void mode_addresses(void)
 {
 	addresses_check(P2P, 0);
 	addresses_check(P2P, GPUMEM_PIN_PERSISTENT);
-	addresses_check(0, GPUMEM_PIN_PERSISTENT);
+}
+
+/* A dynamic importer that cannot be told. */
+static void deaf_check(const struct shared *s, const struct shared *p)
+{
+	int imp = imp_open();
+
+	check_result(imp_attach(imp, s->dmabuf, P2P | IMPORTER_DEAF),
+		     EOPNOTSUPP, "attaching what cannot be told");
+	check_result(imp_attach(imp, p->dmabuf, P2P | IMPORTER_DEAF), 0,
+		     "the same, of a persistent pin");
+	check_result(imp_pin(imp), 0, "its pin");
+	check_result(imp_map(imp), 0, "its mapping");
+	close(imp);
 }
 
 /* Who may attach and pin. */
@@ -180,10 +193,12 @@ static void mode_importers(void)
 	struct shared s = shared_make(0),
 		      p = shared_make(GPUMEM_PIN_PERSISTENT);
 	int imp = imp_open();
-	bool tells = imp_state(imp).moves;
+	struct importer_state state = imp_state(imp);
 
 	check_result(imp_attach(imp, s.dmabuf, 0), EOPNOTSUPP,
 		     "a static importer of a revocable pin");
+	check_result(imp_attach(imp, p.dmabuf, 0), EOPNOTSUPP,
+		     "the same, of a persistent pin");
 	check_result(imp_attach(imp, s.dmabuf, IMPORTER_DYNAMIC), EOPNOTSUPP,
 		     "an importer that needs struct pages");
 	check_result(imp_attach(imp, p.dmabuf, IMPORTER_DYNAMIC), EOPNOTSUPP,
@@ -193,7 +208,8 @@ static void mode_importers(void)
 	 * Without CONFIG_DMABUF_MOVE_NOTIFY an exporter cannot tell a pin from
 	 * a mapping.
 	 */
-	check_result(imp_pin(imp), tells ? EOPNOTSUPP : 0,
+	check_result(imp_pin(imp),
+		     state.moves && !state.revocable ? EOPNOTSUPP : 0,
 		     "a dynamic importer that pins a revocable pin");
 	check_result(imp_map(imp), 0, "its mapping");
 	check_result(imp_detach(imp), 0, "detaching while mapped");
@@ -202,6 +218,9 @@ static void mode_importers(void)
 	check_result(imp_map(imp), 0, "mapping what is pinned");
 	check_result(imp_unmap(imp), 0, "unmapping");
 	check_result(imp_unpin(imp), 0, "unpinning");
+	check_result(imp_detach(imp), 0, "detaching");
+	if (state.revocable)
+		deaf_check(&s, &p);
 	close(imp);
 	close(p.dmabuf);
 	close(p.fd);
@@ -291,16 +310,22 @@ static void end_do(struct shared *s, enum end end)
 	}
 }
 
-static void revoke_check(enum end end, uint32_t flags, uint32_t pin_flags)
+/* pins: the importer pins the memory before. */
+static void revoke_check(enum end end, uint32_t flags, uint32_t pin_flags,
+			 bool pins)
 {
 	uint64_t free_pages = emu_counters().free_pages;
 	struct shared s = shared_make(pin_flags);
 	bool lazy = flags & IMPORTER_LAZY;
-	int imp = imp_must_map(s.dmabuf, flags), late, fd;
+	int imp = imp_open(), late, fd;
 	struct importer_state state;
 	uint32_t value;
 	void *at, *own = NULL;
 
+	check_result(imp_attach(imp, s.dmabuf, flags), 0, "attaching");
+	if (pins)
+		check_result(imp_pin(imp), 0, "pinning");
+	check_result(imp_map(imp), 0, "mapping");
 	counter_write(&s, 0x0A000000);
 	need(!t_map(s.dmabuf, 0, MIB, &at), "mmap");
 	counter_check(at, WORDS, 0x0A000000, "before");
@@ -349,17 +374,29 @@ static void revoke_check(enum end end, uint32_t flags, uint32_t pin_flags)
 	emu_check_free_pages(free_pages, end_names[end]);
 }
 
-static void mode_revoke(void)
+static void revoke_all(uint32_t flags, bool pins)
 {
 	enum end end;
 
 	for (end = 0; end < ENDS; end++) {
-		revoke_check(end, P2P, 0);
-		revoke_check(end, P2P | IMPORTER_LAZY, 0);
-		if (end == END_FREE)
-			continue;
-		revoke_check(end, P2P, GPUMEM_PIN_PERSISTENT);
-		revoke_check(end, P2P | IMPORTER_LAZY, GPUMEM_PIN_PERSISTENT);
+		revoke_check(end, flags, 0, pins);
+		if (end != END_FREE)
+			revoke_check(end, flags, GPUMEM_PIN_PERSISTENT, pins);
+	}
+}
+
+static void mode_revoke(void)
+{
+	int imp = imp_open();
+	bool revocable = imp_state(imp).revocable;
+
+	close(imp);
+	revoke_all(P2P, false);
+	revoke_all(P2P | IMPORTER_LAZY, false);
+	/* Those that pin are told as well. */
+	if (revocable) {
+		revoke_all(P2P, true);
+		revoke_all(P2P | IMPORTER_LAZY, true);
 	}
 }
 

@@ -78,8 +78,8 @@ static void mode_reuse(void)
 	emu_check_free_pages(free_pages, "in the end");
 }
 
-/* A static importer of a persistent pin keeps its mapping through everything. */
-static void mode_static(void)
+/* An importer that pins keeps a persistent pin's memory through everything. */
+static void mode_pinned(void)
 {
 	uint64_t free_pages = emu_counters().free_pages;
 	int emu = emu_open(), fd = gm_open(), dmabuf, imp;
@@ -89,7 +89,10 @@ static void mode_static(void)
 	uint32_t value;
 
 	dmabuf = gm_must_export(fd, &pin);
-	imp = imp_must_map(dmabuf, 0);
+	imp = imp_open();
+	check_result(imp_attach(imp, dmabuf, LAZY), 0, "attaching");
+	check_result(imp_pin(imp), 0, "pinning");
+	check_result(imp_map(imp), 0, "mapping");
 	close(dmabuf);
 	check_result(imp_write(imp, BLOCK - 4, 0x5151), 0, "a DMA write");
 	check_result(emu_free(emu, addr), 0, "freeing");
@@ -100,13 +103,57 @@ static void mode_static(void)
 	close(emu);
 	check_result(imp_read(imp, BLOCK - 4, &value), 0, "a DMA read");
 	check(value == 0x5151, "after UNPIN the device reads %#x", value);
-	check(!imp_state(imp).notified, "a static importer was told to move");
 	check(emu_counters().free_pages == free_pages - BLOCK / GPU_PAGE,
-	      "the memory is free under a static mapping");
+	      "the memory is free under a pinned mapping");
 	check_result(imp_detach(imp), 0, "detaching");
 	emu_check_nothing_pinned("after detaching");
 	emu_check_free_pages(free_pages, "after detaching");
 	close(imp);
+}
+
+static void detach_run(void *imp)
+{
+	check_result(imp_detach(*(int *)imp), 0, "detaching");
+}
+
+static bool pages_are_free(void *want)
+{
+	return emu_counters().free_pages == *(uint64_t *)want;
+}
+
+/* The importer has let go before its device has: the memory waits for the fence. */
+static void mode_fence(void)
+{
+	uint64_t free_pages = emu_counters().free_pages;
+	uint64_t left = free_pages - BLOCK / GPU_PAGE;
+	int emu = emu_open(), fd = gm_open(), dmabuf, imp;
+	uint64_t addr = emu_alloc(emu, BLOCK);
+	struct gpumem_pin pin = gm_must_pin(fd, addr, BLOCK);
+	pid_t pid;
+
+	dmabuf = gm_must_export(fd, &pin);
+	imp = imp_must_map(dmabuf, P2P);
+	check_result(imp_fence(imp), 0, "a fence");
+	close(dmabuf);
+	check_result(emu_free(emu, addr), 0, "freeing");
+	check_result(gm_unpin(fd, pin.pin), 0, "UNPIN");
+	check(!imp_state(imp).mapped, "the importer did not let go");
+	/* The last of the dma-buf. */
+	pid = t_fork(detach_run, &imp);
+	check(t_wait_asleep(pid), "the end of the dma-buf does not wait");
+	t_sleep_us(100000);
+	check(t_wait_asleep(pid), "the end of the dma-buf waits for a moment");
+	check(emu_counters().free_pages == left,
+	      "%llu pages are free instead of %llu before the fence signals",
+	      (unsigned long long)emu_counters().free_pages,
+	      (unsigned long long)left);
+	check_result(imp_signal(imp), 0, "signalling");
+	t_join("the one that detaches", pid);
+	check(t_wait(pages_are_free, &free_pages), "the memory is not free");
+	close(imp);
+	close(fd);
+	close(emu);
+	emu_check_nothing_pinned("in the end");
 }
 
 struct parent {
@@ -178,14 +225,17 @@ static void victim_run(uint64_t state)
 		struct gpumem_pin pin =
 			gm_must_pin_flags(fd, addr, BLOCK, flags);
 		int dmabuf = gm_must_export(fd, &pin);
-		int imp = imp_must_map(dmabuf,
-				       flags && t_random(&state) % 2
-					       ? 0
-					       : P2P | t_random(&state) % 2 *
-								 IMPORTER_LAZY);
+		int imp = imp_open();
 		bool pinned = true;
 		void *at;
 
+		check_result(
+			imp_attach(imp, dmabuf,
+				   P2P | t_random(&state) % 2 * IMPORTER_LAZY),
+			0, "attaching");
+		if (flags && t_random(&state) % 2)
+			check_result(imp_pin(imp), 0, "pinning");
+		check_result(imp_map(imp), 0, "mapping");
 		if (!t_map(dmabuf, 0, BLOCK, &at)) {
 			memset(at, 0x5a, BLOCK / 8);
 			munmap(at, BLOCK);
@@ -356,9 +406,9 @@ static void mode_races(void)
 }
 
 static const struct t_mode modes[] = {
-	{ "reuse", mode_reuse },     { "static", mode_static },
-	{ "outlive", mode_outlive }, { "kill", mode_kill },
-	{ "races", mode_races },
+	{ "reuse", mode_reuse }, { "pinned", mode_pinned },
+	{ "fence", mode_fence }, { "outlive", mode_outlive },
+	{ "kill", mode_kill },	 { "races", mode_races },
 };
 
 int main(int argc, char **argv)

@@ -24,13 +24,75 @@ class BuildError(Exception):
     """Something for the VM cannot be built; the text says what and shows why."""
 
 
-def run(cmd, **kw):
+def run(cmd, errors=subprocess.STDOUT):
     """Runs a command and returns what it printed."""
-    p = subprocess.run(cmd, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-                       text=True, **kw)
+    p = subprocess.run(cmd, stdout=subprocess.PIPE, stderr=errors, text=True)
     if p.returncode:
         raise BuildError('failed: %s\n%s' % (' '.join(map(str, cmd)), p.stdout[-6000:]))
     return p.stdout
+
+
+class Arch:
+    """A kind of machine that the VM can be."""
+
+    def __init__(self, triplet):
+        self.triplet = triplet
+        # Options of kernel-fetch.sh, and of make beside this machine's kernels.
+        self.fetch, self.make = (), ()
+        self.root = ''  # what is not this machine's own
+
+    def libraries(self, path):
+        """The shared libraries that a program needs, by path."""
+        out = subprocess.run(['ldd', path], capture_output=True, text=True).stdout
+        return re.findall(r'(/\S+)', out)
+
+    def find(self, tool):
+        """A tool of this kind of machine."""
+        return shutil.which(tool)
+
+    def place(self, lib):
+        """Where a shared library lies in the VM."""
+        return lib
+
+
+class ArchArm64(Arch):
+    """Its programs and tools are in a folder of cross-arm64.sh's."""
+
+    def __init__(self):
+        super().__init__('aarch64-linux-gnu')
+        self.fetch = ('--arch', 'arm64')
+        self.make = ('ARCH=arm64', 'CROSS_COMPILE=aarch64-linux-gnu-')
+
+    def prepare(self, args):
+        """Finds what cross-arm64.sh has fetched, and QEMU."""
+        self.root = run([os.path.join(ROOT, 'scripts/cross-arm64.sh'), args.build],
+                        errors=None).strip()
+        args.qemu = run([os.path.join(HERE, 'qemu-fetch.sh')], errors=None).strip()
+
+    def libraries(self, path):
+        folders = [os.path.join(self.root, d, self.triplet) for d in ('lib', 'usr/lib')]
+        folders.append('/usr/%s/lib' % self.triplet)
+        found, todo = {}, [path]
+        while todo:
+            out = run([self.triplet + '-objdump', '-p', todo.pop()])
+            for name in re.findall(r'NEEDED\s+(\S+)', out):
+                at = [os.path.join(d, name) for d in folders
+                      if os.path.exists(os.path.join(d, name))]
+                if at and name not in found:
+                    found[name] = at[0]
+                    todo.append(at[0])
+        return list(found.values())
+
+    def find(self, tool):
+        return next(p for d in ('bin', 'usr/bin')
+                    for p in [os.path.join(self.root, d, tool)] if os.path.exists(p))
+
+    def place(self, lib):
+        name = os.path.basename(lib)
+        return '/lib/%s%s' % ('' if name.startswith('ld-linux') else self.triplet + '/', name)
+
+
+ARCHS = {'': Arch('x86_64-linux-gnu'), 'arm64': ArchArm64()}
 
 
 def kernel_fetch(*words):
@@ -151,16 +213,19 @@ def kernel_modules(driver, place):
             for path in kernel_fetch(driver.kernel, 'modules').splitlines()}
 
 
-def hybrid_left_out(known):
-    """The cases that do not run in a hybrid: the reason of each, by its name."""
+def left_out(known, arch):
+    """The cases that do not run on another kind of machine, or in a hybrid: the reason
+    of each, by its name."""
+    path = (os.path.join(HERE, arch + '-left-out.txt') if arch else
+            os.path.join(DRIVER, 'hybrid-left-out.txt'))
     reasons = {}
-    with open(os.path.join(DRIVER, 'hybrid-left-out.txt')) as f:
+    with open(path) as f:
         for line in f:
             if line.startswith('#') or not line.strip():
                 continue
             name, reason = line.rstrip('\n').split(': ', 1)
             if name not in known:
-                raise BuildError('hybrid-left-out.txt: there is no case %s' % name)
+                raise BuildError('%s: there is no case %s' % (path, name))
             reasons[name] = reason
     return reasons
 
@@ -179,21 +244,15 @@ def tree_sync(src, dst):
                 os.utime(b)
 
 
-def libraries(path):
-    """The shared libraries that a program needs, by path."""
-    out = subprocess.run(['ldd', path], capture_output=True, text=True).stdout
-    return re.findall(r'(/\S+)', out)
-
-
-def install(root, src, dst, build):
+def install(root, src, dst, build, arch):
     """Copies a program and its libraries into the initramfs."""
     to = os.path.join(root, dst.lstrip('/'))
     os.makedirs(os.path.dirname(to), exist_ok=True)
     shutil.copy2(os.path.realpath(src), to)
-    for lib in libraries(src):
+    for lib in arch.libraries(src):
         if lib.startswith(os.path.realpath(build)) or 'libgpumem' in lib:
             continue
-        at = root + lib
+        at = root + arch.place(lib)
         if not os.path.exists(at):
             os.makedirs(os.path.dirname(at), exist_ok=True)
             shutil.copy2(os.path.realpath(lib), at)
@@ -204,12 +263,12 @@ def cases_folder(driver):
     return DRIVER_CASES if driver and not driver.hybrid else CASES
 
 
-def initramfs_make(build, work, modules, names, driver=None):
+def initramfs_make(build, work, modules, names, arch, driver=None):
     """Writes the initramfs with the cases, of which those named are to run; with a
     driver of NVIDIA's, the cases of tests/driver."""
     root = tempfile.mkdtemp(dir=work)
     try:
-        _initramfs_fill(root, build, modules, names, driver)
+        _initramfs_fill(root, build, modules, names, arch, driver)
         img = os.path.join(work, 'initramfs.cpio')
         with open(img, 'wb') as f:
             find = subprocess.Popen(['find', '.', '-print0'], cwd=root,
@@ -222,20 +281,20 @@ def initramfs_make(build, work, modules, names, driver=None):
     return img
 
 
-def _initramfs_fill(root, build, modules, names, driver):
+def _initramfs_fill(root, build, modules, names, arch, driver):
     os.chmod(root, 0o755)  # for the ordinary user
     for d in ('bin', 'sbin', 'proc', 'sys', 'dev', 'tmp', 'etc', 'lib/modules',
               'usr/bin', 'cases', 'root'):
         os.makedirs(os.path.join(root, d))
-    shutil.copy2('/bin/busybox', os.path.join(root, 'bin/busybox'))
+    shutil.copy2(arch.find('busybox'), os.path.join(root, 'bin/busybox'))
     for tool in TOOLS:
-        install(root, shutil.which(tool), 'usr/bin/' + tool, build)
+        install(root, arch.find(tool), 'usr/bin/' + tool, build, arch)
     for place, path in modules.items():
         os.makedirs(os.path.dirname(os.path.join(root, place)), exist_ok=True)
         shutil.copy2(path, os.path.join(root, place))
     if driver:
         run(['/sbin/depmod', '-b', root, driver.release])
-    libdir = 'usr/lib/x86_64-linux-gnu'
+    libdir = 'usr/lib/' + arch.triplet
     # Where there is no memory there is no CUDA: the simulated one would be found first.
     cuda = libdir + ('/gpumem/sim' if driver and not driver.hybrid else '') + '/libcuda.so.1'
     for src, dst in (('lib/libgpumem.so.0', libdir + '/libgpumem.so.0'),
@@ -245,12 +304,12 @@ def _initramfs_fill(root, build, modules, names, driver):
                      ('tools/gpumem', 'usr/bin/gpumem'),
                      ('examples/fpga-dma/fpga-dma', 'usr/bin/fpga-dma')):
         if os.path.exists(os.path.join(build, src)):
-            install(root, os.path.join(build, src), dst, build)
+            install(root, os.path.join(build, src), dst, build, arch)
     for progs in (os.path.join(build, d) for d in ('tests/vm', 'tests/fuzz', 'tests/driver')):
         for f in sorted(os.listdir(progs)) if os.path.isdir(progs) else []:
             p = os.path.join(progs, f)
             if os.path.isfile(p) and os.access(p, os.X_OK):
-                install(root, p, 'usr/bin/' + f, build)
+                install(root, p, 'usr/bin/' + f, build, arch)
     shutil.copytree(os.path.join(ROOT, 'tests/data'), os.path.join(root, 'data'))
     shutil.copy2(os.path.join(HERE, 'init'), os.path.join(root, 'init'))
     # All of them: a case behind the IOMMU is most often another one, there.

@@ -3,9 +3,9 @@
 # Fetches a Debian kernel (image and headers) into the cache, unpacked, and
 # prints its folder: vmlinuz, build/ (what KDIR points at) and release.
 #
-# usage: kernel-fetch.sh KERNEL
-#        kernel-fetch.sh KERNEL modules
-#        kernel-fetch.sh list
+# usage: kernel-fetch.sh [--arch arm64] KERNEL
+#        kernel-fetch.sh [--arch arm64] KERNEL modules
+#        kernel-fetch.sh [--arch arm64] list
 #
 # modules prints the paths of the kernel's own modules that NVIDIA's driver needs,
 # a line each; no others are kept.
@@ -17,12 +17,22 @@
 # newest is the newest kernel that a Debian suite has for any release but the
 # unstable ones, and debug one that is built here. The build tools of a newer
 # release may need its C library: those that do are run with it.
+#
+# Kernels for arm64 have pages of 4 KiB, or of 16 KiB if the name says so (6.12-16k);
+# the one with 64 KiB is built here. The build tools beside them are this machine's.
 set -eu
 
 here=$(cd "$(dirname "$0")" && pwd)
-want=${1:?usage: kernel-fetch.sh KERNEL [modules], or list}
+arch=
+if [ "${1:-}" = --arch ]; then
+	arch=${2:-}
+	shift 2
+fi
+want=${1:?usage: kernel-fetch.sh [--arch arm64] KERNEL [modules], or list}
 what=${2:-folder}
-[ "$want" != debug ] || exec "$here/kernel-debug.sh"
+case $arch/$want in
+/debug | arm64/64k) exec "$here/kernel-build.sh" "$want" ;;
+esac
 
 fail()
 {
@@ -32,7 +42,15 @@ fail()
 
 ID=unknown VERSION_CODENAME=
 [ ! -r /etc/os-release ] || . /etc/os-release
-case $(uname -m)/$VERSION_CODENAME in
+case $(uname -m)/$VERSION_CODENAME$arch in
+x86_64/bookwormarm64)
+	kernels="6.1 required
+64k required"
+	;;
+x86_64/trixiearm64)
+	kernels="6.12 required
+64k required"
+	;;
 x86_64/bookworm)
 	kernels="6.1 required
 6.12 required"
@@ -41,18 +59,23 @@ x86_64/trixie)
 	kernels="6.12 required
 newest optional"
 	;;
+x86_64/bookworm?* | x86_64/trixie?*) fail "there is no test VM of $arch, only of this machine's and arm64" ;;
 x86_64/*) fail "no kernel package is known for ${PRETTY_NAME:-$ID}, only for Debian 12 and 13" ;;
 *) fail "there is no test VM for $(uname -m), only for x86_64" ;;
 esac
 [ "$want" != list ] || { echo "$kernels"; exit 0; }
 
-case $VERSION_CODENAME/$want in
+flavour=${arch:-amd64} version=$want
+case $arch/$want in
+arm64/*-16k) flavour=arm64-16k version=${want%-16k} ;;
+esac
+case $VERSION_CODENAME/$version in
 bookworm/6.1) suite=bookworm ;;
 bookworm/6.12) suite=bookworm-backports ;;
 trixie/6.12) suite=trixie ;;
 */newest) suite=trixie-backports ;;
 *) fail "Debian's $VERSION_CODENAME has no kernel $want; there are: $(echo "$kernels" |
-	sed 's/ .*//' | grep -v newest | paste -s -d ' ') newest debug" ;;
+	sed 's/ .*//' | grep -v newest | paste -s -d ' ') newest ${arch:-debug}${arch:+: 6.12-16k}" ;;
 esac
 
 cd "$here/../.."
@@ -61,7 +84,7 @@ cd "$here/../.."
 cache=$(cache_dir)/kernels
 ! is_odd "$cache" ||
 	fail "the kernels' folder $cache has a space, a colon, a quote or the like in its path, which Kbuild cannot handle: set GPUMEM_CACHE to a folder without"
-out=$cache/$VERSION_CODENAME-$want
+out=$cache/$VERSION_CODENAME-$want${arch:+-$arch}
 
 # answer: prints what was asked for and ends, if it is there.
 answer()
@@ -108,13 +131,18 @@ flock -n 9 || {
 }
 answer
 
-apt=scripts/apt-private.sh
-lists=$cache/apt-$suite
+lists=$cache/apt-$suite${arch:+-$arch}
+# apt ARGUMENTS...: packages of the kernel's architecture.
+apt()
+{
+	scripts/apt-private.sh ${arch:+--arch "$arch"} "$@"
+}
+
 tmp=$out.tmp
 trap 'rm -rf "$tmp"; common_end' EXIT
 rm -rf "$tmp"
 mkdir -p "$tmp/root"
-step "kernel $want: reading the package lists of $suite" "$apt" "$lists" "$suite" main update || {
+step "kernel $want: reading the package lists of $suite" apt "$lists" "$suite" main update || {
 	step_show 5
 	fail "the package lists of $suite cannot be had (above: why)"
 }
@@ -123,7 +151,7 @@ if [ -f "$out/complete" ]; then
 	# Fetched when no modules were kept: once more, for them.
 	release=$(cat "$out/release")
 	step "kernel $want: fetching $release for its modules (70 to 110 MB to download)" \
-		"$apt" "$lists" "$suite" main unpack "$tmp/root" "linux-image-$release" || {
+		apt "$lists" "$suite" main unpack "$tmp/root" "linux-image-$release" || {
 		step_show 5
 		fail "the package linux-image-$release cannot be had (above: why): remove $out to fetch the kernel of now"
 	}
@@ -132,33 +160,50 @@ if [ -f "$out/complete" ]; then
 	answer
 fi
 rm -rf "$out"
-image=$("$apt" "$lists" "$suite" main depends linux-image-amd64 |
+image=$(apt "$lists" "$suite" main depends "linux-image-$flavour" |
 	grep '^linux-image-[0-9]' | head -n 1)
 release=${image#linux-image-}
 case $want/$release in
-"newest/"[0-9]* | "$want/$want".*) ;;
+"newest/"[0-9]* | "$want/$version".*) ;;
 *) fail "the kernel of $suite is ${release:-unknown}, not $want" ;;
 esac
 headers=linux-headers-$release
-more=$("$apt" "$lists" "$suite" main depends "$headers" |
+more=$(apt "$lists" "$suite" main depends "$headers" |
        grep -E '^linux-(headers|kbuild|base-[0-9].*)-' || true)
+# The tools are to run here.
+kbuild=
+if [ -n "$arch" ]; then
+	kbuild=$(echo "$more" | grep '^linux-kbuild-')
+	more=$(echo "$more" | grep -v '^linux-kbuild-' || true)
+fi
 # Since 7.x the image's own package is empty.
-more="$more $("$apt" "$lists" "$suite" main depends "$image" |
+more="$more $(apt "$lists" "$suite" main depends "$image" |
 	grep '^linux-binary-' || true)"
 # shellcheck disable=SC2086 # words
 step "kernel $want: fetching and unpacking $release (85 to 125 MB to download, 100 MB of disk)" \
-	"$apt" "$lists" "$suite" main unpack "$tmp/root" "$image" "$headers" $more || {
+	apt "$lists" "$suite" main unpack "$tmp/root" "$image" "$headers" $more || {
 	step_show 5
 	fail "the packages of kernel $want cannot be had (above: why)"
 }
+kbuild_fetch()
+{
+	scripts/apt-private.sh "$cache/apt-$suite" "$suite" main update &&
+		scripts/apt-private.sh "$cache/apt-$suite" "$suite" main unpack "$tmp/root" "$kbuild"
+}
+if [ -n "$kbuild" ]; then
+	step "kernel $want: fetching its build tools (1 MB)" kbuild_fetch || {
+		step_show 5
+		fail "the package $kbuild cannot be had (above: why)"
+	}
+fi
 
 foreign=
 [ "${suite%-backports}" = "$VERSION_CODENAME" ] || foreign=${suite%-backports}
 if [ -n "$foreign" ]; then
 	libc_fetch()
 	{
-		"$apt" "$cache/apt-$foreign" "$foreign" main update &&
-			"$apt" "$cache/apt-$foreign" "$foreign" main unpack "$tmp/libc" \
+		scripts/apt-private.sh "$cache/apt-$foreign" "$foreign" main update &&
+			scripts/apt-private.sh "$cache/apt-$foreign" "$foreign" main unpack "$tmp/libc" \
 				libc6 libelf1t64 libzstd1 zlib1g libssl3t64
 	}
 	step "kernel $want: fetching the C library of $foreign, for its build tools (4 MB)" \
@@ -218,6 +263,7 @@ lacking=$(find "$root"/usr/lib/linux-kbuild-*/ -type f -perm -u+x ! -name '*.rea
 	awk '/not found/ {print $1}' | sort -u | paste -s -d ' ')
 [ -z "$lacking" ] || fail "the build tools of kernel $want lack $lacking; install the packages that have them"
 compiler=$(sed -n 's/.*\(gcc-[0-9]*\)$/\1/p' "$out/build/.kernelvariables" | head -n 1)
+[ -z "$arch$compiler" ] || compiler=${arch:+aarch64-linux-gnu-}${compiler:-gcc}
 [ -z "$compiler" ] || command -v "$compiler" >/dev/null ||
 	fail "kernel $want is built with $compiler, which is not here; install the package $compiler"
 touch "$out/complete"

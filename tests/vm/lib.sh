@@ -128,10 +128,11 @@ importer_load()
 }
 
 # drive BITS COMMAND...: runs it while the test importer drives the boards, with a
-# DMA mask of so many bits.
+# DMA mask of so many bits. Set importer_options to more of its parameters.
 drive()
 {
-	insmod /lib/modules/importer.ko drive=1 "mask=$1"
+	# shellcheck disable=SC2086 # it is several words, or none
+	insmod /lib/modules/importer.ko drive=1 "mask=$1" $importer_options
 	shift
 	drive_rc=0
 	"$@" || drive_rc=$?
@@ -161,6 +162,45 @@ board_address()
 		return
 	done
 	return 1
+}
+
+# above ADDRESS N: the name of the PCI device N bridges above a device.
+above()
+{
+	above_path=$(readlink -f "/sys/bus/pci/devices/$1")
+	for _ in $(seq "$2"); do
+		above_path=$(dirname "$above_path")
+	done
+	basename "$above_path"
+}
+
+# switch_find: sets gpu, board (the one below the GPU's switch) and the ports of the
+# switch: up, gpu_port, board_port. Dma-bufs are attached for that board.
+switch_find()
+{
+	gpu='' board=''
+	for each in /sys/bus/pci/devices/*; do
+		case $(cat "$each/vendor") in
+		0x1af4) gpu=$(basename "$each") ;;
+		0x1234) [ "$(above "$(basename "$each")" 1)" = pci0000:00 ] || board=$(basename "$each") ;;
+		esac
+	done
+	gpu_port=$(above "$gpu" 1) board_port=$(above "$board" 1)
+	up=$(above "$gpu" 2)
+	importer_options="peer=$board"
+	[ "$up" = "$(above "$board" 2)" ]
+}
+
+# acs PORT CONTROL: the port has ACS from now on, with that control register.
+acs()
+{
+	echo "$1=$2" >/sys/module/gpumem_emu/parameters/acs
+}
+
+# acs_end: no port has it.
+acs_end()
+{
+	echo - >/sys/module/gpumem_emu/parameters/acs
 }
 
 # The VM with NVIDIA's driver has some of these its own way.

@@ -119,33 +119,63 @@ class Machine:
         self.late = None  # why QEMU was stopped
         self.mark = os.path.join(os.path.dirname(work), 'kvm-probe')
         self.kvm = False  # KVM runs it
+        self.talk = []  # QEMU's options for the serial port to the host
 
-    def command(self, kernel, image, sock, iommu, bulk):
+    def command(self, kernel, image, sock, kind):
         """QEMU's command line."""
-        append = 'console=ttyS0 quiet panic=-1 oops=panic loglevel=4 ' + self.args.append
+        append = 'quiet panic=-1 oops=panic loglevel=4 ' + self.args.append
+        cmd = (self.command_arm64 if self.args.arch == 'arm64' else self.command_x86)(kind)
+        cmd[-1] += ' ' + append
+        cmd += ['-kernel', os.path.join(kernel, 'vmlinuz'), '-initrd', image,
+                '-display', 'none', '-no-reboot', '-serial', 'file:' + self.console,
+                '-chardev', 'socket,id=talk,path=' + sock, *self.talk,
+                # The emulated GPU's video memory, and PCI devices with a DMA engine.
+                '-object', 'memory-backend-file,id=vram,share=on,mem-path=%s,size=%dM' %
+                (self.vram, self.args.vram)]
+        gpu, board = 'ivshmem-plain,memdev=vram', 'edu,dma_mask=0xffffffffffffffff'
+        if 'switch' in kind:
+            # The GPU and the second board are below a switch, the first one is not.
+            return cmd + ['-device', 'pcie-root-port,id=root,chassis=1',
+                          '-device', 'x3130-upstream,id=up,bus=root',
+                          '-device', 'xio3130-downstream,id=down0,bus=up,chassis=2,slot=0',
+                          '-device', 'xio3130-downstream,id=down1,bus=up,chassis=2,slot=1',
+                          '-device', gpu + ',bus=down0', '-device', board,
+                          '-device', board + ',bus=down1']
+        return cmd + ['-device', gpu] + (16 if 'bulk' in kind else 2) * ['-device', board]
+
+    def command_arm64(self, kind):
+        """Of a machine that has pages of each size; ends with the kernel's options."""
+        iommu = 'iommu' in kind
+        cmd = [self.args.qemu, '-M', 'virt,gic-version=3' + (',iommu=smmuv3' if iommu else ''),
+               '-cpu', 'neoverse-n1', '-nic', 'none', '-m', str(self.args.memory or 1024),
+               '-accel', 'tcg']
+        if 'bulk' in kind:
+            cmd += ['-icount', 'shift=0,sleep=off', '-smp', '1']
+        else:
+            cmd += ['-smp', '2']
+        self.talk = ['-device', 'pci-serial,chardev=talk']
+        return cmd + ['-append', 'console=ttyAMA0' + (' iommu.strict=1' if iommu else '')]
+
+    def command_x86(self, kind):
+        """The same of a PC."""
+        append = 'console=ttyS0'
         # An interrupt while the kernel finds out about 5-level paging makes KASAN err.
         cmd = ['qemu-system-x86_64', '-M', 'q35', '-cpu', 'max,la57=off' if self.debug else 'max',
-               '-m', str(self.args.memory or (1536 if self.debug else 1024)),
-               '-display', 'none', '-no-reboot']
-        if bulk:
+               '-m', str(self.args.memory or (1536 if self.debug else 1024))]
+        if 'bulk' in kind:
             # Each of the boards' transfers takes 0.1 s of the guest's time.
             cmd += ['-accel', 'tcg', '-icount', 'shift=0,sleep=off', '-smp', '1']
         else:
             accel = accel_pick(self.args.accel, self.mark)
             self.kvm = accel == 'kvm'
             cmd += ['-accel', accel, '-smp', '2']
-        if iommu:
+        if 'iommu' in kind:
             append += ' intel_iommu=on iommu=strict'
             cmd += ['-device', 'intel-iommu,intremap=off']
-        cmd += ['-kernel', os.path.join(kernel, 'vmlinuz'), '-initrd', image,
-                '-append', append, '-serial', 'file:' + self.console,
-                '-chardev', 'socket,id=talk,path=' + sock, '-serial', 'chardev:talk',
-                # The emulated GPU's video memory, and PCI devices with a DMA engine.
-                '-object', 'memory-backend-file,id=vram,share=on,mem-path=%s,size=%dM' %
-                (self.vram, self.args.vram), '-device', 'ivshmem-plain,memdev=vram']
-        return cmd + (16 if bulk else 2) * ['-device', 'edu,dma_mask=0xffffffffffffffff']
+        self.talk = ['-serial', 'chardev:talk']
+        return cmd + ['-append', append]
 
-    def run(self, kernel, image, names, iommu, bulk):
+    def run(self, kernel, image, names, kind):
         """Boots, runs the cases and prints a line for each."""
         self.report.progress(self.name, 'waits for a free core')
         slot = slot_take(self.slots)
@@ -162,7 +192,7 @@ class Machine:
             srv.listen(1)
             with open(os.path.join(self.work, 'qemu.log'), 'w') as errlog:
                 # A session of its own: Ctrl-C is vm.py's to handle.
-                self.qemu = subprocess.Popen(self.command(kernel, image, sock, iommu, bulk),
+                self.qemu = subprocess.Popen(self.command(kernel, image, sock, kind),
                                              stdin=subprocess.DEVNULL, stdout=errlog,
                                              stderr=errlog, start_new_session=True)
             self.clock = VmClock(self.qemu.pid)
@@ -188,7 +218,7 @@ class Machine:
                 os.unlink(self.vram)
             self.report.progress(self.name, '')
         if self.kvm_failed():
-            self._without_kvm(kernel, image, iommu, bulk)
+            self._without_kvm(kernel, image, kind)
         elif self.todo or not self.ended:
             self._failed()
         if not self.args.show:
@@ -202,14 +232,14 @@ class Machine:
         with open(os.path.join(self.work, 'qemu.log'), errors='replace') as f:
             return not self.booted or 'KVM internal error' in f.read()
 
-    def _without_kvm(self, kernel, image, iommu, bulk):
+    def _without_kvm(self, kernel, image, kind):
         """Runs what is left by emulation, here and in the VMs to come."""
         self.report.lines('# vm/%s: KVM does not work here: on without it' % self.name)
         with open(self.mark, 'w') as f:
             f.write('tcg')
         self.case = self.late = None
         self.since, self.limit = 0, BOOT_LIMIT * (3 if self.debug else 1)
-        self.run(kernel, image, self.todo, iommu, bulk)
+        self.run(kernel, image, self.todo, kind)
 
     def stop(self):
         """Ends the VM at once."""

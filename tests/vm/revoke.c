@@ -44,9 +44,10 @@ static void held_drop(struct held *h)
 
 static void check_dead(const void *at, size_t bytes, const char *what)
 {
+	const size_t step = PAGE < GPU_PAGE ? GPU_PAGE - PAGE : GPU_PAGE;
 	size_t i;
 
-	for (i = 0; i < bytes; i += GPU_PAGE - PAGE) {
+	for (i = 0; i < bytes; i += step) {
 		const char *p = (const char *)at + i;
 
 		check(t_load(p, NULL) == SIGBUS, "%s: a load at %zu: no SIGBUS",

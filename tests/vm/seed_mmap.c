@@ -47,7 +47,7 @@ static void foreign_run(void *arg)
 
 static void mode_outside(void)
 {
-	static const uint64_t ram[] = { 0, 0x1000, 0x100000, 0x2000000 };
+	const uint64_t ram[] = { 0, PAGE, 0x100000, 0x2000000, 0x40000000 };
 	int emu = emu_open(), fd = gm_open(), second = gm_open();
 	struct locked mine = locked_make(fd, emu_alloc(emu, MIB), MIB);
 	struct locked other = locked_make(second, emu_alloc(emu, MIB), MIB);
@@ -88,8 +88,8 @@ static void mode_outside(void)
 	for (i = 0; i < 16; i++)
 		check_result(t_map(fd, mine.state->pages[i], GPU_PAGE, NULL), 0,
 			     "mmap of page %zu of one's own", i);
-	check_result(t_map(fd, page + 5 * PAGE, PAGE, NULL), 0,
-		     "mmap of 4 KiB inside a page");
+	check_result(t_map(fd, page + GPU_PAGE - PAGE, PAGE, NULL), 0,
+		     "mmap of the last of the kernel's pages inside a page");
 
 	need(write(done[1], "", 1) == 1, "write: %s", strerror(errno));
 	t_join("the other process", pid);

@@ -36,7 +36,8 @@
 
 #define KIB 1024ull
 #define MIB (1024 * KIB)
-#define PAGE 4096ull
+/* The kernel's, of which an arm64 kernel has one of three sizes. */
+#define PAGE ((uint64_t)sysconf(_SC_PAGESIZE))
 #define GPU_PAGE 65536ull
 /* No allocation of the emulated GPU lies here. */
 #define NOWHERE 0x123456780000ull

@@ -79,6 +79,16 @@ int imp_unpin(int imp)
 	return t_ioctl(imp, IMPORTER_IOC_UNPIN, NULL);
 }
 
+int imp_fence(int imp)
+{
+	return t_ioctl(imp, IMPORTER_IOC_FENCE, NULL);
+}
+
+int imp_signal(int imp)
+{
+	return t_ioctl(imp, IMPORTER_IOC_SIGNAL, NULL);
+}
+
 int imp_read(int imp, uint64_t offset, uint32_t *value)
 {
 	struct importer_word w = { .offset = offset };

@@ -18,6 +18,8 @@ int imp_unmap(int imp);
 int imp_detach(int imp);
 int imp_pin(int imp);
 int imp_unpin(int imp);
+int imp_fence(int imp);
+int imp_signal(int imp);
 int imp_read(int imp, uint64_t offset, uint32_t *value);
 int imp_write(int imp, uint64_t offset, uint32_t value);
 

@@ -97,7 +97,7 @@ int main(int argc, char **argv)
 	need(argc > 1, "usage: vm-trace PEER");
 	tracing_write("trace", "");
 	tracing_write("events/gpumem/enable", "1");
-	first = gm_must_pin(fd, addr + 5, 100000);
+	first = gm_must_pin(fd, addr + 5, 250000);
 	second = gm_must_pin_flags(fd, half, MIB, GPUMEM_PIN_PERSISTENT);
 	check_result(gm_pin(fd, NOWHERE, MIB, &third), EINVAL,
 		     "PIN of nothing");
@@ -110,7 +110,7 @@ int main(int argc, char **argv)
 
 	line_check(
 		1,
-		"gpumem_pin: addr=%#llx length=100000 pages=2 flags=0x0 rc=0",
+		"gpumem_pin: addr=%#llx length=250000 pages=4 flags=0x0 rc=0",
 		(unsigned long long)addr + 5);
 	line_check(1,
 		   "gpumem_pin: addr=%#llx length=1048576 pages=16 flags=0x1 "
@@ -120,13 +120,14 @@ int main(int argc, char **argv)
 		   "gpumem_pin: addr=%#llx length=1048576 pages=0 flags=0x0 "
 		   "rc=-22",
 		   NOWHERE);
-	line_check(1, "gpumem_map: pin=%u offset=4096 length=8192", first.pin);
+	line_check(1, "gpumem_map: pin=%u offset=%llu length=%llu", first.pin,
+		   (unsigned long long)PAGE, (unsigned long long)(2 * PAGE));
 	line_check(1, "gpumem_dma_map: pin=%u peer=%s runs=%llu", first.pin,
 		   argv[1], (unsigned long long)dma.run_count);
 	line_check(1, "gpumem_dma_unmap: pin=%u peer=%s runs=%llu", first.pin,
 		   argv[1], (unsigned long long)dma.run_count);
 	line_check(1,
-		   "gpumem_revoke: pin=%u addr=%#llx length=100000 mappings=1",
+		   "gpumem_revoke: pin=%u addr=%#llx length=250000 mappings=1",
 		   first.pin, (unsigned long long)addr + 5);
 	line_check(1,
 		   "gpumem_unpin: pin=%u addr=%#llx length=1048576 mappings=0",
@@ -134,7 +135,7 @@ int main(int argc, char **argv)
 	/* Off is off. */
 	check_result(gm_unpin(fd, first.pin), 0, "UNPIN");
 	line_check(0,
-		   "gpumem_unpin: pin=%u addr=%#llx length=100000 mappings=1",
+		   "gpumem_unpin: pin=%u addr=%#llx length=250000 mappings=1",
 		   first.pin, (unsigned long long)addr + 5);
 	munmap(at, 2 * PAGE);
 	close(fd);

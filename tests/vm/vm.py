@@ -9,7 +9,8 @@ it exits with 0, is skipped when it exits with 77, and fails otherwise, and also
 when the kernel logged a warning or anything is still pinned or allocated after it.
 Cases named iommu-* run in a VM of their own, with an IOMMU before the devices;
 bulk-* and iommu-bulk-* in one whose clock runs ahead while it has nothing to do, so
-that waiting costs no time; show-* only when asked for. A case may run for 240
+that waiting costs no time; switch-* and iommu-switch-* in one whose GPU and second
+board are below a PCI Express switch; show-* only when asked for. A case may run for 240
 seconds, or what its line "# timeout: SECONDS" says; machine.py says what a second
 is on a busy host.
 
@@ -19,6 +20,11 @@ The cases are those of tests/driver/cases. With --hybrid as well tests/emu is in
 place of that driver's resource manager, and gives out the memory that the GPU's BAR1
 shows: the cases are those of the VM with the emulated GPU, but for those of
 tests/driver/hybrid-left-out.txt, which are skipped with the reason that is there.
+
+With --arch arm64 the VM is an arm64 machine, with the kernels that Debian has for one
+and one with pages of 64 KiB. Programs and modules are cross-built. The cases of
+arm64-left-out.txt are skipped with the reason that is there. --few runs those of
+few.txt alone.
 
 The kernels are those of kernel-fetch.sh's list, at the same time. On one that it
 calls optional the cases are left out, with the reason, where the modules do not
@@ -52,12 +58,12 @@ from machine import Machine, case_own_limit
 from report import Report
 
 GATE = 'zy-debug'  # looks at the debug kernel's findings at the end of a run
-KINDS = ('', 'iommu-', 'bulk-', 'iommu-bulk-')
+KINDS = ('', 'iommu-', 'bulk-', 'iommu-bulk-', 'switch-', 'iommu-switch-')
 
 
 def case_kind(name):
     """The kind of VM that a case runs in: what its name begins with."""
-    return re.match('(iommu-)?(bulk-)?', name).group(0)
+    return re.match('(?:show-)?((?:iommu-)?(?:bulk-|switch-)?)', name).group(1)
 
 
 class Run:
@@ -67,8 +73,9 @@ class Run:
         self.kernel, self.optional, self.names = kernel, optional, names
         self.left_out = left_out  # reasons, by the names of cases
         self.suite = suite  # of NVIDIA's driver; None: the emulated GPU
+        self.arch = image.ARCHS[args.arch]
         self.args, self.report = args, report
-        self.name = kernel + ('-' + suite if suite else '')
+        self.name = '-'.join(n for n in (kernel, args.arch, suite) if n)
         self.passed = self.failed = self.skipped = 0
         self.booted = False
         self.folder = None  # of the kernel
@@ -78,7 +85,7 @@ class Run:
     def fetch(self):
         """Fetches the kernel, and the driver."""
         try:
-            self.folder = image.kernel_fetch(self.kernel)
+            self.folder = image.kernel_fetch(*self.arch.fetch, self.kernel)
             if self.suite:
                 self.driver = image.Driver(self.suite, self.kernel, self.args.hybrid)
                 self.name = self.kernel + '-' + self.driver.name
@@ -119,7 +126,7 @@ class Run:
         elif self.driver:
             modules = image.driver_modules_build(self.folder, work, self.driver)
         else:
-            modules = image.modules_build(self.folder, work)
+            modules = image.modules_build(self.folder, work, options=self.arch.make)
         if self.args.modules_only:
             self.report.lines(*modules.values())
             return
@@ -133,24 +140,27 @@ class Run:
                 continue
             if self.kernel == 'debug' and GATE not in group:
                 group = group + [GATE]
+            modules.update({'lib/modules/' + os.path.basename(f): f
+                            for f in self.args.file})
             self.report.progress(self.name, 'makes its initramfs')
-            img = image.initramfs_make(self.args.build, work, modules, group, self.driver)
+            img = image.initramfs_make(self.args.build, work, modules, group, self.arch,
+                                       self.driver)
             self.report.progress(self.name, '')
             self.machine = Machine((self.name + '-' + kind).rstrip('-'),
                                    image.cases_folder(self.driver), self.args,
                                    self.report, work, slots)
-            self.machine.run(self.folder, img, group, 'iommu' in kind, 'bulk' in kind)
+            self.machine.run(self.folder, img, group, kind)
             self.passed += self.machine.passed
             self.failed += self.machine.failed
             self.skipped += self.machine.skipped
             self.booted |= self.machine.booted
 
 
-def kernels_pick(wanted):
+def kernels_pick(wanted, arch):
     """(name, optional) of the kernels to run on; stops where none is known."""
     if wanted:
         return [(k, False) for k in wanted]
-    p = subprocess.run([os.path.join(image.HERE, 'kernel-fetch.sh'), 'list'],
+    p = subprocess.run([os.path.join(image.HERE, 'kernel-fetch.sh'), *arch.fetch, 'list'],
                        stdout=subprocess.PIPE, text=True)
     if p.returncode:
         sys.exit(3)
@@ -168,13 +178,17 @@ def arguments():
                    'nothing, instead of the emulated GPU: cases of tests/driver')
     p.add_argument('--hybrid', action='store_true',
                    help='with --driver: the emulated GPU below NVIDIA\'s driver')
+    p.add_argument('--arch', default='', choices=list(image.ARCHS),
+                   help='arm64: an arm64 machine; kernels: 6.1, 6.12, 6.12-16k, 64k')
     p.add_argument('--test', action='append', help='run this case alone')
+    p.add_argument('--few', action='store_true', help='a few cases, of each kind')
     p.add_argument('--short', action='store_true',
                    help='without the cases that have a time limit of their own')
+    p.add_argument('--file', action='append', default=[], metavar='PATH',
+                   help='a file to have in the VM\'s /lib/modules')
     p.add_argument('--list', action='store_true', help='list the cases')
     p.add_argument('--check', action='store_true', help='look at the options and stop')
-    p.add_argument('--build', default=os.path.join(image.ROOT, 'build'),
-                   help='the Meson build folder')
+    p.add_argument('--build', help='the Meson build folder')
     p.add_argument('--accel', default='auto', choices=['auto', 'tcg', 'kvm'])
     p.add_argument('--append', default='', help='more kernel command line')
     p.add_argument('--vram', type=int, help='video memory, MiB')
@@ -190,6 +204,10 @@ def arguments():
     args = p.parse_args()
     if args.hybrid and not args.driver:
         p.error('--hybrid is with --driver')
+    if args.arch and args.driver:
+        p.error('--driver is for this machine\'s architecture')
+    args.build = args.build or os.path.join(
+        image.ROOT, 'build-check/arm64' if args.arch else 'build')
     # A hybrid has the GPU's other BARs there too.
     args.vram = args.vram or (2048 if args.hybrid else 1024)
     if args.hybrid:
@@ -216,14 +234,20 @@ def main():
         if n not in known:
             print('vm: no case %s; --list names them' % n, file=sys.stderr)
             return 2
+    if args.few and not args.test:
+        with open(os.path.join(image.HERE, 'few.txt')) as f:
+            names = [l.strip() for l in f if not l.startswith('#')]
     left_out = {}
-    if args.hybrid and not args.test:
-        left_out = image.hybrid_left_out(known)
+    if (args.hybrid or args.arch) and not args.test:
+        left_out = image.left_out(known, args.arch)
+        if args.few:
+            left_out = {n: left_out[n] for n in names if n in left_out}
         names = [n for n in names if n not in left_out]
+    kernels = 'newest|' + ('64k' if args.arch else 'debug')
     for k in args.kernel or []:
-        if k not in ('newest', 'debug') and not re.fullmatch(r'\d+\.\d+', k):
-            print('vm: %s is no kernel; there are 6.1, 6.12, newest, debug' % k,
-                  file=sys.stderr)
+        if not re.fullmatch(kernels + r'|\d+\.\d+' + ('(-16k)?' if args.arch else ''), k):
+            print('vm: %s is no kernel; there are 6.1, 6.12, %s' % (
+                k, kernels.replace('|', ', ')), file=sys.stderr)
             return 2
     if args.check:
         return 0
@@ -232,10 +256,16 @@ def main():
         print('vm: Kbuild cannot build in %s: a path with a space, a colon, a quote or '
               'the like' % args.build, file=sys.stderr)
         return 3
+    if args.arch:
+        try:
+            image.ARCHS[args.arch].prepare(args)
+        except image.BuildError as e:
+            print('vm: there is no arm64 machine: %s' % e, file=sys.stderr)
+            return 3
     report = Report()
     runs = [Run(k, suite, optional, names, left_out, args, report)
             for suite in args.driver or [None]
-            for k, optional in kernels_pick(args.kernel)]
+            for k, optional in kernels_pick(args.kernel, image.ARCHS[args.arch])]
 
     def interrupted(number, frame):
         raise KeyboardInterrupt

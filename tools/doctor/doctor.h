@@ -102,6 +102,7 @@ doctor_check_fn doctor_check_files;
 doctor_check_fn doctor_check_bar1;
 doctor_check_fn doctor_check_resizable;
 doctor_check_fn doctor_check_iommu;
+doctor_check_fn doctor_check_peers;
 doctor_check_fn doctor_check_link;
 doctor_check_fn doctor_check_numa;
 
@@ -142,6 +143,13 @@ bool doctor_read(const struct doctor *doctor, char *text, size_t room,
 bool doctor_read_number(const struct doctor *doctor, int base, uint64_t *value,
 			const char *format, ...)
 	__attribute__((format(printf, 4, 5)));
+/* The start of a file, as it is: how much there was of it. */
+size_t doctor_read_bytes(const struct doctor *doctor, void *bytes, size_t room,
+			 const char *format, ...)
+	__attribute__((format(printf, 4, 5)));
+/* A symbolic link's target; false, and "", if there is none. */
+bool doctor_link(const struct doctor *doctor, char *target, size_t room,
+		 const char *format, ...) __attribute__((format(printf, 4, 5)));
 /* The last name in a symbolic link's target, or "". */
 void doctor_link_name(const struct doctor *doctor, char *name, size_t room,
 		      const char *format, ...)

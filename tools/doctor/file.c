@@ -42,17 +42,16 @@ bool doctor_exists(const struct doctor *doctor, const char *format, ...)
 	return fits && !access(path, F_OK);
 }
 
-static bool file_read(const char *path, char *text, size_t room)
+static size_t file_read_bytes(const char *path, char *bytes, size_t room)
 {
 	size_t length = 0;
 	ssize_t n;
 	int fd = open(path, O_RDONLY | O_CLOEXEC);
 
-	text[0] = '\0';
 	if (fd < 0)
-		return false;
-	while (length < room - 1) {
-		n = read(fd, text + length, room - 1 - length);
+		return 0;
+	while (length < room) {
+		n = read(fd, bytes + length, room - length);
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n <= 0)
@@ -60,6 +59,13 @@ static bool file_read(const char *path, char *text, size_t room)
 		length += n;
 	}
 	close(fd);
+	return length;
+}
+
+static bool file_read(const char *path, char *text, size_t room)
+{
+	size_t length = file_read_bytes(path, text, room - 1);
+
 	while (length && text[length - 1] == '\n')
 		length--;
 	text[length] = '\0';
@@ -80,6 +86,19 @@ bool doctor_read(const struct doctor *doctor, char *text, size_t room,
 	return fits && file_read(path, text, room);
 }
 
+size_t doctor_read_bytes(const struct doctor *doctor, void *bytes, size_t room,
+			 const char *format, ...)
+{
+	char path[PATH_MAX];
+	va_list args;
+	bool fits;
+
+	va_start(args, format);
+	fits = path_make(doctor, path, format, args);
+	va_end(args);
+	return fits ? file_read_bytes(path, bytes, room) : 0;
+}
+
 bool doctor_read_number(const struct doctor *doctor, int base, uint64_t *value,
 			const char *format, ...)
 {
@@ -96,6 +115,21 @@ bool doctor_read_number(const struct doctor *doctor, int base, uint64_t *value,
 	errno = 0;
 	*value = strtoull(text, &end, base);
 	return !*end && !errno;
+}
+
+bool doctor_link(const struct doctor *doctor, char *target, size_t room,
+		 const char *format, ...)
+{
+	char path[PATH_MAX];
+	ssize_t length = -1;
+	va_list args;
+
+	va_start(args, format);
+	if (path_make(doctor, path, format, args))
+		length = readlink(path, target, room - 1);
+	va_end(args);
+	target[length < 0 ? 0 : length] = '\0';
+	return length > 0;
 }
 
 void doctor_link_name(const struct doctor *doctor, char *name, size_t room,

@@ -51,6 +51,7 @@ static const struct doctor_check checks[] = {
 	  .run = doctor_check_resizable,
 	  .each_gpu = true },
 	{ .name = "iommu", .run = doctor_check_iommu, .each_gpu = true },
+	{ .name = "pci-peers", .run = doctor_check_peers, .each_gpu = true },
 	{ .name = "pci-link", .run = doctor_check_link, .each_gpu = true },
 	{ .name = "numa", .run = doctor_check_numa, .each_gpu = true },
 	{ .name = "memlock", .run = doctor_check_memlock },

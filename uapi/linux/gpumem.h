@@ -96,7 +96,7 @@ struct gpumem_version {
  * @addr_offset: out: bytes from the first page's first byte to @addr
  * @event_fd:	in: with GPUMEM_PIN_EVENTFD, an eventfd that is signalled once when
  *		the pin is revoked; otherwise must be zero
- * @__reserved:	must be zero
+ * @map_type:	out: GPUMEM_MAP_*: how the CPU maps the pages
  *
  * The pin stays until UNPIN, until the file is closed, or until the driver
  * takes the memory back (cuMemFree, the owner's exit): see GPUMEM_PIN_REVOKED.
@@ -127,8 +127,24 @@ struct gpumem_pin {
 	__aligned_u64 mmap_offset;
 	__aligned_u64 addr_offset;
 	__s32 event_fd;
-	__u32 __reserved;
+	__u32 map_type;
 };
+
+/*
+ * What kind of memory a mapping is to the CPU, the same for each mapping of a pin.
+ * NVIDIA's driver maps the memory in the same way.
+ *
+ * Device memory is what is left where write-combining does not work: on arm64, in
+ * virtual machines, on BlueField-3 and on the first revision of Ampere Altra. There a
+ * load or store that is not aligned to its size raises SIGBUS, and so do memset() and
+ * memcpy() of the C library: use aligned words, or libgpumem's copies.
+ *
+ * Cached is the memory of a GPU with a coherent CPU link, which the kernel has mapped
+ * cached too. With GPUMEM_PIN_FORCE_BAR1 it is mapped through BAR1 instead.
+ */
+#define GPUMEM_MAP_WRITE_COMBINED 0
+#define GPUMEM_MAP_DEVICE 1
+#define GPUMEM_MAP_CACHED 2
 
 /*
  * The driver keeps the memory for this pin, even after cuMemFree, until UNPIN
@@ -179,7 +195,7 @@ struct gpumem_unpin {
  * @mmap_offset: out: as in struct gpumem_pin
  * @addr_offset: out: as in struct gpumem_pin
  * @mapped:	out: user mappings of the pin that exist now
- * @__reserved:	must be zero
+ * @map_type:	out: as in struct gpumem_pin
  *
  * Errors:
  *   ENOENT	this file has no such pin
@@ -195,7 +211,7 @@ struct gpumem_info {
 	__aligned_u64 mmap_offset;
 	__aligned_u64 addr_offset;
 	__u32 mapped;
-	__u32 __reserved;
+	__u32 map_type;
 };
 
 /**
@@ -236,6 +252,11 @@ struct gpumem_pages {
  * @dma:	out: id of the mapping, never 0, valid for this open file only
  * @page_size:	out: bytes in one page of the mapping
  * @run_count:	out: runs of contiguous addresses, for GPUMEM_IOC_DMA_RUNS
+ * @port_domain: out: PCI domain of the port that @path is about
+ * @port_bus:	out: PCI bus of that port
+ * @port_devfn:	out: slot and function of that port, as @devfn
+ * @path:	out: GPUMEM_DMA_PATH_*: the way of the device's requests to the GPU; 0
+ *		from modules that do not tell
  * @__reserved:	must be zero
  *
  * The mapping is correct with an IOMMU in between. It covers the pin's whole
@@ -273,6 +294,8 @@ struct gpumem_pages {
  *		GPUMEM_PIN_FORCE_BAR1); or a host bridge shows it at other
  *		addresses than the CPU's, and no IOMMU translates
  *   EINVAL	the driver refused to hold it
+ *   EREMOTEIO	the device's requests, or the GPU's answers, do not arrive:
+ *		@path is GPUMEM_DMA_PATH_BLOCKED and @port_* say where
  *   EIO	the device cannot address the memory: has its driver set the
  *		DMA mask? (No IOMMU translates for it: there is none, or
  *		iommu=pt.)
@@ -291,8 +314,34 @@ struct gpumem_dma_map {
 	__u32 dma;
 	__u32 page_size;
 	__aligned_u64 run_count;
-	__aligned_u64 __reserved;
+	__u32 port_domain;
+	__u8 port_bus;
+	__u8 port_devfn;
+	__u8 path;
+	__u8 __reserved;
 };
+
+/*
+ * The way between a device and the GPU, as far as the kernel can see: whether a
+ * host bridge hands requests from one of its ports to another is up to the platform,
+ * and nothing tells. ACS is the Access Control Services of PCI Express, by which a
+ * port sends up what it could hand to its neighbour.
+ */
+#define GPUMEM_DMA_PATH_UNKNOWN 0 /* the GPU is not found on the PCI bus */
+/* The switch that both are below hands it over; @port_*: its upstream port. */
+#define GPUMEM_DMA_PATH_SWITCH 1
+/*
+ * Through the host bridge, at physical addresses. @port_*: the port that redirects
+ * there what a switch could hand over, or all zero.
+ */
+#define GPUMEM_DMA_PATH_HOST 2
+/* Through the host bridge, whose IOMMU translates; @port_* are zero. */
+#define GPUMEM_DMA_PATH_IOMMU 3
+/*
+ * Refused: @port_*, a port below the switch that both are below, redirects to the
+ * host bridge, and the device has no IOMMU there that would send it back down.
+ */
+#define GPUMEM_DMA_PATH_BLOCKED 4
 
 /**
  * struct gpumem_dma_run - a run of contiguous DMA addresses
@@ -352,11 +401,13 @@ struct gpumem_dma_unmap {
  * shows nothing then: UNPIN, close and revocation move it away from its
  * importers (move_notify), zap its CPU mappings (SIGBUS) and make new ones fail
  * with ENODEV. The GPU memory is not given to anyone else while an importer
- * still has it mapped.
+ * still has it mapped, or a fence of the dma-buf has not signalled.
  *
- * An importer that cannot be told to let go (no move_notify) may attach to the
- * dma-buf of a persistent pin only; with any other it gets EOPNOTSUPP. So does every
- * importer of memory that DMA_MAP refuses in this way.
+ * There are no struct pages behind it: an importer that does not say that it can do
+ * without (allow_peer2peer; static importers cannot say so) gets EOPNOTSUPP. So does
+ * one that pins (dma_buf_pin()) what is no persistent pin's, unless it can be told to
+ * let go all the same: since Linux 7.1, with invalidate_mappings. So does one without
+ * that, pinning or not, and every importer of memory that DMA_MAP refuses in this way.
  *
  * Errors:
  *   ENOENT	this file has no such pin
@@ -379,7 +430,7 @@ struct gpumem_export {
 /*
  * mmap(addr, length, prot, MAP_SHARED, fd, mmap_offset + k):
  * k and length in multiples of the CPU's page size, within the pin's pages.
- * The mapping is write-combined, is not inherited by fork(), cannot grow and
+ * The mapping is of the pin's map_type, is not inherited by fork(), cannot grow and
  * cannot be executed. It holds the open file, not the pin: after UNPIN or a
  * revocation an access raises SIGBUS.
  *

@@ -27,9 +27,11 @@ awk '/^ *[0-9]+ +0x/ { if ($1 != end) { print "a gap before " $0; exit 1 } end =
      END { if (!n || end != 49 * 65536) { print n, "pieces, up to", end; exit 1 } }' /tmp/dma.out
 if ! [ -e /sys/bus/pci/devices/$peer/iommu_group ]; then
 	expect "^peer     $peer, no IOMMU$"
+	expect '^path     through the host bridge$'
 	awk '/^ *[0-9]+ +0x/ && $2 != $4 { print "not the physical address: " $0; exit 1 }' /tmp/dma.out
 else
 	expect "^peer     $peer, IOMMU group [0-9]*, domain DMA"
+	expect '^path     through the host bridge, whose IOMMU translates$'
 fi
 
 gpumem dma --peer ${peer#0000:} --size 1 --json >/tmp/dma.out

@@ -4,6 +4,7 @@
 
 #include <linux/delay.h>
 #include <linux/dma-buf.h>
+#include <linux/dma-fence.h>
 #include <linux/dma-mapping.h>
 #include <linux/dma-resv.h>
 #include <linux/io.h>
@@ -25,9 +26,11 @@
 #if LINUX_VERSION_CODE >= KERNEL_VERSION(7, 1, 0)
 #define IMPORTER_OP_MOVE invalidate_mappings
 #define IMPORTER_MOVE_NOTIFY true
+#define IMPORTER_REVOCABLE true
 #else
 #define IMPORTER_OP_MOVE move_notify
 #define IMPORTER_MOVE_NOTIFY IS_ENABLED(CONFIG_DMABUF_MOVE_NOTIFY)
+#define IMPORTER_REVOCABLE false
 #endif
 
 static uint mask = 64;
@@ -48,6 +51,11 @@ static bool stay;
 module_param(stay, bool, 0644);
 MODULE_PARM_DESC(stay, "the driver does not leave a device while this is set");
 
+static char *peer;
+module_param(peer, charp, 0444);
+MODULE_PARM_DESC(peer,
+		 "device that dma-bufs are attached for (default: the first)");
+
 static struct pci_dev *importer_peer;
 
 /**
@@ -60,9 +68,10 @@ static struct pci_dev *importer_peer;
  * @runs:	addresses of the latest mapping
  * @count:	number of @runs
  * @notified:	calls of move_notify
+ * @fence:	of what the device does with the memory, or NULL
  */
 struct importer {
-	struct mutex lock; /* attach, pinned, runs */
+	struct mutex lock; /* attach, pinned, runs, fence */
 	struct dma_buf_attachment *attach;
 	bool lazy;
 	bool pinned;
@@ -70,6 +79,19 @@ struct importer {
 	struct importer_run *runs;
 	u32 count;
 	atomic_t notified;
+	struct dma_fence *fence;
+};
+
+static DEFINE_SPINLOCK(importer_fence_lock);
+
+static const char *importer_fence_name(struct dma_fence *fence)
+{
+	return KBUILD_MODNAME;
+}
+
+static const struct dma_fence_ops importer_fence_ops = {
+	.get_driver_name = importer_fence_name,
+	.get_timeline_name = importer_fence_name,
 };
 
 static void importer_unmap_locked(struct importer *imp,
@@ -99,10 +121,26 @@ static const struct dma_buf_attach_ops importer_p2p_ops = {
 	.IMPORTER_OP_MOVE = importer_move_notify,
 };
 
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(7, 1, 0)
+static const struct dma_buf_attach_ops importer_deaf_ops = {
+	.allow_peer2peer = true,
+};
+#endif
+
+static const struct dma_buf_attach_ops *importer_ops_of(u32 flags)
+{
+	if (!(flags & IMPORTER_DYNAMIC))
+		return NULL;
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(7, 1, 0)
+	if (flags & IMPORTER_DEAF)
+		return &importer_deaf_ops;
+#endif
+	return flags & IMPORTER_PEER2PEER ? &importer_p2p_ops : &importer_ops;
+}
+
 static int importer_attach(struct importer *imp,
 			   const struct importer_attach *args)
 {
-	const struct dma_buf_attach_ops *ops = NULL;
 	struct dma_buf_attachment *attach;
 	struct dma_buf *dmabuf;
 
@@ -111,11 +149,9 @@ static int importer_attach(struct importer *imp,
 	dmabuf = dma_buf_get(args->fd);
 	if (IS_ERR(dmabuf))
 		return PTR_ERR(dmabuf);
-	if (args->flags & IMPORTER_DYNAMIC)
-		ops = args->flags & IMPORTER_PEER2PEER ? &importer_p2p_ops
-						       : &importer_ops;
 	imp->lazy = args->flags & IMPORTER_LAZY;
-	attach = dma_buf_dynamic_attach(dmabuf, &importer_peer->dev, ops, imp);
+	attach = dma_buf_dynamic_attach(dmabuf, &importer_peer->dev,
+					importer_ops_of(args->flags), imp);
 	if (IS_ERR(attach)) {
 		dma_buf_put(dmabuf);
 		return PTR_ERR(attach);
@@ -180,6 +216,36 @@ static int importer_unpin(struct importer *imp)
 	return 0;
 }
 
+/* The device is at work until importer_signal(). */
+static int importer_fence(struct importer *imp)
+{
+	struct dma_resv *resv = imp->attach->dmabuf->resv;
+	int rc;
+
+	if (imp->fence)
+		return -EBUSY;
+	rc = dma_resv_reserve_fences(resv, 1);
+	if (rc)
+		return rc;
+	imp->fence = kzalloc(sizeof(*imp->fence), GFP_KERNEL);
+	if (!imp->fence)
+		return -ENOMEM;
+	dma_fence_init(imp->fence, &importer_fence_ops, &importer_fence_lock,
+		       dma_fence_context_alloc(1), 1);
+	dma_resv_add_fence(resv, imp->fence, DMA_RESV_USAGE_BOOKKEEP);
+	return 0;
+}
+
+static int importer_signal(struct importer *imp)
+{
+	if (!imp->fence)
+		return -ENOTCONN;
+	dma_fence_signal(imp->fence);
+	dma_fence_put(imp->fence);
+	imp->fence = NULL;
+	return 0;
+}
+
 /* The calls that the attachment's lock is for. */
 static int importer_step(struct importer *imp, unsigned int cmd)
 {
@@ -203,6 +269,9 @@ static int importer_step(struct importer *imp, unsigned int cmd)
 		break;
 	case IMPORTER_IOC_UNPIN:
 		rc = importer_unpin(imp);
+		break;
+	case IMPORTER_IOC_FENCE:
+		rc = importer_fence(imp);
 		break;
 	}
 	dma_resv_unlock(resv);
@@ -286,6 +355,7 @@ static int importer_state(struct importer *imp, void __user *user)
 		.mapped = !!READ_ONCE(imp->sgt),
 		.notified = atomic_read(&imp->notified),
 		.moves = IMPORTER_MOVE_NOTIFY,
+		.revocable = IMPORTER_REVOCABLE,
 	};
 
 	return copy_to_user(user, &state, sizeof(state)) ? -EFAULT : 0;
@@ -303,6 +373,8 @@ static long importer_run(struct importer *imp, unsigned int cmd,
 		return importer_attach(imp, &attach);
 	case IMPORTER_IOC_DETACH:
 		return importer_detach(imp);
+	case IMPORTER_IOC_SIGNAL:
+		return importer_signal(imp);
 	case IMPORTER_IOC_RUNS:
 		return importer_runs(imp, user);
 	case IMPORTER_IOC_READ:
@@ -343,6 +415,7 @@ static int importer_release(struct inode *inode, struct file *filp)
 {
 	struct importer *imp = filp->private_data;
 
+	importer_signal(imp);
 	importer_detach(imp);
 	kvfree(imp->runs);
 	kfree(imp);
@@ -419,7 +492,10 @@ static int __init importer_init(void)
 {
 	int rc;
 
-	importer_peer = pci_get_device(IMPORTER_VENDOR, IMPORTER_DEVICE, NULL);
+	do
+		importer_peer = pci_get_device(IMPORTER_VENDOR, IMPORTER_DEVICE,
+					       importer_peer);
+	while (importer_peer && peer && strcmp(pci_name(importer_peer), peer));
 	if (!importer_peer) {
 		pr_err("no edu device: start QEMU with -device edu,dma_mask=0xffffffffffffffff\n");
 		return -ENODEV;

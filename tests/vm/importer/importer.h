@@ -20,6 +20,8 @@
 #define IMPORTER_PEER2PEER 0x2
 /* move_notify only counts, and unmaps nothing. */
 #define IMPORTER_LAZY 0x4
+/* A dynamic, peer-to-peer one without move_notify: where the kernel is revocable. */
+#define IMPORTER_DEAF 0x8
 
 struct importer_attach {
 	__s32 fd; /* in: the dma-buf */
@@ -50,6 +52,7 @@ struct importer_state {
 	__u32 mapped;
 	__u32 notified; /* calls of move_notify since the file was opened */
 	__u32 moves; /* the kernel tells importers to let go */
+	__u32 revocable; /* those that pin too (7.1) */
 };
 
 #define IMPORTER_IOC_ATTACH _IOW('I', 1, struct importer_attach)
@@ -62,5 +65,8 @@ struct importer_state {
 #define IMPORTER_IOC_READ _IOWR('I', 8, struct importer_word)
 #define IMPORTER_IOC_WRITE _IOW('I', 9, struct importer_word)
 #define IMPORTER_IOC_STATE _IOR('I', 10, struct importer_state)
+/* The device works on the memory, and has done so: a fence of the dma-buf. */
+#define IMPORTER_IOC_FENCE _IO('I', 11)
+#define IMPORTER_IOC_SIGNAL _IO('I', 12)
 
 #endif /* GPUMEM_IMPORTER_H */
