@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: (GPL-2.0 OR MIT)
+// SPDX-License-Identifier: (GPL-2.0-only OR MIT)
 /*
  * How the CPU maps GPU memory. NVIDIA's driver maps it too, for CUDA: both are to map
  * it in the same way.

@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: (GPL-2.0 OR MIT)
+// SPDX-License-Identifier: (GPL-2.0-only OR MIT)
 /*
  * The way between a PCI device and the GPU: whether a switch hands the device's
  * requests over, or they go through the host bridge.

@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: (GPL-2.0 OR MIT)
+// SPDX-License-Identifier: (GPL-2.0-only OR MIT)
 /*
  * Gives a PCI port the Access Control Services that QEMU's switches lack: the
  * capability in its configuration space, whose control register keeps what is written

@@ -63,7 +63,8 @@ static bool place_find(const struct doctor *doctor, const char *pci,
 	     name = strtok_r(NULL, "/", &state)) {
 		if (place->count == DEPTH_MAX || strlen(name) >= NAME_MAX_PCI)
 			return false;
-		strcpy(place->names[place->count++], name);
+		snprintf(place->names[place->count++], NAME_MAX_PCI, "%s",
+			 name);
 	}
 	return place->count > 0;
 }
@@ -74,7 +75,7 @@ static unsigned int place_shared(const struct place *one,
 {
 	unsigned int n = 0;
 
-	if (strcmp(one->root, other->root))
+	if (strcmp(one->root, other->root) != 0)
 		return 0;
 	while (n + 1 < one->count && n + 1 < other->count &&
 	       !strcmp(one->names[n], other->names[n]))
@@ -165,7 +166,7 @@ static bool is_peer(const struct doctor *doctor, const char *gpu,
 {
 	uint64_t vendor, class;
 
-	return pci[0] != '.' && strncmp(gpu, pci, strcspn(gpu, ".")) &&
+	return pci[0] != '.' && strncmp(gpu, pci, strcspn(gpu, ".")) != 0 &&
 	       doctor_read_number(doctor, 16, &vendor, DOCTOR_PCI "/%s/vendor",
 				  pci) &&
 	       vendor != PCI_NVIDIA &&
