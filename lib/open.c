@@ -10,7 +10,7 @@
 #include "base/error.h"
 #include "base/handle.h"
 #include "copy/context.h"
-#include "core/backend.h"
+#include "backends.h"
 #include "core/device_select.h"
 #include "core/session.h"
 #include "cpu/cpu.h"

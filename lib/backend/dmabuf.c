@@ -12,7 +12,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include "core/backend.h"
+#include "backend/list.h"
 #include "backend/verify.h"
 #include "backend/dmabuf.h"
 #include "base/page.h"

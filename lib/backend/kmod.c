@@ -12,7 +12,7 @@
 
 #include <linux/gpumem.h>
 
-#include "core/backend.h"
+#include "backend/list.h"
 #include "backend/kmod.h"
 #include "base/error.h"
 

@@ -9,7 +9,7 @@
 #include <unistd.h>
 
 #include "abi/sim.h"
-#include "core/backend.h"
+#include "backend/list.h"
 #include "base/error.h"
 
 struct gm_sim_pin {

@@ -88,11 +88,6 @@ struct gm_backend_ops {
 	bool (*flush)(struct gm_session *session);
 };
 
-extern const struct gm_backend_ops gm_backend_kmod;
-extern const struct gm_backend_ops gm_backend_dmabuf;
-extern const struct gm_backend_ops gm_backend_rm;
-extern const struct gm_backend_ops gm_backend_sim;
-
 /* For a backend that keeps nothing for reuse: -ENOENT, false. */
 int gm_backend_no_repin(struct gm_buf *buf,
 			const struct gpumem_pin_options *options);
@@ -115,17 +110,6 @@ int gm_backend_no_dma_runs(struct gm_dma *dma, uint64_t first,
 			   struct gpumem_run *runs, size_t count);
 int gm_backend_no_export(struct gm_buf *buf, unsigned int flags,
 			 struct gpumem_dmabuf *dmabuf);
-
-/* The backend at an index, in the order in which they are tried, or NULL. */
-const struct gm_backend_ops *gm_backend_at(unsigned int index);
-
-/*
- * The backend of a name. -EINVAL with its reason when there is none.
- */
-int gm_backend_find(const char *name, const struct gm_backend_ops **ops);
-
-/* The name that the environment asks for, or NULL. */
-const char *gm_backend_forced(void);
 
 /* True where the machine shows no trace of an NVIDIA GPU. */
 bool gm_backend_no_gpu(void);

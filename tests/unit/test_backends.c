@@ -5,7 +5,7 @@
  */
 #include <stdio.h>
 
-#include "../../lib/core/backend.h"
+#include "../../lib/backends.h"
 #include "../../lib/base/error.h"
 #include "unit.h"
 

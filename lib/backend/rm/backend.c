@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "core/backend.h"
+#include "backend/list.h"
 #include "backend/dmabuf.h"
 #include "backend/rm/backend.h"
 #include "base/clock.h"

@@ -5,7 +5,7 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 
-#include "core/backend.h"
+#include "backends.h"
 #include "base/cancel.h"
 #include "base/error.h"
 #include "core/pointer.h"
