@@ -31,7 +31,8 @@ bool sim_late_add(CUcontext ctx, CUstream stream, const struct sim_work *work)
 
 	if (!late)
 		return false;
-	*late = (struct late){ ctx, stream, *work, NULL };
+	*late = (struct late){ ctx, stream == CU_STREAM_LEGACY ? NULL : stream,
+			       *work, NULL };
 	pthread_mutex_lock(&lock);
 	*last = late;
 	last = &late->next;

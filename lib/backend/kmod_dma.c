@@ -95,6 +95,12 @@ static int gm_kmod_dma_error(int err, const struct gm_dma *dma)
 		      "one that comes with this library";
 		rc = -EOPNOTSUPP;
 		break;
+	case EDQUOT:
+		why = "this user has pinned as much as gpumem.ko's parameters "
+		      "user_limit (bytes) and user_pins allow; unpin other "
+		      "buffers, have root raise them, or run with "
+		      "CAP_IPC_LOCK";
+		break;
 	case EINVAL:
 		why = "the NVIDIA driver refused to hold the memory; see dmesg";
 		break;

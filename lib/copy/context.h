@@ -43,6 +43,7 @@ struct gm_copier {
 	struct gm_meter meter;
 	_Atomic uint64_t read_end; /* gm_clock_ns() of the last one's end */
 	_Atomic uint64_t held_up_until; /* the same: long reads keep from CUDA */
+	_Atomic uint64_t held_up_ns_kib; /* what the read took that told so */
 	/* Bytes of the read that has the courier, and threads that wait for it. */
 	_Atomic size_t courier_length;
 	_Atomic unsigned int courier_waiting;

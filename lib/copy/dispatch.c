@@ -30,12 +30,13 @@
 #define GM_ISOLATED_ENGINE ((size_t)512 << 10)
 
 /*
- * A longer read than these that takes 10 ms and more than a byte a nanosecond was held
- * up in CUDA, by threads that allocate, free and synchronize without a pause: 1 MiB
- * took 40 to 120 ms by any call of CUDA's, and 0.4 by the mapping (H200, 580.159.04),
- * which is taken for so many times as long, up to 2 s.
+ * A longer read than these by the GPU that takes 10 ms and 10 ns a byte was held up in
+ * CUDA, by threads that allocate, free and synchronize without a pause: 1 MiB took 40
+ * to 120 ms by any call of CUDA's, and 0.4 by the mapping (H200, 580.159.04), which is
+ * taken for so many times as long, up to 2 s, as long as it is quicker.
  */
 #define GM_HELD_UP_NS 10000000ull
+#define GM_HELD_UP_BYTE_NS 10u
 #define GM_HELD_UP_TIMES 20u
 #define GM_HELD_UP_MAX_NS 2000000000ull
 
@@ -67,6 +68,7 @@ static int gm_copy_threads(struct gm_copier *copier, struct gm_copy *copy,
 	struct gm_pool *pool = threads > 1 ? gm_copier_pool(copier) : NULL;
 	size_t piece;
 
+	copy->gpu_since = 0;
 	if (!pool) {
 		gm_copy_cpu(copy);
 		return 0;
@@ -84,10 +86,13 @@ static int gm_copy_threads(struct gm_copier *copier, struct gm_copy *copy,
 
 static void gm_copy_look_at_host(struct gm_copy *copy)
 {
+	const uint64_t begin = gm_clock_ns();
+
 	copy->host_gpu = gm_host_memory_query(&copy->buf->session->cuda,
 					      copy->host, copy->length);
 	copy->pinned = copy->host_gpu;
 	copy->looked = true;
+	copy->look_ns = gm_clock_ns() - begin;
 }
 
 static void gm_copy_look_aside(void *copy)
@@ -151,6 +156,7 @@ static int gm_copy_courier_held(struct gm_copier *copier,
 	struct gm_pool *pool = threads > 1 ? gm_copier_pool(copier) : NULL;
 	int rc;
 
+	whole->gpu_since = gm_clock_ns();
 	for (;;) {
 		copier->courier_length = copy.length;
 		gm_courier_watch(courier, &watch);
@@ -171,6 +177,7 @@ static int gm_copy_courier_held(struct gm_copier *copier,
 	if (rc != -ESTALE)
 		return rc;
 	gm_copy_skip(&copy, watch.done);
+	whole->gpu_since = 0;
 	return gm_copy_threads(copier, &copy, copier->threads);
 }
 
@@ -207,6 +214,7 @@ static int gm_copy_engine(struct gm_copier *copier, struct gm_copy *copy,
 
 	if (!engine)
 		return -EOPNOTSUPP;
+	copy->gpu_since = gm_clock_ns();
 	rc = gm_engine_copy(engine, &by);
 	gm_copier_put(&copier->engine, rc == -ESTALE ? 0 : rc);
 	return rc == -ESTALE ? gm_copy_threads(copier, copy, copier->threads)
@@ -305,7 +313,9 @@ static int gm_copy_by_courier(struct gm_copier *copier, struct gm_copy *copy,
 	if (!courier)
 		return -EAGAIN;
 	if (gm_courier_runs(courier)) {
-		gm_courier_time_running(courier, now);
+		/* After a reset of the context the stream is gone as well. */
+		if (gm_courier_may_time(courier, now) && gm_copy_alive(copy))
+			gm_courier_time_running(courier);
 	} else if (!gm_courier_wants_start(courier, gap_ns, now, always)) {
 		copy->contended = copy->length <= GM_ISOLATED_ENGINE &&
 				  gm_courier_rests(courier, gap_ns, now);
@@ -401,21 +411,36 @@ static int gm_copy_read(struct gm_copier *copier, struct gm_copy *copy,
 	return gm_copy_metered(copier, copy, &step, look);
 }
 
-static void gm_copy_note_time(struct gm_copier *copier, size_t length,
-			      uint64_t begin)
+/* To wait for another copy of this library's is not to be held up in CUDA. */
+static void gm_copy_note_time(struct gm_copier *copier,
+			      const struct gm_copy *copy, size_t length)
 {
-	const uint64_t end = gm_clock_ns(), took = end - begin;
+	const uint64_t end = gm_clock_ns();
+	const uint64_t took = end - copy->gpu_since + copy->look_ns;
 	uint64_t rest = took * GM_HELD_UP_TIMES;
 
-	if (took < GM_HELD_UP_NS + length)
+	if (!copy->gpu_since ||
+	    took < GM_HELD_UP_NS + length * GM_HELD_UP_BYTE_NS)
 		return;
 	if (rest > GM_HELD_UP_MAX_NS)
 		rest = GM_HELD_UP_MAX_NS;
+	copier->held_up_ns_kib = took / (length >> 10);
 	copier->held_up_until = end + rest;
-	gm_debug("read: CUDA held up %zu bytes for %llu ms, as another thread "
-		 "keeps it busy: long reads go through the mapping for %llu ms",
+	gm_debug("read: %zu bytes took %llu ms, as another thread keeps CUDA "
+		 "busy: long reads go through the mapping for %llu ms",
 		 length, (unsigned long long)(took / 1000000),
 		 (unsigned long long)(rest / 1000000));
+}
+
+static int gm_copy_held_up(struct gm_copier *copier, struct gm_copy *copy,
+			   uint64_t begin)
+{
+	const size_t kib = copy->length >> 10;
+	int rc = gm_copy_threads(copier, copy, copier->threads);
+
+	if ((gm_clock_ns() - begin) / kib >= copier->held_up_ns_kib)
+		copier->held_up_until = 0;
+	return rc;
 }
 
 static int gm_copy_auto_read(struct gm_copier *copier, struct gm_copy *copy,
@@ -430,10 +455,10 @@ static int gm_copy_auto_read(struct gm_copier *copier, struct gm_copy *copy,
 		return gm_copy_read(copier, copy, look);
 	begin = gm_clock_ns();
 	if (begin < copier->held_up_until)
-		return gm_copy_threads(copier, copy, copier->threads);
+		return gm_copy_held_up(copier, copy, begin);
 	rc = gm_copy_read(copier, copy, look);
 	if (!rc)
-		gm_copy_note_time(copier, length, begin);
+		gm_copy_note_time(copier, copy, length);
 	return rc;
 }
 

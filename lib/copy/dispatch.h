@@ -29,6 +29,9 @@ struct gm_copy {
 	bool looked; /* at host: pinned is found out */
 	bool look_later; /* at host, while the GPU is at work */
 	bool contended; /* other threads keep CUDA busy */
+	/* gm_clock_ns() from which on the GPU has been at it, 0: the mapping is. */
+	uint64_t gpu_since;
+	uint64_t look_ns; /* what the look at host took */
 	bool stuck; /* a kernel that does not answer may still write to host */
 };
 

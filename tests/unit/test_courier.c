@@ -290,6 +290,24 @@ static void it_says_why_it_retired(void **state)
 	}
 }
 
+/* Who reads again later than that has given them their turn already. */
+static void a_read_after_a_pause_waits_for_nobody(void **state)
+{
+	static const struct gm_courier_limits aging = { 1000000, 100 };
+	uint64_t time;
+
+	gm_courier_set_limits(courier, &aging);
+	for (int late = 0; late < 2; late++) {
+		clock_move(10 * CLOCK_MS);
+		check_read(1, host + BESIDE, false, 1000, 1);
+		end_kernels();
+		time = gm_clock_ns();
+		gm_courier_wants_start(courier, late ? 60 * CLOCK_US : 0, time,
+				       false);
+		assert_int_equal(gm_clock_ns() != time, !late);
+	}
+}
+
 /* One that serves many reads is started again at once, others later and later. */
 static void starts_are_judged_by_what_they_served(void **state)
 {
@@ -346,10 +364,15 @@ static bool rests_after_a_life(bool looked_at, bool in_row)
 	clock_move(10 * CLOCK_MS);
 	gm_courier_set_limits(courier, &aging);
 	check_read(1, host + BESIDE, false, 1000, 1);
-	gm_courier_time_running(courier, gm_clock_ns());
+	assert_false(gm_courier_may_time(courier, gm_clock_ns()));
+	assert_false(gm_courier_may_time(courier, gm_clock_ns() - CLOCK_MS));
 	clock_move(60 * CLOCK_US);
-	for (int i = 0; looked_at && i < 3; i++)
-		gm_courier_time_running(courier, gm_clock_ns());
+	assert_int_equal(gm_courier_may_time(courier, gm_clock_ns()),
+			 !session->cuda.simulated);
+	if (looked_at && gm_courier_may_time(courier, gm_clock_ns())) {
+		gm_courier_time_running(courier);
+		assert_false(gm_courier_may_time(courier, gm_clock_ns()));
+	}
 	end_kernels();
 	gm_courier_wants_start(courier, in_row ? 0 : 10 * CLOCK_US,
 			       gm_clock_ns(), false);
@@ -388,6 +411,15 @@ static void it_rests_where_another_thread_waits_for_it(void **state)
 	query.idle_ns = 700;
 	for (int i = 0; i < 20; i++)
 		assert_false(rests_after_a_life(true, true));
+	/* With a tracer, which makes each call longer. */
+	query.running_ns = 2300;
+	query.idle_ns = 3400;
+	for (int i = 0; i < 20; i++)
+		assert_false(rests_after_a_life(true, true));
+	query.idle_ns = 2500;
+	assert_false(rests_after_a_life(true, true));
+	assert_true(rests_after_a_life(true, true));
+	query.running_ns = 300;
 
 	session->cuda.simulated = true;
 	query.calls = 0;
@@ -845,6 +877,7 @@ int main(void)
 		STOPPED(one_kernel_does_many_jobs),
 		CALM(it_is_started_again_after_it_retired),
 		STOPPED(it_says_why_it_retired),
+		STOPPED(a_read_after_a_pause_waits_for_nobody),
 		STOPPED(starts_are_judged_by_what_they_served),
 		STOPPED(it_rests_where_another_thread_waits_for_it),
 		STOPPED(memory_that_is_gone_is_not_read),

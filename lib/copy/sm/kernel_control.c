@@ -20,6 +20,8 @@
 #define GM_COURIER_GAP_NS (55 * GM_US)
 #define GM_COURIER_RECENT_NS (200 * GM_US)
 #define GM_COURIER_QUERIES 3
+/* CUDA's look at a stream takes so long at least. */
+#define GM_COURIER_LOOK_LEAST_NS 400u
 
 /*
  * A kernel that was told of more waits so long for it: the host may be stopped in
@@ -165,12 +167,16 @@ static uint64_t gm_courier_time_query(const struct gm_courier *courier,
 }
 
 /* Times of a simulated GPU say nothing. */
-void gm_courier_time_running(struct gm_courier *courier, uint64_t now)
+bool gm_courier_may_time(const struct gm_courier *courier, uint64_t now)
 {
-	if (courier->timed == courier->start ||
-	    now - courier->start_time < courier->limits.life_us * GM_US / 2 ||
-	    courier->session->cuda.simulated)
-		return;
+	return courier->timed != courier->start && now > courier->start_time &&
+	       now - courier->start_time >=
+		       courier->limits.life_us * GM_US / 2 &&
+	       !courier->session->cuda.simulated;
+}
+
+void gm_courier_time_running(struct gm_courier *courier)
+{
 	courier->timed = courier->start;
 	courier->known_ns =
 		gm_courier_time_query(courier, CUDA_ERROR_NOT_READY);
@@ -189,20 +195,27 @@ static bool gm_courier_was_awaited(const struct gm_courier *courier)
 	if (courier->timed != courier->start || !courier->known_ns)
 		return false;
 	took = gm_courier_time_query(courier, CUDA_SUCCESS);
-	return took && took < 2 * courier->known_ns;
+	/* What a tracer adds to each call makes no look of it. */
+	return took && took < 2 * courier->known_ns &&
+	       took < courier->known_ns + GM_COURIER_LOOK_LEAST_NS;
 }
 
-void gm_courier_pause(struct gm_courier *courier, bool in_row)
+void gm_courier_pause(struct gm_courier *courier, uint64_t gap_ns, bool in_row)
 {
+	bool awaited;
+
 	if (courier->paused == courier->start || !gm_courier_aged(courier))
 		return;
 	courier->paused = courier->start;
+	/* Where nobody read meanwhile they had their turn. */
+	if (gap_ns >= GM_COURIER_GAP_NS)
+		return;
 	gm_clock_spin(GM_COURIER_GAP_NS);
 	if (!in_row)
 		return;
-	gm_sm_launch_pause(&courier->launch, gm_courier_was_awaited(courier),
-			   gm_clock_ns());
-	if (gm_sm_launch_rests(&courier->launch, gm_clock_ns()))
+	awaited = gm_courier_was_awaited(courier);
+	gm_sm_launch_pause(&courier->launch, awaited, gm_clock_ns());
+	if (awaited && gm_sm_launch_rests(&courier->launch, gm_clock_ns()))
 		gm_debug(
 			"courier: another thread waits for it again and again: "
 			"none is started for %llu ms",
@@ -285,7 +298,7 @@ int gm_courier_launch(struct gm_courier *courier, uint64_t number)
 	CUresult result;
 	int rc;
 
-	gm_courier_pause(courier, false);
+	gm_courier_pause(courier, 0, false);
 	if (!gm_courier_alive(courier)) {
 		courier->more = false;
 		return -ESTALE;
@@ -411,7 +424,7 @@ static int gm_courier_mind(struct gm_courier *courier, uint64_t number,
 		if (gm_courier_has(courier, number))
 			return 0;
 		/* It ended in this read. */
-		gm_courier_pause(courier, true);
+		gm_courier_pause(courier, 0, true);
 		return gm_courier_launch(courier, number);
 	}
 	if (!gm_courier_began(courier) &&

@@ -124,10 +124,11 @@ int gm_courier_place(struct gm_courier *courier);
 /*
  * After a kernel that lived its whole life others get their turn: a call that
  * waits for the GPU to be idle must find it so. Reads wait meanwhile: by the
- * copy engine they take longer, where such calls keep CUDA busy. in_row: this
- * thread has called nothing else since, so that a wait was another's.
+ * copy engine they take longer, where such calls keep CUDA busy. gap_ns: since the
+ * last read; in_row: this thread has called nothing else since, so that a wait was
+ * another's.
  */
-void gm_courier_pause(struct gm_courier *courier, bool in_row);
+void gm_courier_pause(struct gm_courier *courier, uint64_t gap_ns, bool in_row);
 
 /* Whether the memory of the read at work is there; without a watch it is. */
 bool gm_courier_alive(const struct gm_courier *courier);

@@ -337,7 +337,7 @@ bool gm_courier_wants_start(struct gm_courier *courier, uint64_t gap_ns,
 		gm_sm_launch_served(&courier->launch,
 				    courier->number - courier->first + 1);
 	}
-	gm_courier_pause(courier, gap_ns < GM_SM_LAUNCH_TIGHT_NS);
+	gm_courier_pause(courier, gap_ns, gap_ns < GM_SM_LAUNCH_TIGHT_NS);
 	courier->always = always;
 	courier->wait_ns = 0;
 	if (always)

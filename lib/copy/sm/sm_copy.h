@@ -95,10 +95,12 @@ bool gm_courier_wants_start(struct gm_courier *courier, uint64_t gap_ns,
 			    uint64_t now, bool always);
 
 /*
- * Once in the second half of a kernel's life, before a read that it is to do: takes
- * the time by which it is told later whether others waited for it. The caller locks.
+ * Before a read that a running kernel is to do, of memory that is alive: takes the
+ * time by which it is told later whether others waited for that kernel, where it may,
+ * which is once in the second half of the kernel's life. The caller locks.
  */
-void gm_courier_time_running(struct gm_courier *courier, uint64_t now);
+bool gm_courier_may_time(const struct gm_courier *courier, uint64_t now);
+void gm_courier_time_running(struct gm_courier *courier);
 
 /*
  * Whether this read would have been one of a row that is not started for a while, as
