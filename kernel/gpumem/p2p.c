@@ -180,7 +180,8 @@ static int gpumem_p2p_read(struct gpumem_page_set *set, u64 base, u64 size,
 		return -EPROTO;
 	}
 	shift = gpumem_p2p_page_shift(table->page_size);
-	if (shift < 0 || (u64)table->entries << shift < size ||
+	/* Smaller pages than the CPU's could not be mapped one by one. */
+	if (shift < PAGE_SHIFT || (u64)table->entries << shift < size ||
 	    base & (BIT_ULL(shift) - 1)) {
 		pr_warn_ratelimited(
 			"the NVIDIA driver returned %u pages of size type %d for %llu bytes\n",

@@ -5,7 +5,7 @@
  *
  * The kernel's pci_p2pdma_distance() is GPL-only, off in many kernels, and takes host
  * bridges that are not in its list for dead ends; this tells what is known, and refuses
- * the one case that cannot work.
+ * the one case in which nothing says that they arrive.
  */
 #include <linux/device.h>
 #include <linux/pci.h>
@@ -36,20 +36,26 @@ static struct pci_dev *gpumem_path_common(struct pci_dev *one,
 	return NULL;
 }
 
-/* The first bridge above the device, below top, that has one of the bits set. */
+/*
+ * The first bridge above the device, below top, that has one of the bits set. *hidden:
+ * one of them does not say, as it is asleep, or gone.
+ */
 static struct pci_dev *gpumem_path_acs(struct pci_dev *pdev,
-				       const struct pci_dev *top, u16 bits)
+				       const struct pci_dev *top, u16 bits,
+				       bool *hidden)
 {
 	struct pci_dev *up;
 	u16 control;
 
 	for (up = pci_upstream_bridge(pdev); up && up != top;
 	     up = pci_upstream_bridge(up)) {
-		/* All bits: it is asleep, or gone. */
-		if (up->acs_cap &&
-		    !pci_read_config_word(up, up->acs_cap + PCI_ACS_CTRL,
-					  &control) &&
-		    control != (u16)~0 && control & bits)
+		if (!up->acs_cap)
+			continue;
+		if (pci_read_config_word(up, up->acs_cap + PCI_ACS_CTRL,
+					 &control) ||
+		    control == (u16)~0)
+			*hidden = true;
+		else if (control & bits)
 			return up;
 	}
 	return NULL;
@@ -68,15 +74,21 @@ static int gpumem_path_between(struct pci_dev *peer, struct pci_dev *gpu,
 			       struct gpumem_path *path)
 {
 	struct pci_dev *top, *port;
+	bool hidden = false;
 
 	top = gpumem_path_common(peer, gpu);
 	if (!top) {
 		gpumem_path_set(path, GPUMEM_DMA_PATH_HOST, NULL);
 		return 0;
 	}
-	port = gpumem_path_acs(peer, top, GPUMEM_ACS_REQUESTS);
+	port = gpumem_path_acs(peer, top, GPUMEM_ACS_REQUESTS, &hidden);
 	if (!port)
-		port = gpumem_path_acs(gpu, top, GPUMEM_ACS_ANSWERS);
+		port = gpumem_path_acs(gpu, top, GPUMEM_ACS_ANSWERS, &hidden);
+	/* Functions of one device, or devices below one root port, are no switch's. */
+	if (!port && (hidden || pci_pcie_type(top) != PCI_EXP_TYPE_UPSTREAM)) {
+		gpumem_path_set(path, GPUMEM_DMA_PATH_UNKNOWN, NULL);
+		return 0;
+	}
 	if (!port) {
 		gpumem_path_set(path, GPUMEM_DMA_PATH_SWITCH, top);
 		return 0;
@@ -96,7 +108,7 @@ static int gpumem_path_between(struct pci_dev *peer, struct pci_dev *gpu,
 
 /*
  * How the device's requests come to the GPU's memory at a physical address; direct:
- * it uses that address itself. 0, or -EREMOTEIO where they do not come. Bridges stay
+ * it uses that address itself. 0, or -EREMOTEIO where they may not come. Bridges stay
  * as long as the devices below them, of which both are held here.
  */
 int gpumem_path_find(struct device *dev, u64 addr, bool direct,

@@ -294,8 +294,9 @@ struct gpumem_pages {
  *		GPUMEM_PIN_FORCE_BAR1); or a host bridge shows it at other
  *		addresses than the CPU's, and no IOMMU translates
  *   EINVAL	the driver refused to hold it
- *   EREMOTEIO	the device's requests, or the GPU's answers, do not arrive:
- *		@path is GPUMEM_DMA_PATH_BLOCKED and @port_* say where
+ *   EREMOTEIO	the device's requests, or the GPU's answers, may not arrive:
+ *		@path is GPUMEM_DMA_PATH_BLOCKED and @port_* say where. They
+ *		go to the host bridge, and no IOMMU is there to send them back
  *   EIO	the device cannot address the memory: has its driver set the
  *		DMA mask? (No IOMMU translates for it: there is none, or
  *		iommu=pt.)
@@ -327,7 +328,8 @@ struct gpumem_dma_map {
  * and nothing tells. ACS is the Access Control Services of PCI Express, by which a
  * port sends up what it could hand to its neighbour.
  */
-#define GPUMEM_DMA_PATH_UNKNOWN 0 /* the GPU is not found on the PCI bus */
+/* the GPU is not found on the PCI bus, or a bridge between does not say */
+#define GPUMEM_DMA_PATH_UNKNOWN 0
 /* The switch that both are below hands it over; @port_*: its upstream port. */
 #define GPUMEM_DMA_PATH_SWITCH 1
 /*
@@ -408,6 +410,7 @@ struct gpumem_dma_unmap {
  * one that pins (dma_buf_pin()) what is no persistent pin's, unless it can be told to
  * let go all the same: since Linux 7.1, with invalidate_mappings. So does one without
  * that, pinning or not, and every importer of memory that DMA_MAP refuses in this way.
+ * Where DMA_MAP would say EREMOTEIO an importer gets that as it attaches or maps.
  *
  * Errors:
  *   ENOENT	this file has no such pin
