@@ -105,7 +105,13 @@ static void mode_blocked(void)
 	both_check(GPUMEM_DMA_PATH_BLOCKED, EREMOTEIO);
 }
 
+static void mode_unknown(void)
+{
+	both_check(GPUMEM_DMA_PATH_UNKNOWN, 0);
+}
+
 static const struct t_mode modes[] = {
+	{ "unknown", mode_unknown },
 	{ "switch", mode_switch },
 	{ "host", mode_host },
 	{ "iommu", mode_iommu },

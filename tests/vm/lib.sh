@@ -208,3 +208,14 @@ if [ -e /cases/driver.sh ]; then
 	# shellcheck source=tests/driver/lib.sh
 	. /cases/driver.sh
 fi
+
+# doctor_row LEVEL CHECK TEXT: what `gpumem doctor` wrote into /tmp/doctor.out has that
+# line; its further rows belong to it.
+doctor_row()
+{
+	sed -e ':a' -e '$!N' -e 's/\n  */ /' -e 'ta' -e P -e D /tmp/doctor.out |
+		grep -q "^$1  *$2  *.*$3" && return 0
+	echo "no line: $1 $2 $3"
+	cat /tmp/doctor.out
+	return 1
+}

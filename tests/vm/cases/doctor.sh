@@ -13,31 +13,21 @@ doctor()
 		{ cat /tmp/doctor.out; return 1; }
 }
 
-# line LEVEL CHECK TEXT: that line is there, with its further rows.
-line()
-{
-	sed -e ':a' -e '$!N' -e 's/\n  */ /' -e 'ta' -e P -e D /tmp/doctor.out |
-		grep -q "^$1  *$2  *.*$3" && return 0
-	echo "no line: $1 $2 $3"
-	cat /tmp/doctor.out
-	return 1
-}
-
 combining=SIMULATED
 [ "$(uname -m)" = x86_64 ] || combining='only known how on x86-64'
 RUN=
 for RUN in "" as_user; do
 	for backend in kmod rm; do
 		doctor 0 --backend $backend
-		line ok gpu EMULATED
-		line ok backend "$backend"
-		line ok nvidiactl "can be opened"
-		line ok kernel-module "through /dev/gpumem"
-		line note write-combining "$combining"
-		line ok bar1 "SIMULATED"
-		line ok container "not in one"
-		line ok wsl2 no
-		line note driver .
+		doctor_row ok gpu EMULATED
+		doctor_row ok backend "$backend"
+		doctor_row ok nvidiactl "can be opened"
+		doctor_row ok kernel-module "through /dev/gpumem"
+		doctor_row note write-combining "$combining"
+		doctor_row ok bar1 "SIMULATED"
+		doctor_row ok container "not in one"
+		doctor_row ok wsl2 no
+		doctor_row note driver .
 		if grep -E "^(warn|fail)" /tmp/doctor.out; then exit 1; fi
 	done
 done
@@ -45,7 +35,7 @@ cat /tmp/doctor.out
 
 RUN=
 doctor 0
-line ok backend kmod
+doctor_row ok backend kmod
 doctor 0 --json
 if ! grep -q "without JSON" /tmp/doctor.out; then
 	grep -q '"simulated":true' /tmp/doctor.out
@@ -57,8 +47,8 @@ chmod 0600 /dev/gpumem
 trap "chmod 0666 /dev/gpumem" EXIT
 RUN=as_user
 doctor 0
-line ok backend rm
-line note kernel-module "chmod 0660 /dev/gpumem"
+doctor_row ok backend rm
+doctor_row note kernel-module "chmod 0660 /dev/gpumem"
 chmod 0666 /dev/gpumem
 trap - EXIT
 
@@ -67,7 +57,7 @@ RUN=
 rmmod gpumem
 trap "insmod /lib/modules/gpumem.ko; chmod 0666 /dev/gpumem" EXIT
 doctor 0
-line ok backend rm
-line note kernel-module "make install-module"
+doctor_row ok backend rm
+doctor_row note kernel-module "make install-module"
 doctor 3 --backend kmod
-line fail backend "make install-module"
+doctor_row fail backend "make install-module"
