@@ -111,10 +111,8 @@ static void mode_unknown(void)
 }
 
 static const struct t_mode modes[] = {
-	{ "unknown", mode_unknown },
-	{ "switch", mode_switch },
-	{ "host", mode_host },
-	{ "iommu", mode_iommu },
+	{ "unknown", mode_unknown }, { "switch", mode_switch },
+	{ "host", mode_host },	     { "iommu", mode_iommu },
 	{ "blocked", mode_blocked },
 };
 
