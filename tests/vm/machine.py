@@ -113,6 +113,8 @@ class Machine:
         self.qemu = None
         self.passed = self.failed = self.skipped = 0
         self.booted = False
+        self.up = False  # its first program runs
+        self.boots = 0
         self.case = None  # the case that runs, since when, and its limit
         self.since = 0
         self.limit = BOOT_LIMIT * (3 if self.debug else 1)
@@ -196,6 +198,7 @@ class Machine:
                                              stdin=subprocess.DEVNULL, stdout=errlog,
                                              stderr=errlog, start_new_session=True)
             self.clock = VmClock(self.qemu.pid)
+            self.boots += 1
             self.report.progress(self.name, 'boots')
             watch = threading.Thread(target=self._watch, args=(srv,), daemon=True)
             watch.start()
@@ -219,6 +222,11 @@ class Machine:
             self.report.progress(self.name, '')
         if self.kvm_failed():
             self._without_kvm(kernel, image, kind)
+        elif not self.up and self.boots == 1:
+            # Nothing of ours was loaded yet.
+            self.report.lines('# vm/%s: the kernel did not get to its first program: '
+                              'booted again' % self.name)
+            self._anew(kernel, image, kind)
         elif self.todo or not self.ended:
             self._failed()
         if not self.args.show:
@@ -237,6 +245,10 @@ class Machine:
         self.report.lines('# vm/%s: KVM does not work here: on without it' % self.name)
         with open(self.mark, 'w') as f:
             f.write('tcg')
+        self._anew(kernel, image, kind)
+
+    def _anew(self, kernel, image, kind):
+        """Runs what is left from another boot on."""
         self.case = self.late = None
         self.since, self.limit = 0, BOOT_LIMIT * (3 if self.debug else 1)
         self.run(kernel, image, self.todo, kind)
@@ -281,6 +293,8 @@ class Machine:
                                       for c in line[5:].expandtabs()))
             if self.args.verbose or self.args.show:
                 self.report.lines(('' if self.args.show else '    ') + self.notes[-1])
+        elif words[0] == 'up':
+            self.up = True
         elif words[0] == 'host':
             conn.sendall((self._answer(words[1:]) + '\n').encode())
         elif words[0] == 'case' and len(words) == 2 and words[1] in self.todo:

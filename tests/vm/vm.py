@@ -33,8 +33,10 @@ build.
 --append NAME=VALUE sets a variable for the cases: the kernel hands what it does
 not know to init.
 
+A kernel that does not get to its first program is booted once more, and that is said.
+
 The guest talks to the host over a second serial port, a line at a time:
-    case NAME / result NAME CODE SECONDS / note TEXT / end
+    up / case NAME / result NAME CODE SECONDS / note TEXT / end
     host COMMAND ARGUMENTS...      answered by "yes", or "no REASON"
 Host commands:
     counter OFFSET WORDS FIRST     are 32-bit words FIRST, FIRST+1, ... at OFFSET
