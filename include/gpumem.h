@@ -487,6 +487,8 @@ int gpumem_pages(struct gpumem_buf *buf, uint64_t first, uint64_t *pages,
  *   -EBUSY       vfio-pci drives the device: give VFIO_IOMMU_MAP_DMA the
  *                address of gpumem_map() instead (not with iommufd, see
  *                gpumem(4))
+ *   -EDQUOT      this user has pinned as much as the module's user_limit allows,
+ *                against which the mapping counts like a pin
  *   -EREMOTEIO   a port between the device and the GPU redirects requests to the
  *                host bridge (ACS), and there is no IOMMU to send them back down;
  *                gpumem_last_error() names the port
@@ -618,6 +620,8 @@ struct gpumem_dmabuf {
  *   -ENODEV      the memory was freed
  *   -EMFILE      this process has too many open files
  *   -ENFILE      the machine has too many open files
+ *   -EDQUOT      kmod: this user has pinned as much as the module's user_limit
+ *                allows, against which the dma-buf counts like a pin
  *   -EIO         the driver reported an error
  *   -EOPNOTSUPP  the backend cannot do this, the module was built without
  *                dma-buf, or the driver cannot hold this memory for one

@@ -198,10 +198,7 @@ static int gm_kmod_pin_error(int err, const struct gm_range *range,
 		rc = -ENOMEM;
 		break;
 	case EDQUOT:
-		why = "this user has pinned as much as gpumem.ko's parameters "
-		      "user_limit (bytes) and user_pins allow; unpin other "
-		      "buffers, have root raise them, or run with "
-		      "CAP_IPC_LOCK";
+		why = GM_KMOD_OVER_LIMIT;
 		break;
 	case EBADF:
 		why = "event_fd is no eventfd; make one with eventfd()";

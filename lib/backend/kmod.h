@@ -18,7 +18,13 @@ struct gm_kmod_pin {
 	uint64_t mmap_offset;
 };
 
-/* backend_kmod_dma.c: operations of struct gm_backend_ops. */
+/* Why -EDQUOT. */
+#define GM_KMOD_OVER_LIMIT                                        \
+	"this user has pinned as much as gpumem.ko's parameters " \
+	"user_limit (bytes) and user_pins allow; unpin other "    \
+	"buffers, have root raise them, or run with CAP_IPC_LOCK"
+
+/* kmod_dma.c: operations of struct gm_backend_ops. */
 int gm_kmod_dma_map(struct gm_dma *dma);
 void gm_kmod_dma_unmap(struct gm_dma *dma);
 int gm_kmod_dma_runs(struct gm_dma *dma, uint64_t first,

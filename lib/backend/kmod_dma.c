@@ -96,10 +96,7 @@ static int gm_kmod_dma_error(int err, const struct gm_dma *dma)
 		rc = -EOPNOTSUPP;
 		break;
 	case EDQUOT:
-		why = "this user has pinned as much as gpumem.ko's parameters "
-		      "user_limit (bytes) and user_pins allow; unpin other "
-		      "buffers, have root raise them, or run with "
-		      "CAP_IPC_LOCK";
+		why = GM_KMOD_OVER_LIMIT;
 		break;
 	case EINVAL:
 		why = "the NVIDIA driver refused to hold the memory; see dmesg";
@@ -237,6 +234,9 @@ static int gm_kmod_export_error(int err, struct gm_buf *buf)
 		break;
 	case ENFILE:
 		why = "the machine has too many open files; close some";
+		break;
+	case EDQUOT:
+		why = GM_KMOD_OVER_LIMIT;
 		break;
 	case ENOMEM:
 		why = "out of kernel memory; free some";
