@@ -3,6 +3,7 @@
  * What copies find out about host memory, and what they take for granted until they
  * know: that it is pageable, and that reads come as they came before.
  */
+#include "../../lib/copy/context.h"
 #include "../../lib/copy/sm/launch.h"
 #include "../../lib/base/handle.h"
 #include "../../lib/core/session.h"
@@ -533,6 +534,14 @@ static void long_reads_keep_from_cuda_where_it_holds_them_up(void **state)
 	clock_move(1990 * CLOCK_MS);
 	assert_false(read_asks(buf, host, MIB));
 	clock_move(11 * CLOCK_MS);
+	assert_true(read_asks(buf, host, MIB));
+
+	/* The mapping is taken as long as it is quicker. */
+	query_ns = 50 * CLOCK_MS;
+	assert_true(read_asks(buf, host, MIB));
+	query_ns = 0;
+	session->copier->held_up_ns_kib = 0;
+	assert_false(read_asks(buf, host, MIB));
 	assert_true(read_asks(buf, host, MIB));
 
 	session->cuda.simulated = true;
